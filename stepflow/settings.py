@@ -162,6 +162,24 @@ class RetentionSettings(_Group):
         return next((float(seconds) for seconds in found if seconds is not None), self.result_s)
 
 
+def _rules(value: object) -> object:
+    """Check the rules by which queues are fair."""
+    rules = _parsed(value)
+    if isinstance(rules, Mapping):
+        for queue, rule in rules.items():
+            if not isinstance(rule, str) or not re.fullmatch(r"(header|tag)\..+", rule):
+                msg = f"the rule of queue {queue!r} is neither header.NAME nor tag.NAME: {rule!r}"
+                raise ValueError(msg)
+    return rules
+
+
+class QueueSettings(_Group):
+    """Queues in which tenants take turns."""
+
+    fair: Annotated[Mapping[str, str], BeforeValidator(_rules)] = Field(default={})
+    """By queue, what says whose a run is, as JSON: `{"default": "header.tenant"}`, or a tag."""
+
+
 class WebhookSettings(_Group):
     """How webhooks are delivered, and where they may go."""
 
@@ -180,6 +198,7 @@ class Settings(_Group):
     limits: LimitSettings = LimitSettings()
     worker: WorkerSettings = WorkerSettings()
     retention: RetentionSettings = RetentionSettings()
+    queues: QueueSettings = QueueSettings()
     webhook: WebhookSettings = WebhookSettings()
     home: Path | None = None
     """The embedded server's folder; `./.stepflow` without one."""

@@ -98,7 +98,7 @@ class Leaks:
                 self._judge(key.decode())
         return self.found
 
-    def _judge(self, key: str) -> None:  # noqa: C901, PLR0912, PLR0915  a table: each key of keys.py has its line
+    def _judge(self, key: str) -> None:  # noqa: C901, PLR0912, PLR0915  a table, a line for each key
         namespace, _, rest = key.partition(":")
         if namespace == "rq":
             self._judge_rq(key)
@@ -125,6 +125,11 @@ class Leaks:
                 self._unless(self._record(f"sched:{name.split(':')[0]}").get(b"spec"), key)
             case "schedules":
                 self._members(key, lambda schedule_id: self._record(f"sched:{schedule_id}"))
+            case "group":
+                record = self._record(f"group:{name.split(':')[0]}")
+                self._unless(record.get(b"state") and not record.get(b"ended"), key)
+            case "groups":
+                self._members(key, lambda group_id: self._record(f"group:{group_id}"))
             case "limits":
                 pass
             case "slots" | "line" if name:
@@ -146,8 +151,12 @@ class Leaks:
                 self._members(key, lambda hook_id: self._record(f"hook:{hook_id}"))
             case "questions":
                 self._members(key, self._is_live)
-            case "declared" | "levels":
+            case "declared" | "levels" | "fair":
                 pass
+            case "lane":
+                self._members(key, self._is_awaited)
+            case "lanes" | "laned":
+                self._unless(list(self.client.scan_iter(f"{namespace}:lane:*")), key)
             case "totals" | "stat" if name in {"", "new", "runners"}:
                 pass
             case "app_hooks" | "builds" | "waiting_lists" | "versions" | "format" | "paused_queues":
@@ -168,7 +177,9 @@ class Leaks:
         if member.startswith("limit:"):
             return self._of_limit("line", member.removeprefix("limit:"))
         record = self._record(member)
-        return record.get(b"spec" if member.startswith("sched:") else b"delivery")
+        return record.get(
+            {"sched": b"spec", "group": b"state"}.get(member.partition(":")[0], b"delivery")
+        )
 
     def _judge_rq(self, key: str) -> None:
         kind, _, name = key.removeprefix("rq:").partition(":")

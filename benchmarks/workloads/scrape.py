@@ -51,7 +51,7 @@ def fill(ground: Ground, runs: int) -> None:
     """Write the indexes and totals of so many runs, without their records."""
     keys = ground.client.env.keys
     pages = {keys.live: WAITING, keys.queued_at("default"): WAITING}
-    pages |= {keys.done_index(end): runs // len(ENDS) for end in ENDS}
+    pages |= {keys.ended_index(end): runs // len(ENDS) for end in ENDS}
     for index, size in pages.items():
         for first in range(0, size, PAGE):
             numbers = range(first, min(size, first + PAGE))

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Which runs of a queue go first: 0 to 9, or high, normal, low for 2, 5, 8.",
 )
+@click.option("--lane", metavar="NAME", help="Whose it is, where tenants take turns.")
 @click.option("--delay", type=DURATION, metavar="S", help="Start the first step after this time.")
 @click.option(
     "--timeout",

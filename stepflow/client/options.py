@@ -27,6 +27,7 @@ class SubmitOptions(TypedDict, total=False):
     version: int | None
     strict: bool
     tags: Mapping[str, str] | None
+    lane: str | None
     limits: Mapping[str, str] | None
     units: Mapping[str, int] | None
 

@@ -41,6 +41,7 @@ class EntryKind(StrEnum):
 
     VALUE = "value"  # a step gave this
     ERROR = "error"  # a step failed for good with this
+    MEMO = "memo"  # an attempt of a step left this to those after it
     TRY = "try"  # an attempt of a step failed; the next is due then, and with what error
     DUE = "due"  # a sleep, or a signal's timeout, ends then
     OVER = "over"  # the sleep is over

@@ -224,6 +224,10 @@ class Run:
     has_tags: bool = False
     #: the id of the schedule that began the run at one of its times
     schedule: str = ""
+    #: the id of the group that the run is a member of
+    group: str = ""
+    #: the fair lane of its queue in which it waits; empty for none
+    lane: str = ""
     #: the fields that could not be read and stand at their default here
     damage: Sequence[Damage] = ()
 
@@ -336,6 +340,8 @@ class RunStatus:
     unreadable: str | None = None
     #: what it was submitted with for lists to find it by
     tags: Mapping[str, str] = field(default_factory=_empty)
+    #: the lane of its queue in which it waits for its turn, None for none
+    lane: str | None = None
 
     @property
     def is_finished(self) -> bool:

@@ -6,7 +6,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Mapping
 from datetime import datetime, timedelta
-from typing import Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from stepflow.core.cancel import CancelToken
 from stepflow.core.ids import check_text, step_key
@@ -16,6 +16,9 @@ from stepflow.core.schedules.scheduled import scheduled_for
 from stepflow.errors import InvalidOption, StepOver
 from stepflow.logs import StepFacts, StepLog
 from stepflow.times import as_datetime, seconds
+
+if TYPE_CHECKING:
+    from stepflow.core.breakers.breaker import Permits
 
 P = TypeVar("P")
 
@@ -40,7 +43,17 @@ class StepRunner(ABC):
         """
 
 
-class StepRuntime(Protocol):
+class MemoSide(Protocol):
+    """Where the memos of a step are kept."""
+
+    def memo_get(self, key: str, default: Any) -> Any:
+        """Read the memo: the value, or an awaitable of it."""
+
+    def memo_put(self, key: str, value: Any) -> Any:
+        """Write the memo value under the claim; None or an awaitable."""
+
+
+class StepRuntime(MemoSide, Protocol):
     """
     The runtime's side of a Step: what it can do for the step while it runs.
 
@@ -50,12 +63,6 @@ class StepRuntime(Protocol):
 
     blocking: bool
 
-    def memo_get(self, key: str, default: Any) -> Any:
-        """Read the memo: the value, or an awaitable of it."""
-
-    def memo_put(self, key: str, value: Any) -> Any:
-        """Write the memo value under the claim; None or an awaitable."""
-
     def extend(self, seconds_: float) -> Any:
         """Keep the claim at least that long; None or an awaitable."""
 
@@ -64,6 +71,10 @@ class StepRuntime(Protocol):
 
     def reset_output(self) -> None:
         """Declare void what earlier attempts of the step have emitted."""
+
+    @property
+    def permits(self) -> Permits:
+        """What gives the step permits of circuit breakers."""
 
 
 class Memo:
@@ -77,7 +88,7 @@ class Memo:
 
     __slots__ = ("_runtime",)
 
-    def __init__(self, runtime: StepRuntime) -> None:
+    def __init__(self, runtime: MemoSide) -> None:
         self._runtime = runtime
 
     def get(self, key: str, default: Any = None) -> Any:
@@ -154,6 +165,12 @@ class _LocalRuntime:
 
     def reset_output(self) -> None:
         pass
+
+    @property
+    def permits(self) -> Permits:
+        from stepflow.core.breakers.breaker import FreePermits  # noqa: PLC0415  wanted by few
+
+        return FreePermits()
 
 
 def _for_either(value: Any) -> Any:

@@ -15,6 +15,7 @@ from stepflow.core.journal import settled_maps
 from stepflow.core.run import Cleanup, Run, RunState, StopKind, StopRequest
 from stepflow.engine.cancel import stop_run
 from stepflow.engine.env import Env
+from stepflow.engine.lanes.name import with_lane_of
 from stepflow.engine.spec import RunSpec
 from stepflow.engine.submit import prepare
 from stepflow.engine.versions import Versions
@@ -67,7 +68,7 @@ async def spawn_children(
             raise SpawnRefused(run.id, most)
         index = None if group is None else int(str(spec.run_id).rpartition("-")[2])
         parent = Parent(run.id, run.generation, env.keys.queue_of(run), depth, index)
-        made = prepare(replace(spec, parent=parent), env)
+        made = prepare(replace(with_lane_of(spec, run, env), parent=parent), env)
         calls.append(
             submit_child(
                 env.keys, made.run, run, token, request=made.request, data=made.data,

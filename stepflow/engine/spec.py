@@ -49,6 +49,9 @@ class RunSpec:
     strict: bool = False
     #: by these lists find the run; at most 8, keys and values of at most 64 bytes
     tags: Mapping[str, str] = field(default_factory=dict)
+    #: the lane in which it waits for its turn, of a fair queue; by default what the setting
+    #: `queues.fair` says of the queue
+    lane: str | None = None
     #: for which key a limit counts the run: name -> key; over what its runner's limits say
     limits: Mapping[str, str] = field(default_factory=dict)
     #: how much of a limit's rate the run takes: name -> units

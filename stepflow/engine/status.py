@@ -101,6 +101,7 @@ def status_of(run: Run, data: Mapping[bytes, bytes], live: Sequence[int] = ()) -
         generation=run.generation,
         headers=kept.headers(),
         tags=kept.tags(),
+        lane=run.lane or None,
         payload=kept.value(b"payload"),
         result=kept.value(b"result"),
         error=kept.error(b"error"),

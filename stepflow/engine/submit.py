@@ -18,6 +18,7 @@ from stepflow.core.ids import (
 )
 from stepflow.core.run import Run, RunState
 from stepflow.engine.env import Env
+from stepflow.engine.lanes.name import lane_of
 from stepflow.engine.spec import RunSpec, pack_options, read_priority
 from stepflow.engine.tags import write_tags
 from stepflow.errors import InvalidOption, RunConflict
@@ -115,6 +116,7 @@ def prepare(spec: RunSpec, env: Env) -> Prepared:
         deadline_at=0.0 if spec.timeout is None else now + seconds(spec.timeout, "timeout"),
         version=1 if spec.version is None else check_version(spec.version),
         has_tags=bool(tags),
+        lane=lane_of(spec, env),
         schedule="" if spec.scheduled is None else spec.scheduled.schedule_id,
         limits=spec.uses,
     )

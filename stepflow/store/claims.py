@@ -105,6 +105,7 @@ def claim_steps(
             "claims": keys.claims,
             "suspended": RQ_SUSPENDED,
             "paused_queues": keys.paused_queues,
+            "laned": keys.laned,
             "waiting_lists": keys.waiting_lists,
             "due": keys.due,
         },

@@ -18,7 +18,6 @@ from stepflow.core.run import (
     Cleanup,
     Damage,
     PauseRequest,
-    Priority,
     Run,
     RunState,
     StopRequest,
@@ -221,6 +220,8 @@ _FIELDS = (
     Field("has_output", "out", "is_set"),
     Field("has_tags", "tagged", "is_set", is_new=True),
     Field("schedule", "sched", "text", is_new=True),
+    Field("group", "group", "text", is_new=True),
+    Field("lane", "lane", "text", is_new=True),
 )
 #: what is not written as the run has it
 _WRITERS: dict[str, Callable[[float], Part]] = {"time": format_time, "is_set": int, "cleanup": int}
@@ -296,7 +297,7 @@ def _queue(fields: Fields, keys: Keys) -> str:
     if queue:
         return queue
     fields.note(b"queue")
-    return keys.rq_queue("default", Priority.NORMAL)
+    return keys.queue_name("default")
 
 
 @lru_cache(maxsize=1024)
@@ -325,11 +326,7 @@ def _delivery(fields: Fields, run_id: str, keys: Keys) -> str:
 
 
 def mended(run: Run, keys: Keys, now: float) -> list[Part]:
-    """
-    Write over the fields that could not be read.
-
-    So the record of a run that ends can be read from then on.
-    """
+    """Write over what could not be read, so that the record of a run that ends can be read."""
     if not run.damage:
         return []
     damaged = {damage.field for damage in run.damage}

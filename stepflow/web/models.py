@@ -146,6 +146,7 @@ class Submit(Given):
     tags: dict[str, str] = Field(default_factory=dict)
     queue: Annotated[str, Field(pattern=QUEUE)] = "default"
     priority: Level = "normal"
+    lane: Annotated[str, Field(min_length=1, max_length=64)] | None = None
     delay: Span | None = None
     start_at: Annotated[str, Field(json_schema_extra={"format": "date-time"})] | None = None
     timeout: Annotated[float, Field(gt=0, le=_YEAR_S, allow_inf_nan=False)] | None = None

@@ -24,6 +24,7 @@ _STATUSES: tuple[tuple[type[StepflowError], int], ...] = (
     (errors.ScheduleNotFound, 404),
     (errors.LimitNotFound, 404),
     (errors.LimitFull, 429),
+    (errors.BreakerNotFound, 404),
     (errors.RunConflict, 409),
     (errors.RunStateError, 409),
     (errors.PayloadTooLarge, 413),

@@ -36,6 +36,7 @@ async def submit(call: Call) -> Reply:
         webhooks=given.webhooks,
         on_conflict="restart" if given.restart else "return",
         version=given.version,
+        lane=given.lane,
     )
     if run.created:
         note("submit", run.id, name_of(call.by or None), given.runner)

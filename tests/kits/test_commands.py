@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -35,10 +36,17 @@ class Host:
         self.ends: dict[str, bytes] = {}
         self.is_lost = False
 
+    @property
+    def outer_loop(self) -> asyncio.AbstractEventLoop:
+        return asyncio.get_running_loop()
+
     def spawn(
-        self, work: Coroutine[Any, Any, Any], then: Callable[[asyncio.Task[Any]], None]
+        self,
+        work: Coroutine[Any, Any, Any],
+        then: Callable[[asyncio.Task[Any]], None],
+        context: contextvars.Context | None = None,
     ) -> asyncio.Task[Any]:
-        task = asyncio.get_running_loop().create_task(work)
+        task = asyncio.get_running_loop().create_task(work, context=context)
         task.add_done_callback(then)
         return task
 
@@ -50,6 +58,9 @@ class Host:
         entry = Entry(kind, command.place, command.name, 0.0, data)
         if command.is_resolved_by(entry):
             command.resolve(entry)
+
+    def leave_memo(self, command: Any, data: bytes) -> None:
+        raise NotImplementedError
 
     def write_computed(self, command: Any, kind: EntryKind, send: Any) -> None:
         raise NotImplementedError

@@ -29,7 +29,7 @@ CODE = {
     )
     for path in FILES
 }
-TAKERS = {"runs/submit_child", "schedules/fire_schedule"}
+TAKERS = {"runs/submit_child", "schedules/fire_schedule", "groups/submit_member"}
 HEADERS = [name for name in CODE if not name.startswith("lib/")]
 
 
@@ -129,11 +129,11 @@ def test_lists_of_keys_are_told_apart_by_their_lengths():
         lists=lists,
         key_lists={
             "hook": ["h", "j"], "own": (), "parent": ["p"], "note": ["n"], "counts": ["c"],
-            "schedule": (),
+            "schedule": (), "group": (), "queued": (),
         },
     )  # fmt: skip
     assert call.keys[-5:] == ("h", "j", "p", "n", "c")
-    assert call.args[-16:] == (2, 0, 1, 1, 1, *[0] * len(lists))
+    assert call.args[-18:] == (2, 0, 1, 1, 1, 0, 0, *[0] * len(lists))
 
 
 def test_a_group_takes_exactly_its_names():
@@ -185,6 +185,10 @@ def test_lua_builds_the_keys_of_the_table(redis_client, namespace, priority):
         f"wake_of({ns}, '{queue}')": keys.wake_of("default"),
         f"runner_wake_of({ns}, 'x@2')": keys.wake("@x@2"),
         f"waiting_list_of({ns}, '{queue}', 'x')": keys.waiting_list(queue, "x"),
+        f"laned_of({ns})": keys.laned,
+        f"fair_of({ns})": keys.fair,
+        f"lanes_of({ns}, '{queue}')": keys.lanes(queue),
+        f"lane_of({ns}, '{queue}', 'acme')": keys.lane(queue, "acme"),
         f"limits_of({ns})": keys.limits,
         f"lines_of({ns})": keys.lines,
         f"slots_of({ns})": keys.slots,

@@ -20,7 +20,7 @@ async def test_people_get_a_sentence_and_what_to_type(scene):
     await scene.client.submit("r", run_id="a", delay=3600)
     lines = (await run(scene, "why", "a")).stdout.splitlines()
     assert lines[0].startswith("run a is scheduled (scheduled.delay): it starts at ")
-    assert lines[-1] == "  type     stepflow run-now a"
+    assert lines[-1] == "  type       stepflow run-now a"
     await scene.client.cancel("a")
 
 

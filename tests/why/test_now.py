@@ -362,7 +362,9 @@ async def test_the_program_and_the_api_say_the_same(scene):
         now = await in_progress(scene.client, "a")
         (line,) = [line for line in now.steps[0].stack if line.endswith("look_up")]
         text = await asyncio.to_thread(typed, "a", "--now")
-        assert f"  now      worker {now.worker} says:\n    step 'look_up', attempt 1, for " in text
+        assert (
+            f"  now        worker {now.worker} says:\n    step 'look_up', attempt 1, for " in text
+        )
         assert f"      {line}\n" in text
         document = json.loads(await asyncio.to_thread(typed, "a", "--now", "--json"))["now"]
         answer = (await http.get("/runs/a/now")).json()

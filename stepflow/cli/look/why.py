@@ -67,7 +67,7 @@ def _of_schedule(client: Client, name: str, output: Output) -> dict[str, Any] | 
         if why.until is not None:
             output.line(f"  {'next':<9}{text(why.until)}")
         for command in why.commands:
-            output.line(f"  {'type':<9}{command}")
+            output.line(f"  {'type':<11}{command}")
     document: dict[str, Any] = jsonable(why)
     return document
 
@@ -94,9 +94,9 @@ def document_of_now(now: Now | str) -> dict[str, Any]:
 def print_now(now: Now | str, output: Output) -> None:
     """Print what a worker is doing, for people."""
     if isinstance(now, str):
-        output.line(f"  now      {now}")
+        output.line(f"  now        {now}")
         return
-    output.line(f"  now      worker {now.worker} says:")
+    output.line(f"  now        worker {now.worker} says:")
     for step in now.steps:
         where = ", in a thread" if step.in_thread else ""
         since = f", for {ago(step.since)}" if step.since else ""
@@ -138,9 +138,9 @@ def print_why(why: Why, output: Output) -> None:
     """Print an explanation for people."""
     output.line(f"run {why.run_id} is {why.word} ({why.code}): {why.sentence}")
     tags = " ".join(f"{key}={value}" for key, value in why.evidence.get("tags", {}).items())
-    facts = {"since": why.since, "until": why.until, "moved by": why.moved_by, "tags": tags}
+    facts = {"since": why.since, "until": why.until, "depends on": why.moved_by, "tags": tags}
     for name, value in facts.items():
         if shown := text(value):
-            output.line(f"  {name:<9}{shown}")
+            output.line(f"  {name:<11}{shown}")
     for command in why.commands:
-        output.line(f"  {'type':<9}{command}")
+        output.line(f"  {'type':<11}{command}")

@@ -62,7 +62,7 @@ class JournalReader:
             EntryKind.DUE: self._due, EntryKind.OVER: self._over, EntryKind.SIGNAL: self._signal,
             EntryKind.NONE: self._none, EntryKind.ANSWER: self._answer,
             EntryKind.TIMER: self._over,
-            EntryKind.EMIT: _pass, EntryKind.TIME: _pass,
+            EntryKind.EMIT: _pass, EntryKind.TIME: _pass, EntryKind.MEMO: _pass,
             EntryKind.BATCH: self._batch,
             EntryKind.CHILD: self._child, EntryKind.MAP: self._map_end, EntryKind.VAR: self._var,
         }  # fmt: skip

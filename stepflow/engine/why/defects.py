@@ -78,6 +78,13 @@ def _pending(facts: Facts, run: Run) -> Why | None:
         )  # fmt: skip
     if facts.line is not None:
         return None
+    if place.lane_position is not None:
+        if place.has_turn:
+            return None
+        return _broken(
+            facts, "X20", f"lane {place.lane!r}, in which it waits, takes no turns", _SLOWLY,
+            {**evidence, "lane": place.lane},
+        )  # fmt: skip
     stands = place.position is not None or place.queued_at is not None or not place.is_searched
     if stands or facts.indexes.due_at is not None:
         return None

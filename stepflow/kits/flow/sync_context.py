@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import random
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import Any, Never, TypeVar
 
 from stepflow.core.output import TOPIC
 from stepflow.core.runner import WorkflowContext
+from stepflow.errors import InvalidOption, shown
 from stepflow.kits.flow.calls.sync_batch import SyncBatchCalls
 from stepflow.kits.flow.calls.sync_children import (
     SyncChildCalls,
@@ -72,6 +73,19 @@ class SyncContext(
         """
         fiber = current_fiber(self._loop)
         return fiber.wait(run_all(calls, self._loop)) if calls else []
+
+    def run(self, work: Awaitable[T]) -> T:
+        """
+        Run a coroutine as code of this workflow, and return what it returns: `ctx.run(main())`.
+
+        It may use asyncio and anyio as an `async def` workflow does. `stepflow.current()` in it is
+        a Context, whose calls it awaits.
+        """
+        fiber = current_fiber(self._loop)
+        if not hasattr(work, "__await__"):
+            msg = f"ctx.run takes a coroutine, as main() is of an async def, not {shown(work)}"
+            raise InvalidOption(msg)
+        return fiber.wait(work)
 
     def patched(self, name: str) -> bool:
         """Tell whether this run takes changed code; see `Context.patched`."""

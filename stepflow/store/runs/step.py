@@ -79,6 +79,7 @@ def hand_over(
     restarts: int = 0,
     pause: PauseRequest | None = None,
     last_error: str | None = None,
+    waits_for: str = "",
     counted: Sequence[str] = (),
     rests: Resting | None = None,
 ) -> Call[Answer]:
@@ -86,22 +87,20 @@ def hand_over(
     Give the run back: *step* waits in its queue, or in the due set until *due_at*.
 
     With *pause* it stands instead, until it is resumed. With *restarts* above 0 it begins a new
-    history: its journal and step records go. *last_error* is what the attempt failed with.
-    *counted* are the counts that this adds to: what a worker does, it counts itself. The limit
-    *rests* begins nothing for a while. Answers as
-    `keep_step`.
+    history: its journal and step records go. *last_error* is what the attempt failed with,
+    *waits_for* what a postponed step waits for. *counted* are the counts that this adds to, but for
+    what workers count. The limit *rests* begins nothing for a while. Answers as `keep_step`.
     """
     base, queue, time = keys.run(run.id), keys.queue_of(run), format_time(now)
-    delivery = run.next_delivery(step)
+    delivery, old_rq_id = run.next_delivery(step), run.claimed_rq_id or run.delivery
     rq_id, due = "" if pause else keys.rq_id(delivery), format_time(due_at)
-    old_rq_id = run.claimed_rq_id or run.delivery
     fields: list[Part] = [
         "rev", run.rev + 1, "state", state, "step", step, "failures", failures, "crashes", crashes,
         "handoff", delivery.handoff, "delivery", rq_id, "due", due, "token", "", "claimed_id", "",
-        "updated", time, *pause_fields(run, pause), *first_in_line(run, rests),
+        "updated", time, *_asked(run, pause, stop), *_waits_for(run, waits_for, state),
+        *first_in_line(run, rests),
     ]  # fmt: skip
     fields += () if fence.token else ("request", fence.name, "parked", "")
-    fields += () if stop is None else stop_fields(stop)
     fields += ("cleanup", int(cleanup)) if cleanup > run.cleanup else ()
     fields += _restarted(run) if restarts else ()
     return scripts.HAND_OVER.call(
@@ -119,7 +118,8 @@ def hand_over(
             "rev": run.rev, "token": fence.token, "fence": fence.name, "lapsed": fence.lapsed,
             "member": run_member(run.id), "wip_member": wip_member(run), "rq_id": rq_id,
             "due": due, "now": time, "rq_time": rq_time(now), "ns": keys.namespace, "queue": queue,
-            "is_brief": is_brief(due_at or 0.0, now), "drop_memo": int(drop_memo), "run_id": run.id,
+            "lane": run.lane, "is_brief": is_brief(due_at or 0.0, now), "run_id": run.id,
+            "drop_memo": int(drop_memo),
             "start": start_entry(restarts, now, step) if restarts else "", "old_rq_id": old_rq_id,
         },
         lists={
@@ -127,8 +127,19 @@ def hand_over(
             "data": _changed(payload=payload, last_error=last_error), "records": fence.records(),
             "counted": counted, "limited": limited(keys, run, now, rests=rests),
         },
-        key_lists={"counts": counts_keys(keys, counted)},
+        key_lists={"counts": counts_keys(keys, counted), "lane": keys.lanes_with(run)},
     )  # fmt: skip
+
+
+def _asked(run: Run, pause: PauseRequest | None, stop: StopRequest | None) -> Sequence[Part]:
+    """Write what the run was asked to do."""
+    return [*pause_fields(run, pause), *(() if stop is None else stop_fields(stop))]
+
+
+def _waits_for(run: Run, waits_for: str, state: RunState) -> Sequence[Part]:
+    """Write what a step waits for that is due later; what the run waited for before is over."""
+    is_old = bool(run.waits_for) and state is RunState.SCHEDULED
+    return ("waits_for", waits_for) if waits_for or is_old else ()
 
 
 def _changed(**data: bytes | str | None) -> list[Part]:

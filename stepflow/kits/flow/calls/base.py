@@ -34,6 +34,7 @@ class ContextBase(WorkflowContext):
         payload: Any = None,
     ) -> None:
         self._activation = activation
+        activation.loop.ctx = self
         self._policy = activation.runtime.policy
         self._readers = readers
         self._registry = registry

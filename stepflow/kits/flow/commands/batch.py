@@ -8,6 +8,7 @@ A failed attempt has an entry of its own, and so has the error that ends a batch
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections import deque
 from collections.abc import Iterable, Sequence
 from functools import partial
@@ -44,7 +45,7 @@ class BatchCommand(Command):
     """
 
     __slots__ = (
-        "_answers", "_asked", "_cause", "_drains", "_first", "_host", "_idle", "_limit",
+        "_answers", "_asked", "_cause", "_context", "_drains", "_first", "_host", "_idle", "_limit",
         "_next", "_notes", "_raises", "_ready", "_timer", "_tries", "_under_way", "_work",
         "items", "progress",
     )  # fmt: skip
@@ -64,6 +65,8 @@ class BatchCommand(Command):
         super().__init__(place, f"{work.name} of {len(items)}", future, work.read)
         self.items = items
         self._work = work
+        #: the context variables of the code that asked for it
+        self._context = contextvars.copy_context()
         self._limit = limit
         self._raises = raises
         self.progress = Progress(len(items))
@@ -181,7 +184,7 @@ class BatchCommand(Command):
         failures, due_at = self._tries.get(index, (0, None))
         return ItemCommand(
             self.place, index, self.items[index], self._work, self.future.get_loop(),
-            failures=failures, due_at=due_at,
+            failures=failures, due_at=due_at, context=self._context,
         )  # fmt: skip
 
     def may_have_begun(self, index: int) -> bool:
@@ -189,6 +192,17 @@ class BatchCommand(Command):
         host = self._host
         begun = self._first is None or index in self._first
         return begun and host is not None and host.was_begun_before(self)
+
+    def postponed(self, item: ItemCommand) -> None:
+        """Learn that an item has to wait before it may be tried."""
+        self._idle[item.index] = item
+        if self._host is not None:
+            self.advance(self._host, self._host.runtime.now())
+
+    @property
+    def wakes_on_inbox(self) -> bool:  # type: ignore[override]  # of most batches it never does
+        """Whether an item waits for what wakes it through the inbox."""
+        return any(item.wakes_on_inbox for item in self._idle.values())
 
     @property
     def is_drained(self) -> bool:

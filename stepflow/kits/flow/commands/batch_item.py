@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import re
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
@@ -12,8 +13,9 @@ from stepflow.core.backoff import RetryPolicy
 from stepflow.core.journal import EntryKind, read_try, write_try
 from stepflow.core.outcomes import ErrorInfo
 from stepflow.core.run import Run
+from stepflow.errors import InvalidOption, Postponed
 from stepflow.kits.flow.commands.host import CommandHost, Send, Writable
-from stepflow.kits.flow.commands.step import StepCommand
+from stepflow.kits.flow.commands.step import Around, StepCommand
 from stepflow.kits.flow.runtime import FlowRuntime
 from stepflow.store.values.codec import pack, unpack
 
@@ -34,6 +36,7 @@ class ItemFunction:
     policy: RetryPolicy
     timeout_s: float | None
     read: Callable[[Any], Any]
+    around: Around | None = None
 
 
 class ItemCommand(StepCommand):
@@ -51,10 +54,13 @@ class ItemCommand(StepCommand):
         *,
         failures: int,
         due_at: float | None,
+        context: contextvars.Context,
     ) -> None:
         super().__init__(
             f"{place}.{index}", f"{work.name}[{index}]", asyncio.Future(loop=loop), work.function,
             (item,), policy=work.policy, timeout_s=work.timeout_s, read=work.read,
+            around=work.around,
+            context=context,
         )  # fmt: skip
         self.index = index
         self.due_at = due_at
@@ -64,6 +70,11 @@ class ItemCommand(StepCommand):
         """Learn that it is remembered how its attempt failed; the next is due then."""
         self._failures += 1
         self.due_at, self.is_busy = due_at, False
+
+    def _postpone(self, host: CommandHost, wait: Postponed) -> None:
+        super()._postpone(host, wait)
+        if isinstance(host, ItemHost):
+            host.postponed(self)
 
     @property
     def cause(self) -> BaseException | None:
@@ -83,6 +94,9 @@ class ItemOwner(Protocol):
     def answered(self, item: ItemCommand, kind: EntryKind, data: bytes) -> None:
         """Take what one of the items has come to; it stays busy until that is remembered."""
 
+    def postponed(self, item: ItemCommand) -> None:
+        """Learn that an item has to wait before it may be tried."""
+
     def may_have_begun(self, index: int) -> bool:
         """Whether an earlier activation may have begun with an item."""
 
@@ -97,7 +111,15 @@ class ItemHost:
         self.runtime: FlowRuntime = host.runtime
         self.restarts = host.restarts
         self.is_live = host.is_live
-        self.inbox_version = 0
+
+    @property
+    def inbox_version(self) -> int:
+        """Grows whenever something may have come into the run's inbox."""
+        return self._host.inbox_version
+
+    def postponed(self, item: ItemCommand) -> None:
+        """Have the batch begin an item again later."""
+        self._owner.postponed(item)
 
     @property
     def is_slice_over(self) -> bool:
@@ -108,11 +130,25 @@ class ItemHost:
         """Whether the run is to leave its worker."""
         return await self._host.is_to_leave()
 
+    @property
+    def outer_loop(self) -> asyncio.AbstractEventLoop:
+        """The worker's loop."""
+        return self._host.outer_loop
+
     def spawn(
-        self, work: Coroutine[Any, Any, T], then: Callable[[asyncio.Task[T]], None]
+        self,
+        work: Coroutine[Any, Any, T],
+        then: Callable[[asyncio.Task[T]], None],
+        context: contextvars.Context | None = None,
     ) -> asyncio.Task[T]:
         """Do *work* on the worker's loop, then call *then*."""
-        return self._host.spawn(work, then)
+        return self._host.spawn(work, then, context)
+
+    def leave_memo(self, command: Writable, data: bytes) -> None:
+        """Refuse it: the answers of items are remembered together."""
+        del data
+        msg = f"an item of a batch has no memo, such as {command.name}; make it a ctx.step"
+        raise InvalidOption(msg)
 
     def was_begun_before(self, command: Writable) -> bool:
         """Whether an earlier activation may have begun with the item."""

@@ -8,6 +8,7 @@ activation, so it can be tested without one.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol, TypeVar
 
@@ -42,8 +43,10 @@ class CommandHost(Protocol):
     restarts: int
     #: whether the journal is used up, and the workflow goes on
     is_live: bool
-    #: grows whenever something may have come into the run's inbox
-    inbox_version: int
+
+    @property
+    def inbox_version(self) -> int:
+        """Grows whenever something may have come into the run's inbox."""
 
     @property
     def is_slice_over(self) -> bool:
@@ -52,10 +55,21 @@ class CommandHost(Protocol):
     async def is_to_leave(self) -> bool:
         """Whether others wait for the run's slot, or its worker is leaving; asks the server."""
 
+    @property
+    def outer_loop(self) -> asyncio.AbstractEventLoop:
+        """The worker's loop, on which steps run."""
+
     def spawn(
-        self, work: Coroutine[Any, Any, T], then: Callable[[asyncio.Task[T]], None]
+        self,
+        work: Coroutine[Any, Any, T],
+        then: Callable[[asyncio.Task[T]], None],
+        context: contextvars.Context | None = None,
     ) -> asyncio.Task[T]:
-        """Do *work* on the worker's loop, then call *then*, whose error ends the activation."""
+        """
+        Do *work* on the worker's loop, then call *then*, whose error ends the activation.
+
+        It runs in *context*, or in a copy of the present one.
+        """
 
     def was_begun_before(self, command: Writable) -> bool:
         """
@@ -70,6 +84,9 @@ class CommandHost(Protocol):
 
         Nothing is written for a command that is answered or abandoned by now.
         """
+
+    def leave_memo(self, command: Writable, data: bytes) -> None:
+        """Write what an attempt of *command*, which goes on meanwhile, leaves to the next."""
 
     def write_computed(self, command: Writable, kind: EntryKind, send: Send) -> None:
         """Write an entry whose data is what the server answers to *send*."""

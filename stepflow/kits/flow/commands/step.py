@@ -7,43 +7,60 @@ Either is remembered.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from stepflow.core.backoff import RetryPolicy
+from stepflow.core.cancel import CancelToken
+from stepflow.core.ids import idempotency_key
 from stepflow.core.journal import Entry, EntryKind, write_try
 from stepflow.engine.user_code.arguments import ResultReader
-from stepflow.engine.user_code.calls import escaped, raised
-from stepflow.errors import ClaimLost, StepFailed
+from stepflow.engine.user_code.calls import escaped, postponed, raised
+from stepflow.errors import CircuitOpen, ClaimLost, Postponed, StepFailed
+from stepflow.kits.flow.around.refused import pack_refused, read_refused
 from stepflow.kits.flow.commands.command import Command
 from stepflow.kits.flow.commands.host import CommandHost
+from stepflow.kits.flow.current_step import CurrentStep, StepMemo, present, refuse_memo
 from stepflow.kits.flow.runtime import FlowRuntime, OutputScope
 from stepflow.logs import enter
 from stepflow.store.values.codec import pack, unpack
 
 log = logging.getLogger("stepflow.flow")
 
+#: what stands around the call of a step's function, such as a circuit breaker: it is given the
+#: runtime and the call, and may raise Postponed instead of making it
+Around = Callable[[FlowRuntime, Callable[[], Awaitable[Any]]], Awaitable[Any]]
+
 
 class StepCommand(Command):
     """The value of `function(*args, **kwargs)`; *timeout_s* is for one attempt."""
 
     __slots__ = (
+        "_around",
+        "_attempt",
+        "_context",
         "_error",
         "_failures",
+        "_memo",
         "_policy",
+        "_postponed",
         "_scope",
         "_scope_name",
+        "_seen",
         "_task",
         "_timeout_s",
         "args",
         "function",
         "is_abandoned",
+        "key",
         "kwargs",
     )
     what = "step"
-    entry_kinds = (EntryKind.VALUE, EntryKind.ERROR, EntryKind.TRY)
+    entry_kinds = (EntryKind.VALUE, EntryKind.ERROR, EntryKind.TRY, EntryKind.MEMO)
 
     def __init__(
         self,
@@ -58,8 +75,21 @@ class StepCommand(Command):
         timeout_s: float | None = None,
         read: Callable[[Any], Any] | None = None,
         scope: str = "",
+        around: Around | None = None,
+        context: contextvars.Context | None = None,
     ) -> None:
         super().__init__(place, name, future, read)
+        self._around = around
+        #: why its function may not be called yet, and the inbox version at which it was told so
+        self._postponed: Postponed | None = None
+        self._seen = 0
+        #: the context variables of the code that asked for it, which its function sees
+        self._context = contextvars.copy_context() if context is None else context
+        #: the key that it was given
+        self.key: str | None = None
+        #: what its attempts have left to those after them; None for most
+        self._memo: dict[str, Any] | None = None
+        self._attempt: Attempt | None = None
         self._scope_name = scope or place
         self._scope: OutputScope | None = None
         self.function = function
@@ -78,7 +108,25 @@ class StepCommand(Command):
     def is_resolved_by(self, entry: Entry) -> bool:
         if entry.kind is EntryKind.TRY:
             self._failures += 1
+        elif entry.kind is EntryKind.MEMO:
+            name, value = unpack(entry.data)
+            self.memo[name] = value
+            if self._attempt is not None:
+                self._attempt.note_written()
+            return False
         return super().is_resolved_by(entry)
+
+    @property
+    def memo(self) -> dict[str, Any]:
+        """What its attempts have left to those after them."""
+        if self._memo is None:
+            self._memo = {}
+        return self._memo
+
+    @property
+    def is_last_attempt(self) -> bool:
+        """Whether an error that may be tried again fails it now."""
+        return self.attempt >= self._policy.max_attempts
 
     @property
     def attempt(self) -> int:
@@ -88,9 +136,28 @@ class StepCommand(Command):
     def task(self) -> asyncio.Task[Any] | None:
         return self._task
 
+    @property
+    def wakes_on_inbox(self) -> bool:  # type: ignore[override]  # of most steps it never does
+        """Whether it waits for what wakes it through the inbox."""
+        return self._postponed is not None
+
+    def describe(self) -> str:
+        if self._postponed is None:
+            return super().describe()
+        return self._postponed.waits_for
+
+    @property
+    def awaited_id(self) -> str:
+        """What it waits for before it may be tried; empty while it waits for its time alone."""
+        return "" if self._postponed is None else self._postponed.waits_for
+
     def resolve(self, entry: Entry) -> None:
         if entry.kind is EntryKind.ERROR:
             kind, message, trace = unpack(entry.data)
+            refused = read_refused(kind, message, trace)
+            if refused is not None:
+                self.future.set_exception(refused)
+                return
             failed = StepFailed(self.name, kind, message)
             if self._error is not None:
                 failed.__cause__, self._error = self._error, None
@@ -101,12 +168,19 @@ class StepCommand(Command):
             self.resolve_with(entry.data)
 
     def advance(self, host: CommandHost, now: float) -> None:
-        if self.due_at is None or self.due_at <= now:
+        if self.due_at is None or self.due_at <= now or self._is_told(host):
             self.is_busy, self.began_at = True, now
+            self._postponed = None
             if host.runtime.observers is not None:
                 host.runtime.observers.step_began(host.run, self, now)
-            work = self._call(host.runtime, self._begin_scope(host))
-            self._task = host.spawn(work, partial(self._tried, host))
+            self._attempt = Attempt(self, host)
+            work = self._call(host.runtime, self._begin_scope(host), self._attempt)
+            # a copy: what its function changes there is not for the next attempt to see
+            self._task = host.spawn(work, partial(self._tried, host), self._context.copy())
+
+    def _is_told(self, host: CommandHost) -> bool:
+        """Whether something came in that may be what it waits for."""
+        return self._postponed is not None and self._seen != host.inbox_version
 
     def _begin_scope(self, host: CommandHost) -> OutputScope:
         """Make where its emits lead; what earlier attempts have emitted is void."""
@@ -131,20 +205,29 @@ class StepCommand(Command):
             scope.close()
             scope.reset(None)
 
+    @property
+    def occurrence(self) -> str:
+        """What names it in one history: its place, with how often its key was forgotten."""
+        return self._scope_name
+
     def _scope_in(self, host: CommandHost) -> str:
         """Name its scope: a place means another step in each history."""
         return f"{host.restarts}/{self._scope_name}" if host.restarts else self._scope_name
 
-    async def _call(self, runtime: FlowRuntime, scope: OutputScope) -> Any:
+    async def _call(self, runtime: FlowRuntime, scope: OutputScope, attempt: Attempt) -> Any:
         """Call the function; all that it emits is written before its value is."""
         enter(scope)
+        present.set(attempt)
         try:
-            if self._timeout_s is None:
+            if self._around is not None:
+                value = await self._around(runtime, partial(self._limited, runtime))
+            elif self._timeout_s is None:
                 value = await runtime.call(self.name, self.function, self.args, self.kwargs)
             else:
                 value = await self._limited(runtime)
         finally:
             scope.close()
+            attempt.end()
         if scope.has_emitted:
             await scope.end()
         return value
@@ -177,7 +260,21 @@ class StepCommand(Command):
         if isinstance(error, ClaimLost):
             host.lose_claim()
             return
-        self._write_failure(host, error)
+        wait = postponed(error)
+        if wait is not None:
+            self._postpone(host, wait)
+        elif isinstance(error, CircuitOpen) and self._around is not None:
+            self._error = error
+            self._write_error(host, pack_refused(error))
+        else:
+            self._write_failure(host, error)
+
+    def _postpone(self, host: CommandHost, wait: Postponed) -> None:
+        """Wait, and be tried again: this was no attempt."""
+        self.began_at, self.due_at = None, wait.due_at
+        host.note_inbox(wait.inbox)
+        self._postponed, self._seen = wait, host.inbox_version
+        host.wake()
 
     def _pack(self, value: Any, *, limit: int) -> bytes:
         what = f"the value of step {self.name!r}"
@@ -224,3 +321,67 @@ class StepCommand(Command):
         self.is_busy = True
         scope.reset(None)
         host.spawn(scope.end(), go_on)
+
+
+class Attempt:
+    """
+    One attempt of a step, as its function may ask about it.
+
+    Called it gives the CurrentStep; most attempts are never asked.
+    """
+
+    __slots__ = ("_command", "_host", "_is_over", "_loop", "_made", "_unsubscribe", "_writing")
+
+    def __init__(self, command: StepCommand, host: CommandHost) -> None:
+        self._command = command
+        self._host = host
+        self._is_over = False
+        self._made: CurrentStep | None = None
+
+    def __call__(self) -> CurrentStep:
+        """Return the step; any thread may ask."""
+        if self._made is None:
+            command, host = self._command, self._host
+            run, cancel = host.run, CancelToken()
+            self._writing: deque[asyncio.Future[None]] = deque()
+            self._loop = host.outer_loop
+            self._unsubscribe = host.runtime.cancel.subscribe(
+                lambda: cancel.fire(host.runtime.cancel.reason or "")
+            )
+            self._made = CurrentStep(
+                run.id, command.name, command.key,
+                attempt=command.attempt, is_last_attempt=command.is_last_attempt,
+                idempotency_key=idempotency_key(run.seed, host.restarts, command.occurrence),
+                memo=StepMemo(command.memo, self, self._loop), cancel=cancel,
+            )  # fmt: skip
+            if self._is_over:
+                self.end()
+        return self._made
+
+    def remember(self, key: str, value: Any) -> asyncio.Future[None]:
+        """Put a memo value; the future is done when it is durable."""
+        command, host = self._command, self._host
+        if self._is_over:
+            raise refuse_memo(host.run.id, command.name)
+        what = f"memo {key!r} of step {command.name!r}"
+        data = pack([key, value], what=what, limit=host.runtime.limit)
+        written: asyncio.Future[None] = self._loop.create_future()
+        self._writing.append(written)
+        host.leave_memo(command, data)
+        return written
+
+    def note_written(self) -> None:
+        """Learn that the first of the memos on their way is durable."""
+        if self._made is not None and self._writing:
+            written = self._writing.popleft()
+            if not written.done():
+                written.set_result(None)
+
+    def end(self) -> None:
+        """Take no more memos, and tell who still works on it that nobody waits any more."""
+        self._is_over = True
+        if self._made is not None:
+            self._unsubscribe()
+            self._made.cancel.fire("the attempt has ended")
+            while self._writing:
+                self._writing.popleft().cancel()

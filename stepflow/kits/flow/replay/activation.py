@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Container, Coroutine, Sequence
 from typing import Any, TypeVar
 
 from stepflow.core.journal import MISREAD, Entry, EntryKind, first_step, misread, read_journal
@@ -118,15 +118,14 @@ class Activation(ActivationHost):
             began_with = first_step(start)
         self._is_repeating = was_here(self.run, began_with)
         self._patches, self._left = Patches(entries), len(entries)
-        self._timers.remember(entries)
-        self._marks.begin(self.run, entries, is_repeating=self._is_repeating)
+        stops = self._begin_time(entries)
         self._time_slice.begin_replay()
         self._marks.reach(0)
         self._main = self.loop.create_task(workflow())
         self.loop.run_ready()
         for count, entry in enumerate(entries, 1):
             self._left -= 1
-            if self._marks.marks_at(count):
+            if count in stops:
                 self._marks.reach(count)
             try:
                 problem = self._hand_over(entry)
@@ -138,9 +137,20 @@ class Activation(ActivationHost):
                 return self._ending.another_try(self._main) or misfit(problem, journal, index)
         return misread_end(self._main, journal)
 
+    def _begin_time(self, entries: Sequence[Entry]) -> Container[int]:
+        """Take in what is remembered of timers; returns before which entries to `reach` a mark."""
+        of_time = [
+            index
+            for index, entry in enumerate(entries)
+            if entry.kind is EntryKind.TIMER or entry.kind is EntryKind.TIME
+        ]
+        self._timers.remember(entries[index] for index in of_time)
+        return self._marks.begin(self.run, entries, of_time, is_repeating=self._is_repeating)
+
     def _hand_over(self, entry: Entry) -> str | None:
         """Give a remembered fact to the command at its place; says in words why it does not fit."""
-        if entry.kind in _OF_THE_RUN:
+        # most are values, and each `in` compares texts
+        if entry.kind is not EntryKind.VALUE and entry.kind in _OF_THE_RUN:
             return self._hand_to_run(entry)
         command, problem = self.commands.find_for(entry, has_ended=self._main.done())
         if problem:
@@ -149,7 +159,7 @@ class Activation(ActivationHost):
             self.loop.now = entry.at
             return None
         is_resolved = command.is_resolved_by(entry)
-        if self.observers is not None:
+        if self.observers is not None and entry.kind is not EntryKind.MEMO:
             self._observe(command, entry)
         if not is_resolved:
             return None
@@ -284,7 +294,7 @@ class Activation(ActivationHost):
     def _written(self, entry: Entry) -> None:
         """Hand over what is durable now; replies come in the order of the writes."""
         command = self.commands.at(entry.place)
-        if command is not None:
+        if command is not None and entry.kind is not EntryKind.MEMO:
             command.is_busy = command.is_writing = False
         self._hand_over(entry)
         is_answered = (

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import threading
 import time
 from collections.abc import Callable
 from functools import cache, wraps
@@ -25,6 +26,7 @@ def watch_blocking() -> None:
 
     Code that took such a function out of its module before keeps the one without the check.
     """
+    threading.Thread.start = _refusing_threads(threading.Thread.start)  # type: ignore[method-assign]
     time.sleep = _refusing(time.sleep, "time.sleep")
     socket.getaddrinfo = _refusing(socket.getaddrinfo, "socket.getaddrinfo")
     connect = _refusing(socket.socket.connect, "socket.connect")
@@ -36,6 +38,22 @@ def _refusing(function: Callable[..., Any], name: str) -> Callable[..., Any]:
     def refusing(*args: Any, **kwargs: Any) -> Any:
         _refuse_blocking(name)
         return function(*args, **kwargs)
+
+    return refusing
+
+
+def _refusing_threads(start: Callable[..., Any]) -> Callable[..., Any]:
+    """
+    Refuse the threads that `anyio.to_thread` starts: what they answer would find no loop.
+
+    A library may start others on its own behalf, as to send what is logged.
+    """
+
+    @wraps(start)
+    def refusing(thread: threading.Thread) -> Any:
+        if type(thread).__module__.startswith("anyio."):
+            _refuse_blocking("anyio.to_thread")
+        return start(thread)
 
     return refusing
 

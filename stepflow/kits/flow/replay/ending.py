@@ -28,8 +28,8 @@ from stepflow.engine.user_code.calls import error_info, raised
 from stepflow.errors import TransientError, shown
 from stepflow.store.values.codec import pack, unpack
 
-#: errors that came of one another, followed to what was refused
-_LONGEST_CHAIN = 20
+#: errors that came of one another, looked through for what was refused
+_MOST_ERRORS = 50
 
 #: a workflow's own errors end its run, but for this one: that tries the activation again
 _ONLY_TRANSIENT = RetryPolicy(retry_on=(TransientError,))
@@ -265,12 +265,16 @@ def _with_forgotten(end: Outcome, forgotten: str) -> Outcome:
 
 def _comes_from(main: asyncio.Task[Any], refused: Exception) -> bool:
     """Whether the function ended by what was refused to it, or by an error that came of that."""
-    error = None if main.cancelled() else main.exception()
-    for _ in range(_LONGEST_CHAIN):
-        if error is None or error is refused:
-            break
-        error = error.__cause__ or error.__context__
-    return error is refused
+    todo = [None if main.cancelled() else main.exception()]
+    for _ in range(_MOST_ERRORS):
+        error = todo.pop(0) if todo else None
+        if error is refused:
+            return True
+        if isinstance(error, BaseExceptionGroup):
+            todo += error.exceptions
+        if error is not None:
+            todo.append(error.__cause__ or error.__context__)
+    return False
 
 
 def _end_of(main: asyncio.Task[Any]) -> Outcome:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
@@ -135,11 +136,19 @@ class ActivationHost:
 
     # for commands: commands.host.CommandHost
 
+    @property
+    def outer_loop(self) -> asyncio.AbstractEventLoop:
+        """The worker's loop, on which steps run."""
+        return self._outer
+
     def spawn(
-        self, work: Coroutine[Any, Any, T], then: Callable[[asyncio.Task[T]], None]
+        self,
+        work: Coroutine[Any, Any, T],
+        then: Callable[[asyncio.Task[T]], None],
+        context: contextvars.Context | None = None,
     ) -> asyncio.Task[T]:
         """Do *work* on the worker's loop, then call *then*, whose error ends the activation."""
-        task = self._outer.create_task(work)
+        task = self._outer.create_task(work, context=context)
         task.add_done_callback(self._guarded(then))
         return task
 
@@ -172,6 +181,13 @@ class ActivationHost:
             self.runtime.count_attempt(kind, now - began_at)
         entry = Entry(kind, command.place, command.name, now, data, took_ms)
         self._writer.write(entry, Cleanup.NEEDED if is_first_to_undo else None)
+
+    def leave_memo(self, command: Writable, data: bytes) -> None:
+        """Write what an attempt of *command*, which goes on meanwhile, leaves to the next."""
+        if self.loop.is_over:
+            return
+        now = self.runtime.now()
+        self._writer.write(Entry(EntryKind.MEMO, command.place, command.name, now, data))
 
     def write_computed(self, command: Writable, kind: EntryKind, send: Send) -> None:
         """Write an entry whose data is what the server answers to *send*."""

@@ -97,6 +97,8 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         self.refused: NotReplayable | None = None
         #: what was refused and ends the workflow, whether or not its code lets the error pass
         self.misuse: NotReplayable | None = None
+        #: the Context of the workflow that it runs
+        self.ctx: object = None
         #: what keeps its timers; set by the activation
         self.timers: TimerBook | None = None
         #: whether the activation is over
@@ -151,14 +153,16 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         return task
 
     def _caller(self) -> Branch:
-        """Return the branch of the task that runs now; what was made without us is taken in."""
+        """Return the branch of the task that runs now, or the one of what no task of ours does."""
         task = asyncio.current_task(self)
         if task is None:
             return self._outside
-        branch = self._branches.get(task)
-        if branch is None:
-            branch = self._branches[task] = Branch(f"{self._outside.next_place()}.")
-            task.add_done_callback(lambda done: self._branches.pop(done, None))
+        return self._branches.get(task) or self._take_in(task)
+
+    def _take_in(self, task: asyncio.Task[Any]) -> Branch:
+        """Make a branch of a task that was made without us."""
+        branch = self._branches[task] = Branch(f"{self._outside.next_place()}.")
+        task.add_done_callback(lambda done: self._branches.pop(done, None))
         return branch
 
     def time(self) -> float:
@@ -183,7 +187,8 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         *args: Any,
         context: contextvars.Context | None = None,
     ) -> asyncio.TimerHandle:
-        self._check_goes_on()
+        if self.is_over:
+            self._evict_caller()
         timer = WorkflowTimer(when, callback, args, self, context)
         timer.place = self._caller().next_timer()
         if self.timers is not None:
@@ -217,16 +222,17 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
 
         Raises NotReplayable outside of workflow code, Evicted when the activation is over.
         """
-        self._check_goes_on()
-        if asyncio.current_task(self) is None:
-            self.refuse_for_good(OUTSIDE)
-        return self._caller()
-
-    def _check_goes_on(self) -> None:
-        """Raise Evicted when the activation is over."""
         if self.is_over:
-            self.called_ctx_while_evicted = True
-            raise Evicted
+            self._evict_caller()
+        task = asyncio.current_task(self)
+        if task is None:
+            self.refuse_for_good(OUTSIDE)
+        return self._branches.get(task) or self._take_in(task)  # each step passes here
+
+    def _evict_caller(self) -> NoReturn:
+        """End code that is evicted, and that asks for something to wait for."""
+        self.called_ctx_while_evicted = True
+        raise Evicted
 
     @property
     def is_closing(self) -> bool:

@@ -11,6 +11,9 @@ from typing import Any, NamedTuple
 
 from stepflow.engine.user_code.frames import is_ours, is_users
 
+#: the method of the workflow's loop that runs what is ready
+_TURN = "run_ready"
+
 
 class Call(NamedTuple):
     """A call in the user's code: what is called, and where."""
@@ -18,11 +21,14 @@ class Call(NamedTuple):
     name: str
     file: str
     line: int
+    #: what a library calls in its turn, in a task of its own
+    by_way_of: str = ""
 
     @property
     def place(self) -> str:
         """The line and the file in words, which is relative to the working directory if it can."""
-        return f"line {self.line} of {os.path.relpath(self.file)}"
+        way = f", by way of {self.by_way_of}" if self.by_way_of else ""
+        return f"line {self.line} of {os.path.relpath(self.file)}{way}"
 
 
 def find_call(tasks: Iterable[asyncio.Task[Any]], otherwise: str) -> Call | None:
@@ -34,9 +40,22 @@ def find_call(tasks: Iterable[asyncio.Task[Any]], otherwise: str) -> Call | None
     frame.
     """
     found = _innermost(running_frames(), otherwise)
-    for task in () if found else tasks:
-        found = found or _innermost(reversed(list(_waiting(task.get_coro()))), otherwise)
-    return found
+    if found is not None:
+        return found
+    for task in tasks:
+        found = _innermost(reversed(list(_waiting(task.get_coro()))), otherwise)
+        if found is not None:
+            return found._replace(by_way_of=_public_library_call(running_frames(), otherwise))
+    return None
+
+
+def _public_library_call(frames: Iterable[tuple[CodeType, str, int]], otherwise: str) -> str:
+    """Name the first function of a library among *frames*, from the inside, that is public."""
+    for code, module, _ in frames:
+        name = f"{module}.{code.co_qualname}"
+        if not is_ours(code.co_filename) and "._" not in name:
+            return _public_name(module, code.co_qualname)
+    return otherwise
 
 
 def _innermost(frames: Iterable[tuple[CodeType, str, int]], otherwise: str) -> Call | None:
@@ -61,9 +80,11 @@ def _public_name(module: str, name: str) -> str:
 
 
 def running_frames() -> Iterator[tuple[CodeType, str, int]]:
-    """Give the frames of this thread, the innermost first."""
+    """Give the frames of the workflow's code that runs, the innermost first."""
     frame = sys._getframe(1)  # noqa: SLF001  the way to one's own frames
     while frame is not None:
+        if frame.f_code.co_name == _TURN and is_ours(frame.f_code.co_filename):
+            return  # what runs the workflow's loop is no business of its code
         yield frame.f_code, str(frame.f_globals.get("__name__", "")), frame.f_lineno
         frame = frame.f_back  # type: ignore[assignment]
 

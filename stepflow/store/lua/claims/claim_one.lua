@@ -10,10 +10,11 @@
 --@ include clock
 --@ include limits/admit
 --@ include keys
+--@ include lanes/refill
 --@ keys claims record data queued_at paused_queues
 --@ args given ns prefix rq_id token lease_s running member queue
 local now = clock(given)
-local row = soft('HMGET', record_key, 'delivery', 'due', 'rev', 'started', 'token', 'limits')
+local row = soft('HMGET', record_key, 'delivery', 'due', 'rev', 'started', 'token', 'limits', 'lane')
 if not row then return {stamp_of(now), false} end
 if row[5] ~= token then
   if row[1] ~= rq_id or (tonumber(row[2]) or 0) > now then return {stamp_of(now)} end
@@ -27,5 +28,6 @@ if row[5] ~= token then
     'delivery', '', 'state', running, 'started', row[4] or stamp_of(now))
   redis.call('ZADD', claims_key, stamp_of(now + tonumber(lease_s)), member)
   soft('ZREM', queued_at_key, member)
+  if (row[7] or '') ~= '' then refill_list(ns, list_of(queue), queued_at_key, now) end
 end
 return {stamp_of(now), redis.call('HGETALL', record_key), soft('HGETALL', data_key) or false}

@@ -10,24 +10,22 @@
 -- Gives {now, waiting, next due or '', {rq id, token, run hash, data hash} ...}; waiting is -1
 -- while RQ is suspended. A queue that is paused counts as empty. The token is '' where nothing was
 -- taken, for the record cannot be read; a key that holds no hash is false.
---@ include lists
---@ include clock
---@ include ids
---@ include keys
+--@ include lists clock ids keys
 --@ include sources
 --@ include enqueue
 --@ include limits/admit
---@ keys claims suspended paused_queues waiting_lists due source*
+--@ keys claims suspended paused_queues laned waiting_lists due source*
 --@ args given ns prefix stem first_number lease_s limit live_workers worker rq_time running
 --@      refusal_text runners* queues*
 local now, limit = clock(given), tonumber(limit)
-local is_held = redis.call('EXISTS', suspended_key, paused_queues_key) > 0
+local is_held = redis.call('EXISTS', suspended_key, paused_queues_key, laned_key) > 0
 if is_held and redis.call('EXISTS', suspended_key) == 1 then return {stamp_of(now), -1, ''} end
 local known, sources, waiting, at = {}, {}, 0, limits_at(ns, prefix, now)
 for _, runner in ipairs(table_of(runners)) do known[runner] = true end
 for number, queue in ipairs(table_of(queues)) do
   local source = source_of(queue, is_held and paused_queues_key,
     unpack(source_keys, 4 * number - 3, 4 * number))
+  if is_held then refill_source(source, ns, laned_key, limit, now) end
   source.waiting_lists, source.ns, source.now = waiting_lists_key, ns, now
   waiting, sources[number] = waiting + source.left, source
 end
@@ -71,6 +69,9 @@ for _, source in ipairs(sources) do
     end
   end
   write_claims(source, claims_key)
+  if source.is_laned then
+    waiting = waiting - source.left + refill_source(source, ns, laned_key, 0, now)
+  end
   busy[source.wake] = busy[source.wake] or source.left > 0
 end
 for wake, has_jobs in pairs(busy) do leave_token(wake, has_jobs) end

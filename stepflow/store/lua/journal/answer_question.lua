@@ -10,7 +10,8 @@
 --@ args digest outcome answer run_id member now rq_time ns queue pending channels message
 local before = soft('HGET', replies_key, digest)
 if before then return before end
-local row = redis.call('HMGET', run_key, 'rev', 'parked', 'token', 'delivery', 'ended')
+local row = redis.call('HMGET', run_key, 'rev', 'parked', 'token', 'delivery', 'ended',
+  'lane')
 if not row[1] or (row[5] and row[5] ~= '') then return '' end
 if not shut_question(questions_key, replies_key, questions_index_key, digest, outcome, run_id) then
   return ''
@@ -19,6 +20,6 @@ redis.call('HSET', replies_key, digest .. '=', answer)
 wake(run_key, row, member, {
   list = list_key, queued_at = queued_at_key, wake = wake_key, due = due_key,
   scheduled = scheduled_key, now = now, rq_time = rq_time, ns = ns, queue = queue,
-  state = pending, channels = channels, message = message,
+  state = pending, channels = channels, message = message, lane = row[6],
 })
 return outcome

@@ -15,7 +15,7 @@
 --@ args signal_id item replaces most_items member now rq_time ns queue pending channels message most_bytes
 --@      most_ids long_bytes
 local row = redis.call('HMGET', run_key, 'rev', 'parked', 'token', 'delivery', 'ended', 'queue',
-  'mailed')
+  'mailed', 'lane')
 if not row[1] then return 'unknown' end
 if row[5] and row[5] ~= '' then return 'ended' end
 local answered = soft('HGET', sent_key, signal_id)
@@ -31,7 +31,7 @@ put_mail(run_key, mail_key, sent_key, signal_id, item, tonumber(long_bytes))
 local is_heard = wake(run_key, row, member, {
   list = list_key, queued_at = queued_at_key, wake = wake_key, due = due_key,
   scheduled = scheduled_key, now = now, rq_time = rq_time, ns = ns, queue = queue,
-  state = pending, channels = channels, message = message,
+  state = pending, channels = channels, message = message, lane = row[8],
 })
 local answer = is_heard and 'delivered' or 'buffered'
 note_sent(sent_key, signal_id, answer, tonumber(most_ids))

@@ -1,9 +1,17 @@
 -- Put a delivery at the end of its queue, note since when it waits, and leave a token for an idle
--- worker. Gives the length of the queue; nil where its key is of another type.
+-- worker. One with a lane waits there for its turn. Gives the length of the queue; nil where its key
+-- is of another type. lane: as `lane_in` gives it, or nil.
 --@ include total
-local function enqueue(list, queued_at, wake, id, member, now)
-  local length = soft('RPUSH', list, id)
-  soft('ZADD', queued_at, now, member)
+--@ include lanes/join
+--@ include lanes/refill
+local function enqueue(list, queued_at, wake, id, member, now, lane)
+  local length
+  if lane and join_lane(lane, member, now) then
+    length = refill(lane.ns, lane.queue, list, queued_at, window_of(lane.ns, lane.queue), now)
+  else
+    length = soft('RPUSH', list, id)
+    soft('ZADD', queued_at, now, member)
+  end
   if redis.call('EXISTS', wake) == 0 then redis.call('RPUSH', wake, '1') end
   return length
 end

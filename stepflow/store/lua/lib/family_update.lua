@@ -26,7 +26,7 @@ local function tell_parent(parent_keys, parent, run, run_id, at)
   --@ unpack parent: member generation queue own_queue word outcome group state channels message
   soft('SREM', children, run_id)
   local row = soft('HMGET', record, 'rev', 'parked', 'token', 'delivery', 'generation', 'ended',
-    'stop', 'cleanup', 'state')
+    'stop', 'cleanup', 'state', 'lane')
   if not row or not row[9] or (row[5] or '0') ~= generation then return end
   if soft('HEXISTS', answers, run_id) == 1 then return end
   local goal = group ~= '' and soft('HGET', maps, group .. '.goal')
@@ -43,7 +43,7 @@ local function tell_parent(parent_keys, parent, run, run_id, at)
     wake(record, row, member, {
       list = list, queued_at = queued_at, wake = wake_list, due = due, scheduled = scheduled,
       now = at.now, rq_time = at.rq_time, ns = at.ns, queue = queue, state = state,
-      channels = channels, message = message,
+      channels = channels, message = message, lane = row[10],
     })
   elseif goal and not is_stopping and (row[7] or '') == ''
     and redis.call('HGET', run, 'parked') ~= PARKED_LIMIT then

@@ -25,6 +25,11 @@ local function waiting_list_of(ns, queue, runner)
   return ns .. ':waiting:' .. queue .. ':' .. runner
 end
 
+-- of fair queues: which have runs in lanes, weights and windows, the lanes of one, and one of those
+local function laned_of(ns) return ns .. ':laned' end
+local function fair_of(ns) return ns .. ':fair' end
+local function lanes_of(ns, queue) return ns .. ':lanes:' .. queue end
+local function lane_of(ns, queue, lane) return ns .. ':lane:' .. queue .. ':' .. lane end
 -- of a limit: what it says, which keys have a line or slots, and what it keeps for one key
 local function limits_of(ns) return ns .. ':limits' end
 local function lines_of(ns) return ns .. ':lines' end

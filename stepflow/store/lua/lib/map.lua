@@ -16,7 +16,7 @@ local function release(maps, answers, group, total, to)
     local id = group .. '-' .. passed - 1
     local run = run_of(to.ns, id)
     local row = soft('HMGET', run, 'rev', 'parked', 'delivery', 'ended', 'state', 'queue',
-      'stood')
+      'stood', 'lane')
     if row and not row[5] and soft('HEXISTS', answers, id) ~= 1 then return end
     if row and string.find(row[7] or '', '|' .. PARKED_LIMIT .. '|', 1, true) then
       local seen = whole(row[1])
@@ -30,6 +30,7 @@ local function release(maps, answers, group, total, to)
         to.queue, to.list, to.queued_at = queue, list_of(queue), queued_at_of(to.ns, queue)
         to.wake = wake_of(to.ns, queue)
       end
+      to.lane = row[8]
       return rouse(run, row[1], row[3], run_member(id), to)
     end
   end

@@ -14,7 +14,8 @@ if turn then
   redis.call('HSET', run_key, 'state', turn, 'parked', PARKED_LIMIT)
 elseif due == '' then
   write_job(job_key, rq_id, ns, 'run_step', queue, 'queued', rq_time)
-  length = enqueue(list_key, queued_at_key, wake_key, rq_id, member, created) or 1
+  length = enqueue(list_key, queued_at_key, wake_key, rq_id, member, created,
+    lane_in(ns, queue, lane)) or 1
 else
   local brief = is_brief == '1'
   if brief then write_job(job_key, rq_id, ns, 'run_step', queue, 'scheduled', rq_time) end

@@ -28,10 +28,10 @@ local function count_up(key, field)
   return type(sum) == 'number' and sum or nil
 end
 
--- Whether a key is there that few have, and how many of the others: with one command for those who
--- have none.
-local function exist(key, others)
-  local count = redis.call('EXISTS', key, unpack(others))
-  local is_there = count > 0 and redis.call('EXISTS', key) == 1
-  return is_there, is_there and count - 1 or count
+-- Whether each of two keys is there that few have, and whether one of the others is: with one command
+-- for those who have none.
+local function exist(one, another, others)
+  if redis.call('EXISTS', one, another, unpack(others)) == 0 then return false, false, 0 end
+  return redis.call('EXISTS', one) == 1, redis.call('EXISTS', another) == 1,
+    redis.call('EXISTS', unpack(others))
 end

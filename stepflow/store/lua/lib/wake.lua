@@ -1,6 +1,6 @@
 -- Wake a run that stands parked. One whose record is damaged is handed over as well: its claim sees
 -- what is wrong with it, and it does not stand where nobody looks.
--- to: list, queued_at, wake and name of its queue, now, rq_time, ns, the state it is to be in, and
+-- to: list, queued_at, wake and name of its queue, its lane if it has one, now, rq_time, ns, the state it is to be in, and
 -- for `wake` the due set, the scheduled registry, the start of the channels' names, the message.
 --@ include total
 --@ include keys
@@ -15,7 +15,8 @@ local function rouse(run, rev, id, member, to)
   redis.call('HSET', run, 'rev', seen and seen + 1 or rev or '', 'state', to.state,
     'parked', '', 'due', '', 'updated', to.now)
   write_job(job_of(id), id, to.ns, 'run_step', to.queue, 'queued', to.rq_time)
-  enqueue(to.list, to.queued_at, to.wake, id, member, to.now)
+  enqueue(to.list, to.queued_at, to.wake, id, member, to.now,
+    lane_in(to.ns, to.queue, to.lane))
 end
 
 -- Something came into its inbox: count it, then hand the run over if it is parked on that, or

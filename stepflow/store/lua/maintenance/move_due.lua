@@ -4,9 +4,9 @@
 -- and twice.
 -- Names: given: now, or ''; pending: the state.
 -- Gives {now, moved, score of the next one due or '', members that name nothing and were taken out,
--- members whose record does not say when or where, which the caller sets aside, schedules whose time
--- has come, which the caller decides on, lines of limits that have room now}. Both stand in the due set again some seconds later, for
--- another to decide should this caller be gone by then.
+-- members whose record does not say when or where, which the caller sets aside, schedules and groups
+-- whose time has come, which the caller decides on, lines of limits that have room now}. All of these
+-- stand in the due set again some seconds later, for another to decide should this caller be gone by then.
 --@ include total
 --@ include clock
 --@ include ids
@@ -42,7 +42,8 @@ local function move(member, row)
       redis.call('HSET', record_of(ns, member), 'state', pending,
         'rev', rev and rev + 1 or row[5] or '', 'parked', '')
     end
-    enqueue(list_of(queue), queued_at_of(ns, queue), wake_of(ns, queue), id, member, stamp_of(now))
+    enqueue(list_of(queue), queued_at_of(ns, queue), wake_of(ns, queue), id, member, stamp_of(now),
+      lane_in(ns, queue, row[6]))
   elseif id ~= '' then
     redis.call('ZADD', due_key, row[2], member)
   end
@@ -50,10 +51,10 @@ end
 
 for _, member in ipairs(members) do
   local row = is_member(member)
-    and soft('HMGET', record_of(ns, member), 'delivery', 'due', 'queue', 'state', 'rev')
+    and soft('HMGET', record_of(ns, member), 'delivery', 'due', 'queue', 'state', 'rev', 'lane')
   if row then
     move(member, row)
-  elseif is_schedule_member(member) then
+  elseif is_schedule_member(member) or is_group_member(member) then
     redis.call('ZADD', due_key, stamp_of(now + again_s), member)
     schedules[#schedules + 1] = member
   elseif limit_of_member(member) then

@@ -9,7 +9,7 @@
 -- of the version before hold anything, the RQ queues of priorities without a name}; a list holds at
 -- most 50, but for those after the strays.
 --@ include total clock ids keys sources indexes/rebuild
---@ keys claims due deadlines suspended paused_queues waiting_lists workers expiry dead_hooks live levels source* old*
+--@ keys claims due deadlines suspended paused_queues waiting_lists workers expiry dead_hooks live levels laned source* old*
 --@ args given worker silent_s prefix dead_s ns lease_s
 local now = clock(given)
 local time = stamp_of(now)
@@ -47,7 +47,9 @@ end
 local function is_list(entry) return string.find(entry, '^[^|\128-\255]+|[^|\128-\255]+$') end
 local function passed(set) return redis.call('ZRANGEBYSCORE', set, '-inf', time, 'LIMIT', 0, 50) end
 
+local has_levels, has_laned, has_old = exist(levels_key, laned_key, old_keys)
 for i = 1, #source_keys, 3 do
+  if has_laned then refill_list(ns, source_keys[i], source_keys[i + 1], now) end
   local queued_at, gone = source_keys[i + 1], overtaken(now, prefix, unpack(source_keys, i, i + 2))
   for _, member in ipairs(sound(queued_at, gone, waits, 'ZREM')) do
     missing[#missing + 1] = member
@@ -61,7 +63,6 @@ local restored, orphans = rebuild(live_key, page_of(live_key, workers_key, worke
   claims = claims_key, due = due_key, deadlines = deadlines_key, ns = ns,
   lease = tonumber(lease_s),
 }, strays)
-local has_levels, has_old = exist(levels_key, old_keys)
 return {
   time, redis.call('EXISTS', suspended_key), redis.call('ZCARD', workers_key),
   redis.call('ZRANGE', due_key, 0, 0, 'WITHSCORES')[2] or '',

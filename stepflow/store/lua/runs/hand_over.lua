@@ -12,8 +12,8 @@
 --@ include enqueue
 --@ include limits/admit
 --@ keys run data steps kv memo claims claimed_job wip job list queued_at wake due scheduled
---@      journal questions replies questions_index counts*
---@ args rev token fence lapsed member wip_member rq_id due now rq_time ns queue is_brief
+--@      journal questions replies questions_index counts* lane*
+--@ args rev token fence lapsed member wip_member rq_id due now rq_time ns queue lane is_brief
 --@      drop_memo start old_rq_id run_id deleted* written* fields* data* records*
 --@      counted* limited*
 local refused = refusal(run_key, steps_key, claims_key, rev, token, fence, lapsed, member)
@@ -32,6 +32,7 @@ if drop_memo == '1' then redis.call('DEL', memo_key) end
 redis.call('ZREM', claims_key, member)
 soft('ZREM', wip_key, wip_member)
 soft('ZREM', queued_at_key, member)
+for _, lane in ipairs(lane_keys) do soft('ZREM', lane, member) end
 if token == '' then
   redis.call('ZREM', due_key, member)
   soft('ZREM', scheduled_key, old_rq_id)
@@ -42,7 +43,7 @@ give_back(items(limited))
 if rq_id == '' then return {1} end
 if due == '' then
   write_job(job_key, rq_id, ns, 'run_step', queue, 'queued', rq_time)
-  enqueue(list_key, queued_at_key, wake_key, rq_id, member, now)
+  enqueue(list_key, queued_at_key, wake_key, rq_id, member, now, lane_in(ns, queue, lane))
 else
   local brief = is_brief == '1'
   if brief then write_job(job_key, rq_id, ns, 'run_step', queue, 'scheduled', rq_time) end

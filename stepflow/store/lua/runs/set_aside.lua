@@ -5,7 +5,7 @@
 -- Gives 1 set aside, 0 when somebody has repaired that field meanwhile: nothing is written then.
 --@ include lists
 --@ include limits/admit
---@ keys run data claims due deadlines job queued_at wip scheduled
+--@ keys run data claims due deadlines job wip scheduled queued*
 --@ args member run_id damaged found wip_member rq_id reason fields* limited*
 local row = soft('HMGET', run_key, damaged, 'rev')
 local is_there = redis.call('EXISTS', run_key) == 1
@@ -20,7 +20,7 @@ redis.call('ZREM', claims_key, member)
 redis.call('ZREM', due_key, member)
 redis.call('ZREM', deadlines_key, run_id)
 redis.call('DEL', job_key)
-soft('ZREM', queued_at_key, member)
+for _, queued in ipairs(queued_keys) do soft('ZREM', queued, member) end
 soft('ZREM', wip_key, wip_member)
 soft('ZREM', scheduled_key, rq_id)
 give_back(items(limited))

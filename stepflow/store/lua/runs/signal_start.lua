@@ -13,8 +13,8 @@
 --@ keys run data steps memo kv journal mail sent variables questions replies output
 --@      job list queued_at wake rq_queues live live_of deadlines due scheduled
 --@      expiry old_ended old_of counts tag* level*
---@ args request replaces member run_id created due rq_id queue rq_time ns deadline is_brief expired
---@      counted signal_id item answer most_ids long_bytes fields* data*
+--@ args request replaces member run_id created due rq_id queue lane rq_time ns deadline is_brief
+--@      expired counted signal_id item answer most_ids long_bytes fields* data*
 --@ insert room_for_run
 local turn = nil
 --@ insert new_run

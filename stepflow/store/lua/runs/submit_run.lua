@@ -14,8 +14,8 @@
 --@ keys run data steps memo kv journal mail sent variables questions replies output
 --@      job list queued_at wake rq_queues live live_of deadlines due scheduled
 --@      expiry old_ended old_of counts source* tag* level*
---@ args request replaces member run_id created due rq_id queue rq_time ns deadline is_brief expired
---@      counted fields* data* fork*
+--@ args request replaces member run_id created due rq_id queue lane rq_time ns deadline is_brief
+--@      expired counted fields* data* fork*
 --@ insert room_for_run
 if source_keys[1] then
   --@ unpack source_keys: source_journal source_answers answers source_variables

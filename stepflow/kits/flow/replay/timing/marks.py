@@ -8,7 +8,7 @@ time leaves a mark, from which timers count, in this activation and on replay.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 
 from stepflow.core.journal import Entry, EntryKind
 from stepflow.core.run import Run
@@ -38,34 +38,36 @@ class TimeMarks:
         self._last = 0
         self._may_mark = False
 
-    def begin(self, run: Run, entries: Sequence[Entry], *, is_repeating: bool) -> None:
+    def begin(
+        self, run: Run, entries: Sequence[Entry], of_time: Sequence[int], *, is_repeating: bool
+    ) -> Container[int]:
         """
         Learn what is remembered, and whether code was run past the end of that before.
+
+        *of_time* has the indexes of timers and marks. Returns for which numbers of entries, the one
+        that is about to be handed over among them, `reach` has to be called.
 
         Where it was, timers were set there already and go on. So they do after a crash, which is to
         prolong no timeout; but they count from the beginning of the run, should it have waited.
         """
-        for index, entry in enumerate(entries):
-            if entry.kind is EntryKind.TIME:
+        for index in of_time:
+            if entries[index].kind is EntryKind.TIME:
                 before = index
                 while before and entries[before - 1].kind in _BESIDE:
                     before -= 1
-                self._at[before] = entry.at
+                self._at[before] = entries[index].at
         self._last = len(entries)
         is_retried = run.ends > 0 and run.handoff > 0
         self._may_mark = not is_repeating or is_retried
         if run.crashes:
             self._may_mark = run.step == 0 and not run.ends
             self._now = lambda: run.started_at
+        return {self._last, *self._at}
 
-    def marks_at(self, index: int) -> bool:
-        """Whether there is something to do before the entry at *index* from 1 is handed over."""
-        return index == self._last or index in self._at
-
-    def reach(self, index: int) -> None:
-        """Take in the mark that stands behind so many entries, whose code is about to run."""
-        self._loop.floor = self._at.get(index, self._loop.floor)
-        if index == self._last and self._may_mark:
+    def reach(self, count: int) -> None:
+        """Take in the mark that stands behind so many entries, the last of which is handed over."""
+        self._loop.floor = self._at.get(count, self._loop.floor)
+        if count == self._last and self._may_mark:
             self._loop.before_time = self._catch_up
 
     def end(self) -> None:

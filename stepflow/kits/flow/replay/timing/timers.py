@@ -7,7 +7,7 @@ replay it is due when it was due, and nothing has to be written for it before it
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from stepflow.core.journal import Entry, EntryKind
 from stepflow.kits.flow.commands.command import Command
@@ -27,8 +27,8 @@ class Timers:
         #: whether the workflow has ever set one
         self._is_used = False
 
-    def remember(self, entries: Sequence[Entry]) -> None:
-        """Learn what the journal holds of timers."""
+    def remember(self, entries: Iterable[Entry]) -> None:
+        """Learn what the journal holds of timers, perhaps among other entries."""
         self._remembered = {entry.place for entry in entries if entry.kind is EntryKind.TIMER}
 
     def start(self, timer: WorkflowTimer) -> None:
