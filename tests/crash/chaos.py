@@ -32,11 +32,11 @@ from stepflow.errors import (
     StepflowError,
     UnreadableRecord,
 )
+from tests.crash.limits.gauge import Gauge
 from tests.crash.support.app import path
 from tests.crash.support.asking import Asker
 from tests.crash.support.checker import Findings, check
 from tests.crash.support.cluster import Cluster, Process
-from tests.crash.support.gauge import Gauge
 from tests.crash.support.on_time import OnTime
 from tests.crash.support.proxy import CUT, HALVE, LOSE, PASS, SLOW, TWICE, Proxy
 

@@ -8,7 +8,6 @@ from typing import Any
 from stepflow.core.ids import split_runner
 from stepflow.core.run import Priority, Run, priority_name
 from stepflow.engine.why.facts import Facts, Place, Worker, World
-from stepflow.engine.why.held import held
 from stepflow.engine.why.make import cancelling, failing, make
 from stepflow.engine.why.model import Why
 from stepflow.engine.why.words import count, lasting, listed, moment, ordinal
@@ -17,8 +16,6 @@ from stepflow.engine.why.words import count, lasting, listed, moment, ordinal
 def queued(facts: Facts, run: Run) -> Why:
     """Explain a run that waits for a claim."""
     place = facts.place
-    if facts.line is not None:
-        return held(facts, run, facts.line)
     if place.waiting_position is not None or (run.unroutable_since and place.position is None):
         return _blocked(facts, run)
     world, queue = facts.world, _queue(run)

@@ -97,8 +97,7 @@ def hand_over(
     fields: list[Part] = [
         "rev", run.rev + 1, "state", state, "step", step, "failures", failures, "crashes", crashes,
         "handoff", delivery.handoff, "delivery", rq_id, "due", due, "token", "", "claimed_id", "",
-        "updated", time, *_asked(run, pause, stop), *_waits_for(run, waits_for, state),
-        *first_in_line(run, rests),
+        "updated", time, *_asked(run, pause, stop), *_waits_for(run, waits_for, state, rests),
     ]  # fmt: skip
     fields += () if fence.token else ("request", fence.name, "parked", "")
     fields += ("cleanup", int(cleanup)) if cleanup > run.cleanup else ()
@@ -136,8 +135,10 @@ def _asked(run: Run, pause: PauseRequest | None, stop: StopRequest | None) -> Se
     return [*pause_fields(run, pause), *(() if stop is None else stop_fields(stop))]
 
 
-def _waits_for(run: Run, waits_for: str, state: RunState) -> Sequence[Part]:
+def _waits_for(run: Run, waits_for: str, state: RunState, rests: Resting | None) -> Sequence[Part]:
     """Write what a step waits for that is due later; what the run waited for before is over."""
+    if rests is not None:
+        return first_in_line(run, rests)
     is_old = bool(run.waits_for) and state is RunState.SCHEDULED
     return ("waits_for", waits_for) if waits_for or is_old else ()
 

@@ -7,9 +7,9 @@ import time
 import pytest
 
 from stepflow import RunSpec
+from tests.crash.limits.gauge import Gauge
 from tests.crash.support.app import path
 from tests.crash.support.checker import check
-from tests.crash.support.gauge import Gauge
 
 pytestmark = pytest.mark.crash
 
