@@ -121,9 +121,9 @@ def split(written: bytes) -> tuple[str, str, str, float, bytes, int | None]:
     return kind.decode(), place.decode(), name.decode(), float(at), data, took_ms
 
 
-def read_journal(written: Sequence[bytes], run_id: str) -> list[Entry]:
+def read_journal(written: Sequence[bytes], run_id: str, first: int = 0) -> list[Entry]:
     """
-    Read all entries.
+    Read entries, those from index *first* on.
 
     Raises UnreadableRecord for one that is damaged, or that a later version wrote.
     """
@@ -132,7 +132,8 @@ def read_journal(written: Sequence[bytes], run_id: str) -> list[Entry]:
         for entry in written:
             entries.append(Entry.read(entry))  # noqa: PERF401  an error has to name the entry
     except MISREAD as error:
-        raise misread(run_id, len(entries), written[len(entries)], error) from error
+        index = len(entries)
+        raise misread(run_id, first + index, written[index], error) from error
     return entries
 
 
