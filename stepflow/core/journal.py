@@ -16,6 +16,7 @@ from enum import StrEnum
 
 from stepflow.core.children import ChildGroup
 from stepflow.core.fanout.progress import Progress
+from stepflow.core.ids import key_name
 from stepflow.errors import StepflowError, UnreadableRecord
 
 #: what a damaged entry raises when it is read or handed over; the workflow's own errors take
@@ -203,7 +204,7 @@ def find_step(journal: Sequence[bytes], step: str) -> int | None:
     for index, _, name in heads:
         if name == wanted:
             return index
-    places = {wanted, (KEYED + step).encode()}
+    places = {wanted, (KEYED + key_name(step)).encode()}
     return next((index for index, place, _ in heads if place in places), None)
 
 

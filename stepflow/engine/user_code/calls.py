@@ -36,7 +36,14 @@ from typing import Any, Protocol
 from stepflow.core.backoff import RetryPolicy, is_one_of
 from stepflow.core.outcomes import ErrorInfo, Raised, readable
 from stepflow.engine.user_code.traces import kept
-from stepflow.errors import ClaimLost, DataError, PermanentError, TransientError, UsageError
+from stepflow.errors import (
+    ClaimLost,
+    DataError,
+    PermanentError,
+    StepError,
+    TransientError,
+    UsageError,
+)
 from stepflow.times import wait_asked
 
 #: exceptions of a group that its message names
@@ -206,6 +213,23 @@ def error_info(error: BaseException) -> ErrorInfo:
     """Give an error as it is kept; its own methods may raise whatever they like."""
     error = escaped(error)
     return ErrorInfo(type(error).__name__, _message(error), _tail(error))
+
+
+def data_of(error: BaseException) -> Any:
+    """
+    Give the data that an error carries, of a group the first that is found; None without any.
+
+    It is the `data` of our own errors, the attribute `stepflow_data` of any other.
+    """
+    for leaf in _leaves(escaped(error)):
+        name = "data" if isinstance(leaf, StepError) else "stepflow_data"
+        try:
+            found = getattr(leaf, name, None)
+        except BaseException:  # noqa: BLE001  a property of user code
+            found = None
+        if found is not None:
+            return found
+    return None
 
 
 def escaped(error: BaseException) -> BaseException:

@@ -18,9 +18,10 @@ from stepflow.core.backoff import RetryPolicy
 from stepflow.core.cancel import CancelToken
 from stepflow.core.ids import idempotency_key
 from stepflow.core.journal import Entry, EntryKind, write_try
+from stepflow.core.outcomes import ErrorInfo
 from stepflow.engine.user_code.arguments import ResultReader
-from stepflow.engine.user_code.calls import escaped, raised
-from stepflow.errors import ClaimLost, StepFailed
+from stepflow.engine.user_code.calls import data_of, escaped, raised
+from stepflow.errors import ClaimLost, PayloadTooLarge, StepFailed
 from stepflow.kits.flow.commands.command import Command
 from stepflow.kits.flow.commands.host import CommandHost
 from stepflow.kits.flow.current_step import CurrentStep, StepMemo, present, refuse_memo
@@ -125,8 +126,8 @@ class StepCommand(Command):
 
     def resolve(self, entry: Entry) -> None:
         if entry.kind is EntryKind.ERROR:
-            kind, message, trace = unpack(entry.data)
-            failed = StepFailed(self.name, kind, message)
+            kind, message, trace, *data = unpack(entry.data)
+            failed = StepFailed(self.name, kind, message, *data)
             if self._error is not None:
                 failed.__cause__, self._error = self._error, None
             elif trace:
@@ -213,6 +214,8 @@ class StepCommand(Command):
         if error is None:
             try:
                 data = self._pack(done.result(), limit=host.runtime.limit)
+            except PayloadTooLarge as problem:
+                error = _with_usage(problem, done.result())
             except BaseException as problem:  # noqa: BLE001  what packs a value is user code as well
                 error = problem
             else:
@@ -238,7 +241,7 @@ class StepCommand(Command):
                 "run=%s step %r failed for good, attempt %s of %s: %s\n%s", host.run.id, self.name,
                 failures, most, info.summary, info.traceback.rstrip(),
             )  # fmt: skip
-            self._write_error(host, pack([info.type, info.message, info.traceback]))
+            self._write_error(host, self._pack_error(info, error, host.runtime.limit))
             return
         runtime = host.runtime
         wait_s = max(self._policy.wait_s(failures, runtime.spread()), fault.retry_after_s or 0.0)
@@ -248,6 +251,17 @@ class StepCommand(Command):
         )  # fmt: skip
         due_at = runtime.now() + wait_s
         host.write(self, EntryKind.TRY, write_try(due_at, fault.error.brief()))
+
+    def _pack_error(self, info: ErrorInfo, error: BaseException, limit: int) -> bytes:
+        """Pack an error and the data that it carries, or without that where it cannot be kept."""
+        parts = [info.type, info.message, info.traceback]
+        data = data_of(error)
+        if data is not None:
+            try:
+                return pack([*parts, data], what="the data of its error", limit=limit)
+            except Exception as problem:  # noqa: BLE001  what packs a value is user code as well
+                log.warning("step %r: its error is kept without its data: %s", self.name, problem)
+        return pack(parts)
 
     def _write_error(self, host: CommandHost, data: bytes) -> None:
         """Remember the error; what the last attempt has emitted is declared void before."""
@@ -268,6 +282,17 @@ class StepCommand(Command):
         self.is_busy = True
         scope.reset(None)
         host.spawn(scope.end(), go_on)
+
+
+def _with_usage(error: PayloadTooLarge, value: Any) -> PayloadTooLarge:
+    """Have the error for a value keep what the value says that it has cost."""
+    try:
+        usage = getattr(value, "stepflow_usage", None)
+    except BaseException:  # noqa: BLE001  a property of user code
+        usage = None
+    if usage is not None:
+        error.stepflow_data = {"size": error.size, "limit": error.limit, "usage": usage}
+    return error
 
 
 class Attempt:
