@@ -59,7 +59,8 @@ def test_importing_stepflow_loads_nothing():
 
 #: public methods that are the library's own, or its kits': their types are, too
 _OUR_OWN = {
-    "connection", "delivering", "facts", "make_worker", "parent", "runtime", "scheduled", "target",
+    "connection", "delivering", "facts", "judge", "make_worker", "parent", "permits", "runtime",
+    "scheduled", "target",
     "trace_attempt", "trace_hook", "trace_submit",
 }  # fmt: skip
 
@@ -90,7 +91,7 @@ def public_members(cls):
                 for one in (function, *typing.get_overloads(function)):
                     yield f"{base.__name__}.{name}", typing.get_type_hints(one, localns=PUBLIC)
     if dataclasses.is_dataclass(cls) or typing.is_typeddict(cls):
-        for name, hint in typing.get_type_hints(cls).items():
+        for name, hint in typing.get_type_hints(cls, localns=PUBLIC).items():
             yield f"{cls.__name__}.{name}", {name: hint}
 
 

@@ -37,6 +37,7 @@ _CODES: tuple[tuple[type[BaseException], Exit], ...] = (
     (errors.HookNotFound, Exit.NOT_FOUND),
     (errors.BulkNotFound, Exit.NOT_FOUND),
     (errors.ScheduleNotFound, Exit.NOT_FOUND),
+    (errors.BreakerNotFound, Exit.NOT_FOUND),
     (errors.QuestionNotFound, Exit.NOT_FOUND),
     (errors.RunFailed, Exit.RUN_FAILED),
     (errors.RunCancelled, Exit.RUN_CANCELLED),

@@ -46,6 +46,7 @@ VERBS = {
     "queue": "steering.queue",
     "bulk": "steering.bulk",
     "schedules": "schedules.command",
+    "breakers": "breakers",
     "hooks": "hooks",
     "doctor": "look.doctor",
     "health": "look.health",
@@ -60,12 +61,13 @@ PARTS = {
     "Run": "worker submit result",
     "Look": "list show why watch output events questions workers runners queues hooks stats",
     "Steer": "signal answer cancel pause resume run-now retry fork fail delete queue bulk "
-    "schedules",
+    "schedules breakers",
     "Operate": "doctor health export config web redis completion",
     "Develop": "dev demo check",
 }
 #: what other programs call our verbs
 OTHER_NAMES = {
+    "breaker": "breakers", "circuit": "breakers",
     "cron": "schedules", "enqueue": "submit", "get": "show", "info": "show",
     "inspect": "show", "kill": "cancel", "logs": "watch", "ls": "list", "ps": "list",
     "replay": "check", "reset": "fork", "run": "submit", "runs": "list", "send": "signal",

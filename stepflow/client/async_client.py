@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import closing, suppress
 from datetime import timedelta
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack, cast, overload
 
 from stepflow.client.base import SAFETY_NET_S, BaseClient, result_of
@@ -15,8 +14,8 @@ from stepflow.client.bulk import AsyncBulks
 from stepflow.client.exporting import AsyncExporting
 from stepflow.client.following import pause
 from stepflow.client.hook_info import HookInfo
+from stepflow.client.nouns import AsyncNouns
 from stepflow.client.options import SubmitOptions, spec_of
-from stepflow.client.output import AsyncFollowing
 from stepflow.client.per_loop import PerLoop
 from stepflow.client.reading import AsyncReading
 from stepflow.client.signals import AsyncSignals
@@ -39,7 +38,6 @@ from stepflow.store.rights import CLIENT, missing_rights
 from stepflow.times import seconds
 
 if TYPE_CHECKING:
-    from stepflow.client.schedules import AsyncSchedules
     from stepflow.engine.events.telemetry import Telemetry
     from stepflow.engine.registry import Registry
     from stepflow.engine.why import Why
@@ -107,7 +105,7 @@ class AsyncRunHandle(Generic[T]):
 
 
 class AsyncClient(
-    AsyncFollowing,
+    AsyncNouns,
     AsyncReading,
     AsyncBeside,
     AsyncExporting,
@@ -142,13 +140,6 @@ class AsyncClient(
 
     async def __aexit__(self, *exc: object) -> None:
         await self.close()
-
-    @cached_property
-    def schedules(self) -> AsyncSchedules:
-        """The schedules: put, get, list, pause, resume, trigger, backfill, delete."""
-        from stepflow.client.schedules import AsyncSchedules  # noqa: PLC0415  few have any
-
-        return AsyncSchedules(self, self)
 
     async def _do(self, plan: Plan[T]) -> T:
         with closing(plan):

@@ -6,7 +6,6 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from datetime import timedelta
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack, cast, overload
 
 from stepflow.client.base import SAFETY_NET_S, BaseClient, result_of
@@ -14,8 +13,8 @@ from stepflow.client.beside import Beside
 from stepflow.client.bulk import Bulks
 from stepflow.client.exporting import Exporting
 from stepflow.client.hook_info import HookInfo
+from stepflow.client.nouns import Nouns
 from stepflow.client.options import SubmitOptions, spec_of
-from stepflow.client.output import Following
 from stepflow.client.reading import Reading
 from stepflow.client.signals import Signals
 from stepflow.client.steering import Steering
@@ -37,7 +36,6 @@ from stepflow.store.rights import CLIENT, missing_rights
 from stepflow.times import seconds
 
 if TYPE_CHECKING:
-    from stepflow.client.schedules import Schedules
     from stepflow.engine.events.telemetry import Telemetry
     from stepflow.engine.registry import Registry
     from stepflow.engine.why import Why
@@ -104,7 +102,7 @@ class RunHandle(Generic[T]):
         return self._client.cancel(self.id, reason)
 
 
-class Client(Following, Reading, Beside, Exporting, Bulks, Steering, Signals, BaseClient):
+class Client(Nouns, Reading, Beside, Exporting, Bulks, Steering, Signals, BaseClient):
     """
     The blocking client. You may share it between threads.
 
@@ -139,13 +137,6 @@ class Client(Following, Reading, Beside, Exporting, Bulks, Steering, Signals, Ba
         if self._connection is None:
             self._connection = self._own_link = SyncConnection.to(self._address())
         return self._connection
-
-    @cached_property
-    def schedules(self) -> Schedules:
-        """The schedules: put, get, list, pause, resume, trigger, backfill, delete."""
-        from stepflow.client.schedules import Schedules  # noqa: PLC0415  few have any
-
-        return Schedules(self, self)
 
     def _do(self, plan: Plan[T]) -> T:
         with closing(plan):

@@ -205,6 +205,21 @@ class Yield(Outcome):
 
 
 @dataclass(frozen=True, slots=True)
+class Postpone(Outcome):
+    """
+    The step may not go on before *due_at* (unix seconds), and is begun again then.
+
+    Made by the runtime. It counts neither as an attempt nor as a crash. *waits_for* says in a few
+    words what it waits for; who moves that may wake the run before.
+    """
+
+    word: ClassVar[str] = "postponed"
+
+    due_at: float
+    waits_for: str
+
+
+@dataclass(frozen=True, slots=True)
 class Pause(Outcome):
     """
     The code at hand does not fit the run, which stops until somebody resumes it.

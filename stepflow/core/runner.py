@@ -6,7 +6,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Mapping
 from datetime import datetime, timedelta
-from typing import Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from stepflow.core.cancel import CancelToken
 from stepflow.core.ids import check_text, step_key
@@ -16,6 +16,9 @@ from stepflow.core.schedules.scheduled import scheduled_for
 from stepflow.errors import InvalidOption, StepOver
 from stepflow.logs import StepFacts, StepLog
 from stepflow.times import as_datetime, seconds
+
+if TYPE_CHECKING:
+    from stepflow.core.breakers.breaker import Permits
 
 P = TypeVar("P")
 
@@ -68,6 +71,10 @@ class StepRuntime(MemoSide, Protocol):
 
     def reset_output(self) -> None:
         """Declare void what earlier attempts of the step have emitted."""
+
+    @property
+    def permits(self) -> Permits:
+        """What gives the step permits of circuit breakers."""
 
 
 class Memo:
@@ -158,6 +165,12 @@ class _LocalRuntime:
 
     def reset_output(self) -> None:
         pass
+
+    @property
+    def permits(self) -> Permits:
+        from stepflow.core.breakers.breaker import FreePermits  # noqa: PLC0415  wanted by few
+
+        return FreePermits()
 
 
 def _for_either(value: Any) -> Any:

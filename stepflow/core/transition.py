@@ -66,6 +66,8 @@ class Transition:
     #: the build whose workers are to try the run next, and whose code was tried, packed
     build: str = ""
     tried: bytes = b""
+    #: what a step that was postponed waits for
+    waits_for: str = ""
     #: somebody's request to pause: the run stands after this instead of going on
     paused: PauseRequest | None = None
 
@@ -108,6 +110,14 @@ class Transition:
             due_at=due_at,
             why=why,
         )
+
+    @classmethod
+    def postpone(cls, run: Run, due_at: float, waits_for: str) -> Transition:
+        """Hand the present step over again for later; nothing of it counts."""
+        return cls(
+            TransitionKind.HAND_OVER, RunState.SCHEDULED, run.step, run.failures, run.crashes,
+            due_at=due_at, why=f"waits for {waits_for}", waits_for=waits_for,
+        )  # fmt: skip
 
     @classmethod
     def hand_on(cls, run: Run, build: str, tried: bytes) -> Transition:

@@ -27,6 +27,7 @@ A live run is in exactly one of these states, and each says where its next move 
                                                                                    scheduled
     running                 lost too often                        finish           failed
     running                 handed back by a leaving worker       hand_over        pending
+    running                 postponed                             postpone         scheduled
     running                 asked to stop (cancel, deadline)      mark             running, shown
                                                                                    as cancelling
     running, marked         anything but the runner's own Cancel  finish           an end
@@ -78,6 +79,7 @@ from stepflow.core.outcomes import (
     Outcome,
     Park,
     Pause,
+    Postpone,
     Raised,
     Succeed,
     TryElsewhere,
@@ -165,6 +167,10 @@ def _read(  # noqa: C901, PLR0912  one match with a case for every outcome
             return Transition.yield_slot(run, needs_cleanup=wants)
         case Pause(reason=reason):
             return Transition.pause(run, reason)
+        case Postpone(due_at=due_at, waits_for=waits_for):
+            if _is_late(run, now):
+                return end_of_stop(run, StopRequest(StopKind.DEADLINE))
+            return Transition.postpone(run, due_at, waits_for)
         case TryElsewhere(build=build, tried=tried):
             if _is_late(run, now):
                 return end_of_stop(run, StopRequest(StopKind.DEADLINE))

@@ -8,11 +8,11 @@ Everything that stepflow raises, as one tree; the branch says what you can do ab
     │   ├── StepOver, NotInStep, OutputOverflow
     │   ├── UnknownRunner, AppNotFound, WebhookRefused, NotReplayable, ResultMismatch
     │   ├── LifespanNotOpen, ResourceNotOpen
-    │   └── RunConflict
+    │   └── RunConflict, GroupMismatch
     ├── RunStateError         this run's state: look at the run
     │   ├── RunNotFound, HookNotFound, NotRetryable, NotResumable, NotPausable, NotScheduled
     │   ├── NotDeletable, NotRunning, BulkNotFound, BulkGrown, ScheduleNotFound
-    │   ├── LimitFull, LimitNotFound
+    │   ├── GroupNotFound, GroupBusy, BreakerNotFound, LimitFull, LimitNotFound
     │   ├── SignalRefused, MailboxFull, SpawnRefused, UnknownChild, UnknownStep
     │   ├── QuestionNotFound, QuestionClosed
     │   └── RunFailed, RunCancelled
@@ -28,6 +28,7 @@ Everything that stepflow raises, as one tree; the branch says what you can do ab
     ├── LifespanFailed        what your app opens with its worker could not be opened
     ├── ResourceFailed        nor could what it sets up with its worker
     ├── CancelRequested       this run was asked to stop: leave the step
+    ├── CircuitOpen           a circuit breaker lets no call through now
     ├── StepFailed            what a workflow sees of a step that failed for good
     ├── ChildFailed           what a workflow sees of a child that failed or was cancelled
     ├── JoinNotMet            what a workflow sees of a ctx.map or ctx.gather whose join is not met;
@@ -38,8 +39,8 @@ Everything that stepflow raises, as one tree; the branch says what you can do ab
         └── PermanentError    end the run now
 
 Each class builds its own sentence from the facts that callers pass. Control flow that user code
-must not swallow derives from BaseException: `ClaimLost`. The branches have a module each; import
-from here.
+must not swallow derives from BaseException: `ClaimLost`, `Postponed`. The branches have a module
+each; import from here.
 """
 
 from stepflow.errors.base import (
@@ -56,8 +57,11 @@ from stepflow.errors.data import (
 )
 from stepflow.errors.joins import JoinNotMet, MapNotMet, NotAnswered
 from stepflow.errors.run_state import (
+    BreakerNotFound,
     BulkGrown,
     BulkNotFound,
+    GroupBusy,
+    GroupNotFound,
     HookNotFound,
     LimitFull,
     LimitNotFound,
@@ -94,6 +98,7 @@ from stepflow.errors.server import (
 from stepflow.errors.usage import (
     AnswerMisfit,
     AppNotFound,
+    GroupMismatch,
     InvalidName,
     InvalidOption,
     InvalidRunId,
@@ -118,9 +123,11 @@ from stepflow.errors.usage import (
 from stepflow.errors.user_code import (
     CancelRequested,
     ChildFailed,
+    CircuitOpen,
     ClaimLost,
     LifespanFailed,
     PermanentError,
+    Postponed,
     ResourceFailed,
     StepError,
     StepFailed,
@@ -130,13 +137,18 @@ from stepflow.errors.user_code import (
 __all__ = [
     "AnswerMisfit",
     "AppNotFound",
+    "BreakerNotFound",
     "BulkGrown",
     "BulkNotFound",
     "CancelRequested",
     "ChildFailed",
+    "CircuitOpen",
     "ClaimLost",
     "DataError",
     "EmbeddedServerError",
+    "GroupBusy",
+    "GroupMismatch",
+    "GroupNotFound",
     "HookNotFound",
     "InvalidName",
     "InvalidOption",
@@ -164,6 +176,7 @@ __all__ = [
     "PayloadMismatch",
     "PayloadTooLarge",
     "PermanentError",
+    "Postponed",
     "QuestionClosed",
     "QuestionNotFound",
     "RedisRefused",

@@ -50,12 +50,44 @@ class NotPausable(RunStateError):
         super().__init__(f"run {run_id!r} cannot be paused: {why}")
 
 
+class BreakerNotFound(RunStateError):
+    """There is no such circuit breaker: no step has asked for it in the last week."""
+
+    def __init__(self, name: str) -> None:
+        self.breaker = name
+        super().__init__(
+            f"breaker {name!r} is not known; it is from the first step on that asks for it, until "
+            "a week after the last"
+        )
+
+
 class ScheduleNotFound(RunStateError):
     """There is no such schedule: it was never put here, or it was deleted."""
 
     def __init__(self, schedule_id: str) -> None:
         super().__init__(
             f"there is no schedule {shown(schedule_id)}: it was never put here, or it was deleted"
+        )
+
+
+class GroupNotFound(RunStateError):
+    """No such group: it was never submitted here, was forgotten, or its record has expired."""
+
+    def __init__(self, group_id: str) -> None:
+        super().__init__(
+            f"group {shown(group_id)} is not known: never submitted here, forgotten, or its record "
+            "has expired"
+        )
+
+
+class GroupBusy(RunStateError):
+    """You asked something of a group that it cannot do while it does something else."""
+
+    def __init__(self, group_id: str, verb: str, state: str) -> None:
+        self.group, self.state = group_id, state
+        super().__init__(
+            f"group {group_id!r} is {state} and cannot be asked to {verb} now; wait for its end, "
+            "or cancel it and wait"
         )
 
 

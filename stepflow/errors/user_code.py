@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from stepflow.durations import RULE, length_s
@@ -64,6 +64,24 @@ class ChildFailed(StepflowError):
         super().__init__(f"child {run_id!r} {how}: {message}")
 
 
+class CircuitOpen(StepflowError):
+    """
+    A circuit breaker is open, and has `when_open="raise"`.
+
+    *breaker* is its name, *until* when it lets a trial through; None when somebody has opened it by
+    hand, for as long as that stands. It says nothing about the step, so it is no failed attempt of
+    a `ctx.step`: the workflow gets it, the same live and on replay.
+    """
+
+    retryable = True
+
+    def __init__(self, breaker: str, until_s: float, why: str = "") -> None:
+        self.breaker, self.until_s, self.why = breaker, until_s, why
+        self.until = datetime.fromtimestamp(until_s, UTC) if until_s else None
+        end = f"until {self.until:%Y-%m-%d %H:%M:%S} UTC" if self.until else "until it is closed"
+        super().__init__(f"breaker {breaker!r} is open {end}{f' {why}' if why else ''}")
+
+
 class StepError(StepflowError):
     """
     The base of the errors that your code raises to say what happens to the step.
@@ -108,3 +126,17 @@ class ClaimLost(BaseException):
     `step.memo` and `step.extend` raise it to end your code; nothing that it writes would count. It
     is a BaseException, so that `except Exception` does not catch it.
     """
+
+
+class Postponed(BaseException):
+    """
+    The step may not go on now: its run waits, and no attempt is counted.
+
+    It goes on at *due_at* (unix seconds), or when the run's inbox has had more than *inbox*
+    arrivals. *waits_for* says in a few words what for. It is a BaseException, so that
+    `except Exception` does not catch it.
+    """
+
+    def __init__(self, waits_for: str, due_at: float, inbox: int) -> None:
+        self.waits_for, self.due_at, self.inbox = waits_for, due_at, inbox
+        super().__init__(f"it waits for {waits_for}")

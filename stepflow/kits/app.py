@@ -14,11 +14,12 @@ from stepflow.engine.user_code.callables import check_callable
 from stepflow.engine.user_code.declarations import check_declared, own_name, takes_input
 from stepflow.engine.user_code.registered import Registration, mark
 from stepflow.jobs import call_runner
-from stepflow.kits.flow.step_options import DeclaredStep, declare
+from stepflow.kits.flow.step_options import DeclaredStep, check_breaker, declare
 from stepflow.kits.flow.workflow import Workflow, WorkflowFunction, context_of
 from stepflow.times import seconds
 
 if TYPE_CHECKING:
+    from stepflow.core.breakers.breaker import Breaker
     from stepflow.core.limits.limit import Limit
 
 W = TypeVar("W", bound=WorkflowFunction)
@@ -103,6 +104,7 @@ class Stepflow(app.CoreApp):
         timeout: float | timedelta | None = None,
         compensate: Callable[..., Any] | None = None,
         queue: str | None = None,
+        breaker: Breaker | None = None,
     ) -> Callable[[S], S]: ...
 
     def step(
@@ -114,6 +116,7 @@ class Stepflow(app.CoreApp):
         timeout: float | timedelta | None = None,
         compensate: Callable[..., Any] | None = None,
         queue: str | None = None,
+        breaker: Breaker | None = None,
     ) -> Any:
         """
         Declare the options of the function below as a step: `await ctx.step(charge, order)`.
@@ -121,6 +124,7 @@ class Stepflow(app.CoreApp):
         It stays an ordinary function. Options that you pass to `ctx.step` override these. *timeout*
         (seconds or timedelta) limits one attempt. *name* is the step's name in the journal, by
         default the function's own. With *queue*, workers of that queue run the step as a child run.
+        While *breaker* is open the step waits.
         """
         limit_s = None if timeout is None else seconds(timeout, "timeout of @app.step")
 
@@ -129,7 +133,9 @@ class Stepflow(app.CoreApp):
             check_policy(retry, f"step {getattr(function, '__name__', name)!r}")
             if compensate is not None:
                 check_callable(compensate, "compensate of @app.step", "compensate={}")
-            options = DeclaredStep(name, retry, limit_s, compensate, queue)
+            if breaker is not None:
+                check_breaker(breaker, "@app.step")
+            options = DeclaredStep(name, retry, limit_s, compensate, queue, breaker)
             declare(function, options)
             runner = f"step:{name or own_name(function, '@app.step', is_dotted=True)}"
             declare(function, replace(options, runner=runner))

@@ -22,6 +22,7 @@ _STATUSES: tuple[tuple[type[StepflowError], int], ...] = (
     (errors.QuestionNotFound, 404),
     (errors.BulkNotFound, 404),
     (errors.ScheduleNotFound, 404),
+    (errors.BreakerNotFound, 404),
     (errors.RunConflict, 409),
     (errors.RunStateError, 409),
     (errors.PayloadTooLarge, 413),

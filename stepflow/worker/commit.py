@@ -21,6 +21,7 @@ from stepflow.core.outcomes import (
     Fail,
     Outcome,
     Pause,
+    Postpone,
     Raised,
     Succeed,
     TryElsewhere,
@@ -196,7 +197,7 @@ def _call(
         env.keys, run, fence, state=move.state, step=move.step, failures=move.failures,
         crashes=move.crashes, due_at=move.due_at, now=now, payload=payload, effects=effects,
         drop_memo=drop_memo, stop=move.stop, cleanup=move.cleanup, restarts=move.restarts,
-        pause=move.paused,
+        pause=move.paused, waits_for=move.waits_for,
         last_error=outcome.error.brief() if isinstance(outcome, Raised) else None,
     ), b""  # fmt: skip
 
@@ -241,7 +242,9 @@ def _finish(
         ttl_s=env.settings.retention.of_run(run.runner, move.state),
         output_ttl_s=env.settings.retention.output_s,
         failures=run.failures + 1 if move.error is not None else None, data=data, effects=effects,
-        hooks=plan_hooks(run, move, claimed.options, worker_state.app_hooks, env, now),
+        hooks=plan_hooks(
+            run, move, claimed.options, worker_state.app_hooks(run.runner, move.state), env, now
+        ),
         update=plan_family_update(run, move, claimed.options, data, env, now),
     )  # fmt: skip
 
@@ -359,6 +362,8 @@ def _log_commit(run: Run, outcome: Outcome, move: Transition, answer: Any) -> No
         log.info("run=%s step=%s %s: %s", run.id, run.step, move.why, move.paused.reason)
     elif move.kind is _ADVANCE or isinstance(outcome, Yield | TryElsewhere):
         log.debug("run=%s step=%s %s", run.id, run.step, move.why or "done")
+    elif isinstance(outcome, Postpone) and move.kind is TransitionKind.HAND_OVER:
+        log.info("run=%s step=%s %s", run.id, run.step, move.why)
     elif move.kind is TransitionKind.HAND_OVER:
         log.warning("run=%s step=%s %s", run.id, run.step, _why_again(outcome, move))
     elif isinstance(outcome, Pause) and move.kind is TransitionKind.PAUSE:

@@ -17,13 +17,14 @@ from stepflow.core.outcomes import (
     Outcome,
     Park,
     Pause,
+    Postpone,
     Raised,
     Succeed,
     Yield,
 )
 from stepflow.core.runner import Step
 from stepflow.engine.gate import pause_for
-from stepflow.engine.user_code.calls import ends_task, error_info, raised, settled, stay
+from stepflow.engine.user_code.calls import ends_task, error_info, postponed, raised, settled, stay
 from stepflow.engine.user_code.middleware import around, runner_call
 from stepflow.errors import ClaimLost, PayloadMismatch, UnreadableRecord, shown
 from stepflow.logs import enter
@@ -173,6 +174,9 @@ def left_by(error: BaseException, claimed: ClaimedRun) -> Outcome:
     _take_back(claimed)
     if why is not None and claimed.is_leaving:
         return HandBack()
+    wait = postponed(error)
+    if wait is not None:
+        return Postpone(wait.due_at, wait.waits_for)
     if why is not None and isinstance(error, asyncio.CancelledError):
         return Raised(ErrorInfo("StepTimeout", why))
     return raised(error, claimed.policy)

@@ -21,6 +21,7 @@ from stepflow.core.outcomes import (
     Outcome,
     Park,
     Pause,
+    Postpone,
     Raised,
     Succeed,
     TryElsewhere,
@@ -50,6 +51,7 @@ UNMARKED = {
     Yield(): (TransitionKind.HAND_OVER, "pending"),
     Pause("why"): (TransitionKind.PAUSE, "paused"),
     TryElsewhere("other", b"tried"): (TransitionKind.HAND_ON, "pending"),
+    Postpone(60.0, "breaker b"): (TransitionKind.HAND_OVER, "scheduled"),
     ContinueAsNew("p"): (TransitionKind.ADVANCE, "pending"),
     CleanedUp(BOOM): (TransitionKind.FINISH, "failed"),
 }
@@ -65,6 +67,7 @@ UNSAID = {
     Yield(): (TransitionKind.HAND_OVER, "pending"),
     Pause("why"): (TransitionKind.PAUSE, "paused"),
     TryElsewhere("other", b"tried"): (TransitionKind.HAND_ON, "pending"),
+    Postpone(60.0, "breaker b"): (TransitionKind.HAND_OVER, "scheduled"),
 }
 MARKS = {
     "unmarked": None,

@@ -89,6 +89,13 @@ def test_resources(run_example):
     assert run_example("18_resources.py").splitlines() == ["paid: ['Ada']"]
 
 
+def test_breaker(run_example):
+    """[K8] [K9]"""
+    printed = run_example("23_breaker.py").splitlines()
+    assert printed[:5] == [f"order {number} is paid" for number in range(1, 6)]
+    assert printed[5:] == ["the breaker is closed; it was opened True"]
+
+
 def test_lifespan(run_example):
     """[U15] What an attempt wrote that raised is rolled back."""
     assert run_example("11_lifespan.py").splitlines() == ["paid: ['Ada']"]

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from stepflow.core.backoff import RetryPolicy
+from stepflow.core.breakers.breaker import FreePermits
 from stepflow.core.cancel import CancelToken
 from stepflow.core.children import ChildGroup
 from stepflow.core.journal import EntryKind, start_entry
@@ -78,6 +79,7 @@ class MemoryRuntime:
     #: with 0 seconds and 0 runs a workflow's time slice is over after each step
     slice_s = 1000.0
     runs_in_hand = 1
+    permits = FreePermits()
 
     def __init__(self) -> None:
         self.journal: list[bytes] = []

@@ -18,6 +18,7 @@ Where user code is called, and the one table of what may leave it.
                                              worker leaves
     CancelledError of its own making         this attempt failed, as by any other exception
     ClaimLost                                the claim is another worker's; nothing is written
+    Postponed                                the step waits, and is begun again; no attempt
 
 It applies to runners, jobs, steps, polls, compensations, hooks, workflows, and for functions in
 threads. Who cancels a task of the runtime notes that first (`ClaimedRun.abandoned`,
@@ -40,6 +41,7 @@ from stepflow.errors import (
     ClaimLost,
     DataError,
     PermanentError,
+    Postponed,
     StepError,
     TransientError,
     UsageError,
@@ -109,7 +111,7 @@ async def call(
         else:
             value = await threads.run(partial(function, *args, **kwargs))
         return value if type(value) in _PLAIN else await settled(value)
-    except (Exception, ClaimLost):
+    except (Exception, ClaimLost, Postponed):
         raise
     except BaseException as error:
         if passes(error):
@@ -177,6 +179,17 @@ def raised(error: BaseException, policy: RetryPolicy) -> Raised:
         error, policy.give_up_on
     )
     return Raised(error_info(error), retryable=retryable, retry_after_s=max(waits, default=None))
+
+
+def postponed(error: BaseException) -> Postponed | None:
+    """Return what *error* waits for, also as a group of such; None for any other error."""
+    if isinstance(error, Postponed):
+        return error
+    if not isinstance(error, BaseExceptionGroup):
+        return None
+    leaves = list(_leaves(error))
+    waits = [leaf for leaf in leaves if isinstance(leaf, Postponed)]
+    return max(waits, key=lambda wait: wait.due_at) if len(waits) == len(leaves) else None
 
 
 def _wait_asked_by(error: TransientError) -> float | None:

@@ -20,6 +20,7 @@ from stepflow.logs import StepFacts
 from stepflow.store.questions import QuestionOutcome
 
 if TYPE_CHECKING:
+    from stepflow.core.breakers.breaker import Permits
     from stepflow.engine.observing.observers import Observers
 
 
@@ -99,6 +100,10 @@ class FlowRuntime(Protocol):
     @property
     def runs_in_hand(self) -> int:
         """How many runs share the worker."""
+
+    @property
+    def permits(self) -> Permits:
+        """What gives its steps permits of circuit breakers."""
 
     async def is_slot_wanted(self) -> bool:
         """Whether others wait for the run's slot, or its worker is to keep no run."""

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary
 
 from stepflow.core.backoff import RetryPolicy
 from stepflow.engine.user_code.arguments import result_reader
-from stepflow.errors import InvalidOption
+from stepflow.errors import InvalidOption, shown
+
+if TYPE_CHECKING:
+    from stepflow.core.breakers.breaker import Breaker
 
 T = TypeVar("T")
 
@@ -31,12 +34,22 @@ class DeclaredStep:
     timeout_s: float | None = None
     compensate: Callable[..., Any] | None = None
     queue: str | None = None
+    breaker: Breaker | None = None
     #: the runner it is registered as, for steps on another queue
     runner: str = ""
 
 
 #: what a function that was not declared says
 UNDECLARED = DeclaredStep()
+
+
+def check_breaker(breaker: object, what: str) -> None:
+    """Refuse what is no Breaker, with an InvalidOption that names *what*."""
+    from stepflow.core.breakers.breaker import Breaker  # noqa: PLC0415  wanted by few
+
+    if not isinstance(breaker, Breaker):
+        msg = f"breaker of {what} is {shown(breaker)}; write breaker=Breaker('name')"
+        raise InvalidOption(msg)
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,24 +78,24 @@ def hand_over(
     restarts: int = 0,
     pause: PauseRequest | None = None,
     last_error: str | None = None,
+    waits_for: str = "",
     counted: Sequence[str] = (),
 ) -> Call[Answer]:
     """
     Give the run back: *step* waits in its queue, or in the due set until *due_at*.
 
     With *pause* it stands instead, until it is resumed. With *restarts* above 0 it begins a new
-    history: its journal and step records go. *last_error* is what the attempt failed with.
-    *counted* are the counts that this adds to: what a worker does, it counts itself. Answers as
-    `keep_step`.
+    history: its journal and step records go. *last_error* is what the attempt failed with,
+    *waits_for* what a postponed step waits for. *counted* are the counts that this adds to, but for
+    what workers count. Answers as `keep_step`.
     """
     base, queue, time = keys.run(run.id), keys.queue_of(run), format_time(now)
-    delivery = run.next_delivery(step)
+    delivery, old_rq_id = run.next_delivery(step), run.claimed_rq_id or run.delivery
     rq_id, due = "" if pause else keys.rq_id(delivery), format_time(due_at)
-    old_rq_id = run.claimed_rq_id or run.delivery
     fields: list[Part] = [
         "rev", run.rev + 1, "state", state, "step", step, "failures", failures, "crashes", crashes,
         "handoff", delivery.handoff, "delivery", rq_id, "due", due, "token", "", "claimed_id", "",
-        "updated", time, *pause_fields(run, pause), *(() if stop is None else stop_fields(stop)),
+        "updated", time, *_asked(run, pause, stop), *_waits_for(run, waits_for, state),
     ]  # fmt: skip
     fields += () if fence.token else ("request", fence.name, "parked", "")
     fields += ("cleanup", int(cleanup)) if cleanup > run.cleanup else ()
@@ -127,6 +127,17 @@ def hand_over(
         },
         key_lists={"counts": counts_keys(keys, counted), "lane": keys.lanes_with(run)},
     )  # fmt: skip
+
+
+def _asked(run: Run, pause: PauseRequest | None, stop: StopRequest | None) -> Sequence[Part]:
+    """Write what the run was asked to do."""
+    return [*pause_fields(run, pause), *(() if stop is None else stop_fields(stop))]
+
+
+def _waits_for(run: Run, waits_for: str, state: RunState) -> Sequence[Part]:
+    """Write what a step waits for that is due later; what the run waited for before is over."""
+    is_old = bool(run.waits_for) and state is RunState.SCHEDULED
+    return ("waits_for", waits_for) if waits_for or is_old else ()
 
 
 def _changed(**data: bytes | str | None) -> list[Part]:

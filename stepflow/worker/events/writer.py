@@ -13,7 +13,7 @@ import threading
 from collections import deque
 from collections.abc import Awaitable, Generator
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from stepflow.core.output import TOPIC
 from stepflow.core.run import Run
@@ -24,6 +24,9 @@ from stepflow.errors import ClaimLost, OutputOverflow, StepOver
 from stepflow.logs import StepFacts
 from stepflow.store.connection.async_ import AsyncCaller
 from stepflow.store.events.output import Bounds, Item, emit
+
+if TYPE_CHECKING:
+    from stepflow.core.breakers.breaker import Permits
 
 log = logging.getLogger("stepflow.run")
 
@@ -215,6 +218,10 @@ class Claimant(Protocol):
     def output_writer(self) -> OutputWriter:
         """Give the writer of the claim, made at first use."""
 
+    @property
+    def permits(self) -> Permits:
+        """What gives permits of circuit breakers."""
+
 
 class Scope:
     """
@@ -234,6 +241,11 @@ class Scope:
         self.has_emitted = False
         #: whether the attempt has ended
         self.is_over = False
+
+    @property
+    def permits(self) -> Permits:
+        """What gives permits to a `Breaker` that is entered in the step."""
+        return self._claimant.permits
 
     @property
     def facts(self) -> StepFacts:

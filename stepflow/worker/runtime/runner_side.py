@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Awaitable, Coroutine
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from stepflow.core.run import Run
 from stepflow.engine.insist import insist
@@ -16,6 +16,9 @@ from stepflow.store.values.codec import pack, unpack
 from stepflow.worker.claimed_run import ClaimedRun
 from stepflow.worker.events.writer import OutputWriter, Scope
 from stepflow.worker.state import WorkerState
+
+if TYPE_CHECKING:
+    from stepflow.core.breakers.breaker import Permits
 
 T = TypeVar("T")
 
@@ -96,6 +99,17 @@ class RunnerSide:
     def output_scope(self, name: str, attempt: int, step: str) -> Scope:
         """Make where the emits of one attempt of a `ctx.step` lead."""
         return Scope(self, name, attempt, step)
+
+    @property
+    def permits(self) -> Permits:
+        """What gives permits of circuit breakers."""
+        from stepflow.worker.runtime.permits import ClaimPermits  # noqa: PLC0415  wanted by few
+
+        state = self._worker_state
+        return ClaimPermits(
+            self._claimed.run, self._token, self._env, self._connection, state.loop,
+            state.loop_thread,
+        )  # fmt: skip
 
     def output_writer(self) -> OutputWriter:
         """Give the writer of what the claimed run emits, made at first use."""

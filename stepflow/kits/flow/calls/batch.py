@@ -12,6 +12,7 @@ from stepflow.core.fanout.join import Failed
 from stepflow.errors import InvalidOption, shown
 from stepflow.kits.flow.calls.base import ContextBase
 from stepflow.kits.flow.calls.functions import check_arguments, check_call, named
+from stepflow.kits.flow.calls.steps import around_of
 from stepflow.kits.flow.commands.batch import BatchCommand
 from stepflow.kits.flow.commands.batch_item import ItemFunction
 from stepflow.kits.flow.step_options import options_of
@@ -174,7 +175,8 @@ class BatchCalls(ContextBase):
             own.timeout_s if timeout is None else seconds(timeout, f"timeout of batch {name!r}")
         )
         policy, read = retry or own.retry or self._policy, self._readers.of(function).read
-        return ItemFunction(name, function, policy, timeout_s, read)
+        around = None if own.breaker is None else around_of(own.breaker, name)
+        return ItemFunction(name, function, policy, timeout_s, read, around)
 
 
 def _items_of(name: str, rest: tuple[Any, ...]) -> tuple[Any, ...]:

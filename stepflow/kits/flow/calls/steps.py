@@ -5,7 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
-from typing import Any, ParamSpec, TypedDict, TypeVar, TypeVarTuple, Unpack, overload
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    ParamSpec,
+    TypedDict,
+    TypeVar,
+    TypeVarTuple,
+    Unpack,
+    overload,
+)
 
 from stepflow.core.backoff import RetryPolicy, check_policy
 from stepflow.core.ids import key_name
@@ -19,9 +28,17 @@ from stepflow.kits.flow.calls.functions import check_arguments, check_call, name
 from stepflow.kits.flow.commands.child import id_at
 from stepflow.kits.flow.commands.forget import ForgetCommand
 from stepflow.kits.flow.commands.remote_step import step_remotely
-from stepflow.kits.flow.commands.step import StepCommand
-from stepflow.kits.flow.step_options import DeclaredStep, compensation_of, options_of
+from stepflow.kits.flow.commands.step import Around, StepCommand
+from stepflow.kits.flow.step_options import (
+    DeclaredStep,
+    check_breaker,
+    compensation_of,
+    options_of,
+)
 from stepflow.times import seconds
+
+if TYPE_CHECKING:
+    from stepflow.core.breakers.breaker import Breaker
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -39,6 +56,7 @@ class StepOptions(TypedDict, total=False):
     retry: RetryPolicy | None
     timeout: float | timedelta | None
     queue: str | None
+    breaker: Breaker | None
 
 
 class StepCalls(ContextBase):
@@ -108,6 +126,7 @@ class StepCalls(ContextBase):
         timeout: float | timedelta | None = None,
         compensate: Callable[[Any], Any] | None = None,
         queue: str | None = None,
+        breaker: Breaker | None = None,
         **kwargs: Any,
     ) -> asyncio.Future[Any]:
         """
@@ -120,16 +139,16 @@ class StepCalls(ContextBase):
         attempt. *compensate* is called with the step's value if the run later fails or is
         cancelled; it is retried like the step. A step with a *key* is found by that key, wherever
         it is called; a second call returns the recorded value; a key may be of any length. With
-        *queue* a worker of that queue
-        runs the step, as a child run; the function must be declared with `@app.step`. If the
-        function has a parameter with one of these names, use `options`.
+        *queue* a worker of that queue runs the step, as a child run; the function must be declared
+        with `@app.step`. While *breaker* is open the step waits. If the function has a parameter
+        with one of these names, use `options`.
 
         Raises StepFailed in the workflow when the attempts are used up, and InvalidOption at once
         for arguments that the function does not take.
         """
         name, function, args = named(name, args)
         return self._start_step(
-            name, function, args, kwargs, key, retry, timeout, compensate, queue
+            name, function, args, kwargs, key, retry, timeout, compensate, queue, breaker
         )
 
     def _start_step(
@@ -143,10 +162,12 @@ class StepCalls(ContextBase):
         timeout: float | timedelta | None,
         compensate: Callable[[Any], Any] | None,
         queue: str | None,
+        breaker: Breaker | None,
     ) -> asyncio.Future[Any]:
         made = self._make_step(
-            StepCommand, name, function, args, kwargs, key, retry, timeout, compensate, queue
-        )
+            StepCommand, name, function, args, kwargs, key, retry, timeout, compensate, queue,
+            breaker,
+        )  # fmt: skip
         return made if isinstance(made, asyncio.Future) else self._activation.start(made)
 
     def _make_step(
@@ -161,6 +182,7 @@ class StepCalls(ContextBase):
         timeout: float | timedelta | None,
         compensate: Callable[[Any], Any] | None,
         queue: str | None,
+        breaker: Breaker | None = None,
     ) -> S | asyncio.Future[Any]:
         """Make the command of a step, not started; the answer of one on another queue, which is."""
         known = self._readers.of(function)
@@ -181,9 +203,9 @@ class StepCalls(ContextBase):
             check_callable(compensate, f"compensate of step {name!r}", "compensate={}")
         undo = compensate or own.compensate
         compensation = None if undo is None else compensation_of(undo, policy, timeout_s)
-        queue = queue or own.queue
+        queue, breaker = queue or own.queue, breaker or own.breaker
         if queue is not None:
-            _check_remote(name, own, timeout)
+            _check_remote(name, own, timeout, breaker)
             occurrence = self._activation.commands.keyed.occurrence(place)
             spec = RunSpec(
                 own.runner, bind(function, args, kwargs), id_at(self._activation, occurrence),
@@ -196,6 +218,7 @@ class StepCalls(ContextBase):
             place, name, self._activation.create_future(), function, args, kwargs,
             policy=policy, timeout_s=timeout_s, read=known.read,
             scope=self._activation.commands.keyed.occurrence(place),
+            around=None if breaker is None else around_of(breaker, name),
         )  # fmt: skip
         command.key = key
         command.compensation = compensation
@@ -209,6 +232,7 @@ class StepCalls(ContextBase):
         timeout: float | timedelta | None = None,
         compensate: Callable[[Any], Any] | None = None,
         queue: str | None = None,
+        breaker: Breaker | None = None,
     ) -> StepCaller:
         """
         Set options of a step apart from its function's arguments.
@@ -216,7 +240,7 @@ class StepCalls(ContextBase):
         `await ctx.options(timeout=30).step(fetch, url, timeout=5)`: the 5 is `fetch`'s own, the 30
         is the step's. The options are those of `step`.
         """
-        return StepCaller(self, (key, retry, timeout, compensate, queue))
+        return StepCaller(self, (key, retry, timeout, compensate, queue, breaker))
 
     def _keyed_place(self, key: str) -> str:
         self._activation.check_caller()
@@ -240,7 +264,7 @@ class StepCaller:
 
     __slots__ = ("_ctx", "_options")
 
-    def __init__(self, ctx: StepCalls, options: tuple[Any, Any, Any, Any, Any]) -> None:
+    def __init__(self, ctx: StepCalls, options: tuple[Any, ...]) -> None:
         self._ctx = ctx
         self._options = options
 
@@ -268,7 +292,17 @@ class StepCaller:
         return self._ctx._start_step(name, function, args, kwargs, *self._options)  # noqa: SLF001  one house
 
 
-def _check_remote(name: str, own: DeclaredStep, timeout: float | timedelta | None) -> None:
+def around_of(breaker: Breaker, name: str) -> Around:
+    """Say what stands around the call of a step's function."""
+    from stepflow.kits.flow.around.breaker import through  # noqa: PLC0415  wanted by few
+
+    check_breaker(breaker, f"step {name!r}")
+    return through(breaker)
+
+
+def _check_remote(
+    name: str, own: DeclaredStep, timeout: float | timedelta | None, breaker: Breaker | None
+) -> None:
     if not own.runner:
         msg = (
             f"step {name!r} is to run on another queue, whose workers find it by the app: "
@@ -279,5 +313,11 @@ def _check_remote(name: str, own: DeclaredStep, timeout: float | timedelta | Non
         msg = (
             f"step {name!r} runs on another queue, as its own run: "
             "give its timeout to @app.step, not to ctx.step"
+        )
+        raise InvalidOption(msg)
+    if breaker is not None:
+        msg = (
+            f"step {name!r} runs on another queue, as its own run: "
+            f"enter breaker {breaker.name!r} in its function, by `async with`"
         )
         raise InvalidOption(msg)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import Any, ParamSpec, TypeVar, TypeVarTuple, Unpack, overload
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, TypeVarTuple, Unpack, overload
 
 from stepflow.core.backoff import RetryPolicy
 from stepflow.kits.flow.calls.blocking import Blocking
 from stepflow.kits.flow.calls.polls import PollOptions
 from stepflow.kits.flow.calls.steps import StepOptions
 from stepflow.kits.flow.commands.poll import Every, Pending
+
+if TYPE_CHECKING:
+    from stepflow.core.breakers.breaker import Breaker
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -86,6 +89,7 @@ class SyncStepCalls(Blocking):
         timeout: float | timedelta | None = None,
         compensate: Callable[[Any], Any] | None = None,
         queue: str | None = None,
+        breaker: Breaker | None = None,
     ) -> SyncStepCaller:
         """
         Set options of a step apart from its function's arguments.
@@ -93,7 +97,12 @@ class SyncStepCalls(Blocking):
         `ctx.options(timeout=30).step(fetch, url, timeout=5)`: the 5 is `fetch`'s own.
         """
         caller = self._of.options(
-            key=key, retry=retry, timeout=timeout, compensate=compensate, queue=queue
+            key=key,
+            retry=retry,
+            timeout=timeout,
+            compensate=compensate,
+            queue=queue,
+            breaker=breaker,
         )
         return SyncStepCaller(caller, self._loop)
 

@@ -193,6 +193,17 @@ class BatchCommand(Command):
         begun = self._first is None or index in self._first
         return begun and host is not None and host.was_begun_before(self)
 
+    def postponed(self, item: ItemCommand) -> None:
+        """Learn that an item has to wait before it may be tried."""
+        self._idle[item.index] = item
+        if self._host is not None:
+            self.advance(self._host, self._host.runtime.now())
+
+    @property
+    def wakes_on_inbox(self) -> bool:  # type: ignore[override]  # of most batches it never does
+        """Whether an item waits for what wakes it through the inbox."""
+        return any(item.wakes_on_inbox for item in self._idle.values())
+
     @property
     def is_drained(self) -> bool:
         """Whether the run may leave its worker here: items are left, and none is under way."""

@@ -13,9 +13,9 @@ from stepflow.core.backoff import RetryPolicy
 from stepflow.core.journal import EntryKind, read_try, write_try
 from stepflow.core.outcomes import ErrorInfo
 from stepflow.core.run import Run
-from stepflow.errors import InvalidOption
+from stepflow.errors import InvalidOption, Postponed
 from stepflow.kits.flow.commands.host import CommandHost, Send, Writable
-from stepflow.kits.flow.commands.step import StepCommand
+from stepflow.kits.flow.commands.step import Around, StepCommand
 from stepflow.kits.flow.runtime import FlowRuntime
 from stepflow.store.values.codec import pack, unpack
 
@@ -36,6 +36,7 @@ class ItemFunction:
     policy: RetryPolicy
     timeout_s: float | None
     read: Callable[[Any], Any]
+    around: Around | None = None
 
 
 class ItemCommand(StepCommand):
@@ -58,6 +59,7 @@ class ItemCommand(StepCommand):
         super().__init__(
             f"{place}.{index}", f"{work.name}[{index}]", asyncio.Future(loop=loop), work.function,
             (item,), policy=work.policy, timeout_s=work.timeout_s, read=work.read,
+            around=work.around,
             context=context,
         )  # fmt: skip
         self.index = index
@@ -68,6 +70,11 @@ class ItemCommand(StepCommand):
         """Learn that it is remembered how its attempt failed; the next is due then."""
         self._failures += 1
         self.due_at, self.is_busy = due_at, False
+
+    def _postpone(self, host: CommandHost, wait: Postponed) -> None:
+        super()._postpone(host, wait)
+        if isinstance(host, ItemHost):
+            host.postponed(self)
 
     @property
     def cause(self) -> BaseException | None:
@@ -87,6 +94,9 @@ class ItemOwner(Protocol):
     def answered(self, item: ItemCommand, kind: EntryKind, data: bytes) -> None:
         """Take what one of the items has come to; it stays busy until that is remembered."""
 
+    def postponed(self, item: ItemCommand) -> None:
+        """Learn that an item has to wait before it may be tried."""
+
     def may_have_begun(self, index: int) -> bool:
         """Whether an earlier activation may have begun with an item."""
 
@@ -101,7 +111,15 @@ class ItemHost:
         self.runtime: FlowRuntime = host.runtime
         self.restarts = host.restarts
         self.is_live = host.is_live
-        self.inbox_version = 0
+
+    @property
+    def inbox_version(self) -> int:
+        """Grows whenever something may have come into the run's inbox."""
+        return self._host.inbox_version
+
+    def postponed(self, item: ItemCommand) -> None:
+        """Have the batch begin an item again later."""
+        self._owner.postponed(item)
 
     @property
     def is_slice_over(self) -> bool:

@@ -43,8 +43,10 @@ class CommandHost(Protocol):
     restarts: int
     #: whether the journal is used up, and the workflow goes on
     is_live: bool
-    #: grows whenever something may have come into the run's inbox
-    inbox_version: int
+
+    @property
+    def inbox_version(self) -> int:
+        """Grows whenever something may have come into the run's inbox."""
 
     @property
     def is_slice_over(self) -> bool:

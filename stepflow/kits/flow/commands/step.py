@@ -9,41 +9,47 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
-from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from stepflow.core.backoff import RetryPolicy
-from stepflow.core.cancel import CancelToken
-from stepflow.core.ids import idempotency_key
 from stepflow.core.journal import Entry, EntryKind, write_try
-from stepflow.core.outcomes import ErrorInfo
 from stepflow.engine.user_code.arguments import ResultReader
-from stepflow.engine.user_code.calls import data_of, escaped, raised
-from stepflow.errors import ClaimLost, PayloadTooLarge, StepFailed
+from stepflow.engine.user_code.calls import escaped, postponed, raised
+from stepflow.errors import CircuitOpen, ClaimLost, PayloadTooLarge, Postponed, StepFailed
+from stepflow.kits.flow.around.attempt import Attempt
+from stepflow.kits.flow.around.failed import pack_error, with_usage
+from stepflow.kits.flow.around.refused import pack_refused, read_refused
 from stepflow.kits.flow.commands.command import Command
 from stepflow.kits.flow.commands.host import CommandHost
-from stepflow.kits.flow.current_step import CurrentStep, StepMemo, present, refuse_memo
+from stepflow.kits.flow.current_step import present
 from stepflow.kits.flow.runtime import FlowRuntime, OutputScope
 from stepflow.logs import enter
 from stepflow.store.values.codec import pack, unpack
 
 log = logging.getLogger("stepflow.flow")
 
+#: what stands around the call of a step's function, such as a circuit breaker: it is given the
+#: runtime and the call, and may raise Postponed instead of making it
+Around = Callable[[FlowRuntime, Callable[[], Awaitable[Any]]], Awaitable[Any]]
+
 
 class StepCommand(Command):
     """The value of `function(*args, **kwargs)`; *timeout_s* is for one attempt."""
 
     __slots__ = (
+        "_around",
         "_attempt",
         "_context",
         "_error",
         "_failures",
         "_memo",
         "_policy",
+        "_postponed",
         "_scope",
         "_scope_name",
+        "_seen",
         "_task",
         "_timeout_s",
         "args",
@@ -68,9 +74,14 @@ class StepCommand(Command):
         timeout_s: float | None = None,
         read: Callable[[Any], Any] | None = None,
         scope: str = "",
+        around: Around | None = None,
         context: contextvars.Context | None = None,
     ) -> None:
         super().__init__(place, name, future, read)
+        self._around = around
+        #: why its function may not be called yet, and the inbox version at which it was told so
+        self._postponed: Postponed | None = None
+        self._seen = 0
         #: the context variables of the code that asked for it, which its function sees
         self._context = contextvars.copy_context() if context is None else context
         #: the key that it was given
@@ -124,9 +135,28 @@ class StepCommand(Command):
     def task(self) -> asyncio.Task[Any] | None:
         return self._task
 
+    @property
+    def wakes_on_inbox(self) -> bool:  # type: ignore[override]  # of most steps it never does
+        """Whether it waits for what wakes it through the inbox."""
+        return self._postponed is not None
+
+    def describe(self) -> str:
+        if self._postponed is None:
+            return super().describe()
+        return self._postponed.waits_for
+
+    @property
+    def awaited_id(self) -> str:
+        """What it waits for before it may be tried; empty while it waits for its time alone."""
+        return "" if self._postponed is None else self._postponed.waits_for
+
     def resolve(self, entry: Entry) -> None:
         if entry.kind is EntryKind.ERROR:
             kind, message, trace, *data = unpack(entry.data)
+            refused = read_refused(kind, message, trace)
+            if refused is not None:
+                self.future.set_exception(refused)
+                return
             failed = StepFailed(self.name, kind, message, *data)
             if self._error is not None:
                 failed.__cause__, self._error = self._error, None
@@ -137,14 +167,19 @@ class StepCommand(Command):
             self.resolve_with(entry.data)
 
     def advance(self, host: CommandHost, now: float) -> None:
-        if self.due_at is None or self.due_at <= now:
+        if self.due_at is None or self.due_at <= now or self._is_told(host):
             self.is_busy, self.began_at = True, now
+            self._postponed = None
             if host.runtime.observers is not None:
                 host.runtime.observers.step_began(host.run, self, now)
             self._attempt = Attempt(self, host)
             work = self._call(host.runtime, self._begin_scope(host), self._attempt)
             # a copy: what its function changes there is not for the next attempt to see
             self._task = host.spawn(work, partial(self._tried, host), self._context.copy())
+
+    def _is_told(self, host: CommandHost) -> bool:
+        """Whether something came in that may be what it waits for."""
+        return self._postponed is not None and self._seen != host.inbox_version
 
     def _begin_scope(self, host: CommandHost) -> OutputScope:
         """Make where its emits lead; what earlier attempts have emitted is void."""
@@ -183,7 +218,9 @@ class StepCommand(Command):
         enter(scope)
         present.set(attempt)
         try:
-            if self._timeout_s is None:
+            if self._around is not None:
+                value = await self._around(runtime, partial(self._limited, runtime))
+            elif self._timeout_s is None:
                 value = await runtime.call(self.name, self.function, self.args, self.kwargs)
             else:
                 value = await self._limited(runtime)
@@ -215,7 +252,7 @@ class StepCommand(Command):
             try:
                 data = self._pack(done.result(), limit=host.runtime.limit)
             except PayloadTooLarge as problem:
-                error = _with_usage(problem, done.result())
+                error = with_usage(problem, done.result())
             except BaseException as problem:  # noqa: BLE001  what packs a value is user code as well
                 error = problem
             else:
@@ -224,7 +261,21 @@ class StepCommand(Command):
         if isinstance(error, ClaimLost):
             host.lose_claim()
             return
-        self._write_failure(host, error)
+        wait = postponed(error)
+        if wait is not None:
+            self._postpone(host, wait)
+        elif isinstance(error, CircuitOpen) and self._around is not None:
+            self._error = error
+            self._write_error(host, pack_refused(error))
+        else:
+            self._write_failure(host, error)
+
+    def _postpone(self, host: CommandHost, wait: Postponed) -> None:
+        """Wait, and be tried again: this was no attempt."""
+        self.began_at, self.due_at = None, wait.due_at
+        host.note_inbox(wait.inbox)
+        self._postponed, self._seen = wait, host.inbox_version
+        host.wake()
 
     def _pack(self, value: Any, *, limit: int) -> bytes:
         what = f"the value of step {self.name!r}"
@@ -241,7 +292,7 @@ class StepCommand(Command):
                 "run=%s step %r failed for good, attempt %s of %s: %s\n%s", host.run.id, self.name,
                 failures, most, info.summary, info.traceback.rstrip(),
             )  # fmt: skip
-            self._write_error(host, self._pack_error(info, error, host.runtime.limit))
+            self._write_error(host, pack_error(self.name, info, error, host.runtime.limit))
             return
         runtime = host.runtime
         wait_s = max(self._policy.wait_s(failures, runtime.spread()), fault.retry_after_s or 0.0)
@@ -251,17 +302,6 @@ class StepCommand(Command):
         )  # fmt: skip
         due_at = runtime.now() + wait_s
         host.write(self, EntryKind.TRY, write_try(due_at, fault.error.brief()))
-
-    def _pack_error(self, info: ErrorInfo, error: BaseException, limit: int) -> bytes:
-        """Pack an error and the data that it carries, or without that where it cannot be kept."""
-        parts = [info.type, info.message, info.traceback]
-        data = data_of(error)
-        if data is not None:
-            try:
-                return pack([*parts, data], what="the data of its error", limit=limit)
-            except Exception as problem:  # noqa: BLE001  what packs a value is user code as well
-                log.warning("step %r: its error is kept without its data: %s", self.name, problem)
-        return pack(parts)
 
     def _write_error(self, host: CommandHost, data: bytes) -> None:
         """Remember the error; what the last attempt has emitted is declared void before."""
@@ -282,78 +322,3 @@ class StepCommand(Command):
         self.is_busy = True
         scope.reset(None)
         host.spawn(scope.end(), go_on)
-
-
-def _with_usage(error: PayloadTooLarge, value: Any) -> PayloadTooLarge:
-    """Have the error for a value keep what the value says that it has cost."""
-    try:
-        usage = getattr(value, "stepflow_usage", None)
-    except BaseException:  # noqa: BLE001  a property of user code
-        usage = None
-    if usage is not None:
-        error.stepflow_data = {"size": error.size, "limit": error.limit, "usage": usage}
-    return error
-
-
-class Attempt:
-    """
-    One attempt of a step, as its function may ask about it.
-
-    Called it gives the CurrentStep; most attempts are never asked.
-    """
-
-    __slots__ = ("_command", "_host", "_is_over", "_loop", "_made", "_unsubscribe", "_writing")
-
-    def __init__(self, command: StepCommand, host: CommandHost) -> None:
-        self._command = command
-        self._host = host
-        self._is_over = False
-        self._made: CurrentStep | None = None
-
-    def __call__(self) -> CurrentStep:
-        """Return the step; any thread may ask."""
-        if self._made is None:
-            command, host = self._command, self._host
-            run, cancel = host.run, CancelToken()
-            self._writing: deque[asyncio.Future[None]] = deque()
-            self._loop = host.outer_loop
-            self._unsubscribe = host.runtime.cancel.subscribe(
-                lambda: cancel.fire(host.runtime.cancel.reason or "")
-            )
-            self._made = CurrentStep(
-                run.id, command.name, command.key,
-                attempt=command.attempt, is_last_attempt=command.is_last_attempt,
-                idempotency_key=idempotency_key(run.seed, host.restarts, command.occurrence),
-                memo=StepMemo(command.memo, self, self._loop), cancel=cancel,
-            )  # fmt: skip
-            if self._is_over:
-                self.end()
-        return self._made
-
-    def remember(self, key: str, value: Any) -> asyncio.Future[None]:
-        """Put a memo value; the future is done when it is durable."""
-        command, host = self._command, self._host
-        if self._is_over:
-            raise refuse_memo(host.run.id, command.name)
-        what = f"memo {key!r} of step {command.name!r}"
-        data = pack([key, value], what=what, limit=host.runtime.limit)
-        written: asyncio.Future[None] = self._loop.create_future()
-        self._writing.append(written)
-        host.leave_memo(command, data)
-        return written
-
-    def note_written(self) -> None:
-        """Learn that the first of the memos on their way is durable."""
-        if self._made is not None and self._writing:
-            written = self._writing.popleft()
-            if not written.done():
-                written.set_result(None)
-
-    def end(self) -> None:
-        """Take no more memos, and tell who still works on it that nobody waits any more."""
-        self._is_over = True
-        if self._made is not None:
-            self._unsubscribe()
-            self._made.cancel.fire("the attempt has ended")
-            while self._writing:
-                self._writing.popleft().cancel()

@@ -1,0 +1,1 @@
+"""Circuit breakers, as operators and programs see and steer them."""

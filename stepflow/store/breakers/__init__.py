@@ -1,0 +1,1 @@
+"""Circuit breakers as Redis holds them, and the calls that move them."""
