@@ -52,6 +52,8 @@ from stepflow.errors import (
 )
 from stepflow.web import bulk, figures, streams, verbs
 from stepflow.web import reads as look
+from stepflow.web.groups.given import GROUP_ID
+from stepflow.web.groups.table import GROUPS
 from stepflow.web.models import (
     QUEUE,
     RUN_ID,
@@ -95,6 +97,7 @@ PATH_PARTS: Mapping[str, tuple[str, str]] = {
     "bulk_id": (RUN_ID, "The id of a bulk."),
     "queue": (QUEUE, "The name of a queue."),
     "schedule_id": (SCHEDULE_ID, "The id of a schedule."),
+    "group_id": (GROUP_ID, "The id of a group."),
 }
 
 #: what may come of Redis
@@ -248,7 +251,7 @@ STREAMS = (
     ),
 )  # fmt: skip
 
-OPERATIONS: tuple[Operation, ...] = (*READS, *VERBS, *BULKS, *SCHEDULES, *STREAMS)
+OPERATIONS: tuple[Operation, ...] = (*READS, *VERBS, *BULKS, *SCHEDULES, *GROUPS, *STREAMS)
 
 
 def problems_of(operation: Operation) -> tuple[Problem, ...]:
