@@ -51,6 +51,8 @@ from stepflow.errors import (
 )
 from stepflow.web import bulk, figures, streams, verbs
 from stepflow.web import reads as look
+from stepflow.web.breakers.given import BREAKER
+from stepflow.web.breakers.table import BREAKERS
 from stepflow.web.models import (
     QUEUE,
     RUN_ID,
@@ -94,6 +96,7 @@ PATH_PARTS: Mapping[str, tuple[str, str]] = {
     "bulk_id": (RUN_ID, "The id of a bulk."),
     "queue": (QUEUE, "The name of a queue."),
     "schedule_id": (SCHEDULE_ID, "The id of a schedule."),
+    "breaker": (BREAKER, "The name of a circuit breaker."),
 }
 
 #: what may come of Redis
@@ -243,7 +246,7 @@ STREAMS = (
     ),
 )  # fmt: skip
 
-OPERATIONS: tuple[Operation, ...] = (*READS, *VERBS, *BULKS, *SCHEDULES, *STREAMS)
+OPERATIONS: tuple[Operation, ...] = (*READS, *VERBS, *BULKS, *SCHEDULES, *BREAKERS, *STREAMS)
 
 
 def problems_of(operation: Operation) -> tuple[Problem, ...]:
