@@ -96,9 +96,9 @@ def queues_command(context: CliContext) -> None:
         (
             queue.queue, queue.priority, queue.length, queue.running,
             None if queue.oldest_s is None else span(queue.oldest_s),
-            _note(queue),
+            queue.lanes or None, _note(queue),
         )
         for queue in found
     ]  # fmt: skip
-    columns = ("queue", "priority", "waiting", "running", "oldest", "note")
+    columns = ("queue", "priority", "waiting", "running", "oldest", "lanes", "note")
     context.output.table(columns, rows, empty="no queues; nothing was submitted here yet")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from stepflow.client.doing import AsyncDoing, Doing
 from stepflow.engine.history import history
 from stepflow.engine.inspect import QueueInfo, WorkerInfo, find_runs, queues, workers
+from stepflow.engine.lanes.look import LaneInfo, lanes
 from stepflow.engine.listing import Page, list_runs
 from stepflow.engine.stats import HOURS, MINUTES, Stats, stats
 from stepflow.engine.timeline import Timeline, timeline
@@ -122,6 +123,14 @@ class Reading(Doing):
         """
         return self._do(stats(self.env, minutes=minutes, hours=hours))
 
+    def lanes(self, queue: str = "default", *, most: int | None = None) -> Sequence[LaneInfo]:
+        """
+        Return the lanes of a fair queue that have waiting runs, in the order of their turns.
+
+        At most *most* of each priority. Raises InvalidName.
+        """
+        return self._do(lanes(queue, self.env, most=most))
+
     def queues(self) -> Sequence[QueueInfo]:
         """Return the queues: what waits in each, for how long, and how much is running."""
         return self._do(queues(self.env))
@@ -217,6 +226,10 @@ class AsyncReading(AsyncDoing):
     async def stats(self, *, minutes: int = MINUTES, hours: int = HOURS) -> Stats:
         """See Client.stats."""
         return await self._do(stats(self.env, minutes=minutes, hours=hours))
+
+    async def lanes(self, queue: str = "default", *, most: int | None = None) -> Sequence[LaneInfo]:
+        """See Client.lanes."""
+        return await self._do(lanes(queue, self.env, most=most))
 
     async def queues(self) -> Sequence[QueueInfo]:
         """See Client.queues."""

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from stepflow.client.doing import AsyncDoing, Doing
 from stepflow.engine.cancel import cancel, fail
+from stepflow.engine.lanes.look import set_weight, set_window
 from stepflow.engine.redeliver import redeliver
 from stepflow.engine.retry import retry
 from stepflow.engine.steering.audit import name_of, noted
@@ -97,6 +98,26 @@ class Steering(Doing):
             noted(pause_queue(queue, reason, who, self.env), "pause-queue", queue, who, reason)
         )
 
+    def set_weight(
+        self, queue: str, lane: str, weight: float | None, *, by: str | None = None
+    ) -> None:
+        """
+        Give a lane *weight* turns for each turn of a lane with the weight 1; None takes it back.
+
+        It counts from its next turn on, for all priorities. Raises InvalidName and InvalidOption.
+        """
+        done = set_weight(queue, lane, weight, self.env)
+        self._do(noted(done, "set-weight", f"{queue}|{lane}", name_of(by)))
+
+    def set_window(self, queue: str, size: int | None, *, by: str | None = None) -> None:
+        """
+        Have the RQ list of a fair queue hold *size* runs, the rest in lanes; None takes it back.
+
+        Raises InvalidName and InvalidOption.
+        """
+        done = set_window(queue, size, self.env)
+        self._do(noted(done, "set-window", queue, name_of(by)))
+
     def resume_queue(self, queue: str, *, by: str | None = None) -> bool:
         """Let workers take from a queue again; return False when it was not paused."""
         who = name_of(by)
@@ -176,6 +197,18 @@ class AsyncSteering(AsyncDoing):
         return await self._do(
             noted(pause_queue(queue, reason, who, self.env), "pause-queue", queue, who, reason)
         )
+
+    async def set_weight(
+        self, queue: str, lane: str, weight: float | None, *, by: str | None = None
+    ) -> None:
+        """See Client.set_weight."""
+        done = set_weight(queue, lane, weight, self.env)
+        await self._do(noted(done, "set-weight", f"{queue}|{lane}", name_of(by)))
+
+    async def set_window(self, queue: str, size: int | None, *, by: str | None = None) -> None:
+        """See Client.set_window."""
+        done = set_window(queue, size, self.env)
+        await self._do(noted(done, "set-window", queue, name_of(by)))
 
     async def resume_queue(self, queue: str, *, by: str | None = None) -> bool:
         """See Client.resume_queue."""

@@ -11,6 +11,7 @@ from stepflow.core.ids import Delivery, worker_of
 from stepflow.core.run import Priority, priority_name
 from stepflow.core.step_record import Attempt, Attempts
 from stepflow.engine.env import Env
+from stepflow.engine.lanes.look import heads
 from stepflow.engine.steering.queues import QueuePause, queue_pauses
 from stepflow.engine.versions import BLOCKED_LIVE_S, LIVE_S
 from stepflow.errors import did_you_mean
@@ -57,6 +58,8 @@ class QueueInfo:
     is_hooks: bool = False
     #: who paused the queue, why, and when; None for one that is not paused
     paused: QueuePause | None = None
+    #: how many lanes of it have waiting runs; *length* counts these as well
+    lanes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +121,7 @@ async def queues(env: Env) -> list[QueueInfo]:
         name for queue in pauses if (name := env.keys.rq_queue(queue, Priority.NORMAL)) not in names
     ]
     facts = await together([load_queue_facts(env.keys, name) for name in names])
+    laned = {name: await heads(name, env) for name in await members(env.keys.laned)}
     found = []
     for name, (entries_there, head, pending, since, claimed) in zip(names, facts, strict=True):
         is_hooks = name == env.keys.hook_queue
@@ -128,15 +132,20 @@ async def queues(env: Env) -> list[QueueInfo]:
             and not is_hooks
             and Delivery.parse(head.removeprefix(env.keys.job_prefix)) is None
         )
+        in_lanes = laned.get(name, {}).values()
+        times = [since, *(head.since for head in in_lanes)]
+        first = min((at for at in times if at is not None), default=None)
         info = QueueInfo(
             queue,
             priority="normal" if priority is None else priority_name(priority),
-            length=entries_there if is_foreign else pending,
+            length=(entries_there if is_foreign else pending)
+            + sum(head.waiting for head in in_lanes),
             running=claimed,
-            oldest_s=None if since is None else max(0.0, now - since),
+            oldest_s=None if first is None else max(0.0, now - first),
             is_foreign=is_foreign,
             is_hooks=is_hooks,
             paused=None if is_hooks else pauses.get(queue),
+            lanes=len(in_lanes),
         )
         found.append((is_hooks, queue, priority or 0, info))
     return [info for *_, info in sorted(found, key=lambda row: row[:3])]

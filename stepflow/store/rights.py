@@ -63,7 +63,7 @@ class Role:
 _LOOKING = (
     "client|setname", "get", "hget", "hgetall", "hlen", "hmget", "info", "lindex", "llen", "lpos",
     "lrange", "ping", "scard", "script|load", "select", "smembers", "sscan", "time", "xrange",
-    "xrevrange", "zcard", "zrange", "zrevrangebyscore", "zscan", "zscore",
+    "xrevrange", "zcard", "zrange", "zrank", "zrevrangebyscore", "zscan", "zscore",
 )  # fmt: skip
 
 VIEWER = Role("viewer", (), _LOOKING)
@@ -75,11 +75,13 @@ CLIENT = Role(
         scripts.ANSWER_QUESTION, scripts.REQUEUE_HOOK, scripts.INSPECT_RUNS, scripts.MEND_INDEX,
         scripts.MEND_TTL, scripts.TELL_GONE, scripts.START_BULK, scripts.ADVANCE_BULK,
         scripts.ASK_WORKER, scripts.WRITE_SCHEDULE, scripts.DELETE_SCHEDULE,
+        scripts.WRITE_SLICE, scripts.SUBMIT_MEMBER, scripts.ADVANCE_GROUP, scripts.MEND_MEMBER,
+        scripts.FORGET_GROUP,
         scripts.SET_BREAKER,
     ),
     (
-        *_LOOKING, "hdel", "hsetnx", "lrem", "publish", "rpush", "subscribe", "unsubscribe", "zrem",
-        "zremrangebyscore",
+        *_LOOKING, "hdel", "hset", "hsetnx", "lrem", "publish", "rpush", "subscribe", "unsubscribe",
+        "zrem", "zremrangebyscore",
     ),
     ("{ns}:",),
 )  # fmt: skip

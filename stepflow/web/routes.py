@@ -8,6 +8,7 @@ from typing import Any
 from stepflow.client import HookInfo
 from stepflow.core.run import RunStatus
 from stepflow.engine.inspect import QueueInfo, WorkerInfo
+from stepflow.engine.lanes.look import LaneInfo
 from stepflow.engine.questions import Question
 from stepflow.engine.stats import Stats
 from stepflow.engine.steering.bulk import BulkInfo, Preview
@@ -136,6 +137,10 @@ READS = (
         query=HooksQuery,
     ),
     Operation("GET", "/queues", look.list_queues, "List queues", list[QueueInfo]),
+    Operation(
+        "GET", "/queues/{queue}/lanes", look.list_lanes, "List the lanes of a fair queue",
+        list[LaneInfo], problems=(InvalidName,),
+    ),
     Operation("GET", "/workers", look.list_workers, "List workers", list[WorkerInfo]),
     Operation("GET", "/stats", figures.stats, "Give the counts", Stats, query=StatsQuery),
     Operation(

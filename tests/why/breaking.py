@@ -89,6 +89,24 @@ async def a_delivery_is_lost(scene: Any) -> None:
     scene.real.hset(scene.key("a"), "delivery", "")
 
 
+@breaks("X2")
+async def a_lane_is_lost(scene: Any) -> None:
+    await a_run_waits_in_a_lane(scene)
+    scene.real.delete(scene.keys.lane("default", "acme"))
+
+
+@breaks("X20")
+async def the_turn_of_a_lane_is_lost(scene: Any) -> None:
+    await a_run_waits_in_a_lane(scene)
+    scene.real.delete(scene.keys.lanes("default"))
+
+
+async def a_run_waits_in_a_lane(scene: Any) -> None:
+    scene.real.hset(scene.keys.fair, "default", 1)
+    await scene.client.submit("r", run_id="first", lane="other")
+    await scene.client.submit("r", run_id="a", lane="acme")
+
+
 @breaks("X3")
 async def a_waiting_list_is_lost(scene: Any) -> None:
     other = type(scene.app)(scene.url, settings=scene.app.settings)

@@ -341,6 +341,20 @@ async def test_queued_busy_and_behind(scene):
     scene.real.flushall()
 
 
+async def test_queued_lane(scene):
+    """[L19] What stands before it is said, and the command shows the lanes."""
+    scene.register("w1", slots=1)
+    scene.real.hset("stepflow:fair", "default", 1)
+    for lane in ("acme", "b", "c"):
+        for number in range(4):
+            run_id = "a" if (lane, number) == ("acme", 3) else f"{lane}{number}"
+            await scene.client.submit("r", run_id=run_id, lane=lane)
+    why = await scene.why("queued.lane")
+    assert why.sentence.startswith("3rd of acme; 3 tenants take turns, in queue default since ")
+    assert why.evidence["lane_length"] == 3
+    scene.real.flushall()
+
+
 async def test_queued_unhealthy(scene):
     """[K13] Only when all workers of the queue are; a degraded one takes runs."""
     for name in ("w1", "w2"):

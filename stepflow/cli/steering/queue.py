@@ -1,16 +1,17 @@
-"""`stepflow queue pause` and `resume`."""
+"""`stepflow queue`: pause and resume one, and look after its lanes."""
 
 from __future__ import annotations
 
 import click
 
 from stepflow.cli.context import CliContext, common_options, pass_context
+from stepflow.cli.output import span
 
 
-@click.group("queue", short_help="Pause or resume a queue.")
+@click.group("queue", short_help="Pause or resume a queue, or look after its lanes.")
 @common_options
 def queue_command() -> None:
-    """Pause a queue, so that workers take nothing from it, or resume it."""
+    """Pause a queue, so that workers take nothing from it, resume it, or look after its lanes."""
 
 
 @queue_command.command("pause", short_help="Stop workers from taking anything from NAME.")
@@ -39,6 +40,60 @@ def resume(context: CliContext, name: str) -> None:
     with context.client() as client:
         changed = client.resume_queue(name)
     _say(context, name, "is resumed" if changed else "is not paused", changed=changed)
+
+
+@queue_command.command("lanes", short_help="List the lanes of NAME that have waiting runs.")
+@click.argument("name", default="default")
+@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, metavar="N")
+@common_options
+@pass_context
+def lanes(context: CliContext, name: str, limit: int) -> None:
+    """List the lanes of the queue NAME that have waiting runs, in the order of their turns."""
+    with context.client(starts=False) as client:
+        found = client.lanes(name, most=limit)
+    if context.json:
+        context.output.data(found)
+        return
+    rows = [
+        (
+            lane.lane, lane.priority, lane.waiting,
+            None if lane.oldest_s is None else span(lane.oldest_s), f"{lane.weight:g}",
+        )
+        for lane in found
+    ]  # fmt: skip
+    columns = ("lane", "priority", "waiting", "oldest", "weight")
+    context.output.table(columns, rows, empty=f"no run waits in a lane of queue {name}")
+
+
+@queue_command.command("weigh", short_help="Give a lane of NAME more or fewer turns.")
+@click.argument("name")
+@click.argument("lane")
+@click.argument("weight", type=float, required=False)
+@common_options
+@pass_context
+def weigh(context: CliContext, name: str, lane: str, weight: float | None) -> None:
+    """Have LANE of the queue NAME take WEIGHT turns for each turn of others; 1 without WEIGHT."""
+    with context.client() as client:
+        client.set_weight(name, lane, weight)
+    if context.json:
+        context.output.data({"queue": name, "lane": lane, "weight": weight or 1.0})
+    else:
+        context.output.line(f"lane {lane} of queue {name} has weight {weight or 1:g}")
+
+
+@queue_command.command("window", short_help="Set how many runs of NAME stand in its RQ list.")
+@click.argument("name")
+@click.argument("size", type=int, required=False)
+@common_options
+@pass_context
+def window(context: CliContext, name: str, size: int | None) -> None:
+    """Have SIZE runs of the queue NAME stand in its RQ list, the rest in lanes."""
+    with context.client() as client:
+        client.set_window(name, size)
+    if context.json:
+        context.output.data({"queue": name, "window": size})
+    else:
+        context.output.line(f"queue {name} has {size or 'the usual'} runs in its RQ list")
 
 
 def _say(context: CliContext, name: str, words: str, *, changed: bool) -> None:

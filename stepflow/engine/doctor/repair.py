@@ -42,7 +42,7 @@ async def _mend(why: Why, run: Run, env: Env) -> bool:
         case "X1":
             lapsed = format_time(env.clock.now())
             return await hand_over_again(run.id, Lost(), lapsed, env, rev=run.rev)
-        case "X2" | "X3":
+        case "X2" | "X3" | "X20":
             return await hand_over_again(run.id, HandBack(), "", env, rev=run.rev)
         case "X4":
             due_at = run.due_at or env.clock.now()

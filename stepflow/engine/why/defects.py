@@ -76,6 +76,13 @@ def _pending(facts: Facts, run: Run) -> Why | None:
             facts, "X3", "it waits for a worker that knows its runner, in a list that nobody reads",
             _BY_HAND, evidence,
         )  # fmt: skip
+    if place.lane_position is not None:
+        if place.has_turn:
+            return None
+        return _broken(
+            facts, "X20", f"lane {place.lane!r}, in which it waits, takes no turns", _SLOWLY,
+            {**evidence, "lane": place.lane},
+        )  # fmt: skip
     stands = place.position is not None or place.queued_at is not None or not place.is_searched
     if stands or facts.indexes.due_at is not None:
         return None

@@ -109,6 +109,13 @@ class Place:
     is_listed: bool = False
     #: whether that is the list of one build of the runner, for its code was tried elsewhere
     is_of_build: bool = False
+    #: its lane, and where it stands there, from 0; None where it does not
+    lane: str = ""
+    lane_position: int | None = None
+    lane_length: int = 0
+    #: lanes that take turns, and whether its own is one of them
+    lanes: int = 0
+    has_turn: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from stepflow.core.run import Run
 from stepflow.engine.kept import KeptData, read_tried
 from stepflow.engine.why.breakers import BREAKER
 from stepflow.engine.why.facts import Awaited, Facts, Indexes, MapCounts, Place, Turn, World
-from stepflow.engine.why.look import Look
+from stepflow.engine.why.look import Answers, Look
 from stepflow.engine.why.schema_words import type_in_words
 from stepflow.store.evidence.of_run import NEAR
 from stepflow.store.hooks import DEAD, DELIVERED, HookRecord
@@ -71,12 +72,24 @@ def _place(look: Look, run: Run, world: World, keys: Keys) -> Place:
             queue, second["queued"], position, length, waiting_position=of_build, is_listed=True,
             is_of_build=True,
         )  # fmt: skip
+    lane = _lane(second, run, queue)
     return Place(
-        queue, second["queued"], position, length,
+        queue, second.get("lane at") or second["queued"], position, length,
         is_searched=position is not None or "position" in look.third or length <= NEAR,
         waiting_position=second["waiting"], waiting_length=second["waiting_length"],
-        is_listed=f"{queue}|{run.runner_key}" in world.waiting_lists,
+        is_listed=f"{queue}|{run.runner_key}" in world.waiting_lists, **lane,
     )  # fmt: skip
+
+
+def _lane(second: Answers, run: Run, queue: str) -> dict[str, Any]:
+    """Say where a run stands in its lane; nothing for one that has none."""
+    if not run.lane:
+        return {}
+    return {
+        "lane": run.lane, "lane_position": second["lane"], "lane_length": second["lane length"],
+        "lanes": second["lanes"],
+        "has_turn": second["turn"] is not None and queue in second["laned"],
+    }  # fmt: skip
 
 
 def _awaited(look: Look) -> Awaited:

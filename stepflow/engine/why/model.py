@@ -50,6 +50,7 @@ CODES: Mapping[str, str] = {
     "queued.next": "the next worker with a free slot takes it at once",
     "queued.busy": "all slots are taken",
     "queued.behind": "others of a higher priority, or of queues served first, go before it",
+    "queued.lane": "tenants take turns, and others of its lane go before it",
     "queued.unhealthy": "a resource of all its workers is unhealthy",
     "queued.no_worker": "no live worker works its queue",
     "queued.suspended": "somebody has suspended RQ",
@@ -86,6 +87,7 @@ CODES: Mapping[str, str] = {
     "X8": "it lives, and is not on the list of live runs",
     "X9": "its time limit is not kept",
     "X10": "a hook of it stands in no queue",
+    "X20": "its lane takes no turns",
 }
 
 

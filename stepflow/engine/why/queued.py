@@ -28,7 +28,8 @@ def queued(facts: Facts, run: Run) -> Why:
         )  # fmt: skip
     if (paused := _paused(facts, run, evidence)) is not None:
         return paused
-    if place.position is None and place.queued_at is not None and place.is_searched:
+    in_lane = place.lane_position is not None
+    if not in_lane and place.position is None and place.queued_at and place.is_searched:
         return make(
             facts, "lost.soon",
             f"its queue entry is gone; it is replaced within {lasting(world.redeliver_s)} of a "
@@ -47,6 +48,8 @@ def queued(facts: Facts, run: Run) -> Why:
     evidence |= {"workers": [worker.name for worker in serving], "free_slots": free}
     if run.failures or run.crashes:
         return _again(facts, run, evidence)
+    if in_lane:
+        return _in_lane(facts, run, evidence)
     where = _where(place)
     if free > 0:
         return make(
@@ -70,6 +73,25 @@ def queued(facts: Facts, run: Run) -> Why:
         facts, "queued.busy", f"{where} queue {queue}{waited}; {full}",
         since=place.queued_at or 0.0, moved_by="a claim, once a slot is free",
         commands=[f"stepflow worker APP --queue {run.queue}"], evidence=evidence,
+    )  # fmt: skip
+
+
+def _in_lane(facts: Facts, run: Run, evidence: dict[str, Any]) -> Why:
+    """Explain a run that waits in the lane of its tenant."""
+    place, since = facts.place, facts.place.queued_at or 0.0
+    others = (
+        f"{count(place.lanes, 'tenant')} take turns" if place.lanes > 1 else "nobody else waits"
+    )
+    return make(
+        facts, "queued.lane",
+        f"{ordinal((place.lane_position or 0) + 1)} of {place.lane}; {others}, in queue "
+        f"{_queue(run)} since {moment(since, facts.world.now)}",
+        since=since, moved_by="a claim, in its turn",
+        commands=[f"stepflow queue lanes {run.queue}", cancelling(facts)],
+        evidence={
+            **evidence, "lane": place.lane, "lane_position": place.lane_position,
+            "lane_length": place.lane_length, "lanes": place.lanes,
+        },
     )  # fmt: skip
 
 

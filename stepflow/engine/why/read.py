@@ -31,6 +31,7 @@ from stepflow.store.evidence.of_run import (
     mail_of,
     maps_of,
     position_of,
+    rank_of,
     replies_of,
     score_of,
     started_at,
@@ -39,7 +40,7 @@ from stepflow.store.hooks import DEAD, DELIVERED, HookRecord, load_hook
 from stepflow.store.indexes.old import old_ended_index, old_expiry
 from stepflow.store.indexes.places import expiry_member
 from stepflow.store.keys import Keys
-from stepflow.store.query import list_length
+from stepflow.store.query import index_size, list_length, members
 from stepflow.store.questions import load_questions
 from stepflow.store.runs import load_data, load_run
 
@@ -178,12 +179,23 @@ def _of_pending(run: Run, keys: Keys, lists: Sequence[str]) -> Calls:
         )
         for entry in builds
     }
+    if run.lane:
+        calls |= _of_lane(run, queue, keys)
     return calls | {
         "queued": score_of(keys.queued_at(queue), run_member(run.id)),
         "position": position_of(keys.rq_list(queue), run.delivery),
         "waiting": position_of(waiting, run.delivery),
         "waiting_length": list_length(waiting),
     }
+
+
+def _of_lane(run: Run, queue: str, keys: Keys) -> Calls:
+    lane = keys.lane(queue, run.lane)
+    return {
+        "lane at": score_of(lane, run_member(run.id)), "lane": rank_of(lane, run_member(run.id)),
+        "lane length": index_size(lane), "lanes": index_size(keys.lanes(queue)),
+        "turn": score_of(keys.lanes(queue), run.lane), "laned": members(keys.laned),
+    }  # fmt: skip
 
 
 def _of_waiting(look: Look, run: Run, keys: Keys) -> Calls:

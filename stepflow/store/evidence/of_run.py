@@ -43,6 +43,14 @@ def score_of(index: str, member: str) -> Call[float | None]:
     return command("ZSCORE", index, member, read=_score, misfit=lambda: None)
 
 
+def rank_of(index: str, member: str) -> Call[int | None]:
+    """Read the place of a member of an index, from 0; None when it does not stand there."""
+    return command(
+        "ZRANK", index, member,
+        read=lambda reply: None if reply is None else int(reply), misfit=lambda: None,
+    )  # fmt: skip
+
+
 def lease_of(keys: Keys, run_id: str) -> Call[float | None]:
     """Read when the lease of a run's claim ends, in unix seconds; None without a claim."""
     return score_of(keys.claims, run_member(run_id))

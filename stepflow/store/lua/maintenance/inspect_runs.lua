@@ -16,13 +16,17 @@ local function lacks(index, member) return not soft('ZSCORE', index, member) end
 local function is_nowhere(row, member)
   local queue, runner = row[5] or '', row[12] or ''
   if (row[3] or '') == '' or not is_queue(queue) then return true end
+  local lane = row[14] or ''
+  if lane ~= '' and not lacks(lane_of(ns, queue, lane), member) then
+    return lacks(lanes_of(ns, queue), lane) or soft('SISMEMBER', laned_of(ns), queue) ~= 1
+  end
   if (row[8] or '') == '' then return lacks(queued_at_of(ns, queue), member) end
   return soft('SISMEMBER', waiting_lists_key, queue .. '|' .. runner) ~= 1
     or (soft('LLEN', waiting_list_of(ns, queue, runner)) or 0) == 0
 end
 
 -- row: state, token, delivery, due, queue, deadline, stop, unroutable, ended, parked, children,
--- runner, rev.
+-- runner, rev, lane.
 local function is_suspect(id, run, row)
   local state, member, due = row[1], run_member(id), row[4] or ''
   if not row[13] or (row[9] or '') ~= '' then return true end
@@ -40,7 +44,7 @@ local found = {}
 for _, id in ipairs(table_of(runs)) do
   local run = run_of(ns, id)
   local row = is_run_id(id) and soft('HMGET', run, 'state', 'token', 'delivery', 'due', 'queue',
-    'deadline', 'stop', 'unroutable', 'ended', 'parked', 'children', 'runner', 'rev')
+    'deadline', 'stop', 'unroutable', 'ended', 'parked', 'children', 'runner', 'rev', 'lane')
   if not row or is_suspect(id, run, row) then found[#found + 1] = id end
 end
 return found

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 from stepflow.engine.inspect import QueueInfo, WorkerInfo
+from stepflow.engine.lanes.look import LaneInfo
 from stepflow.engine.steering.queues import QueuePause
 from stepflow.web.pages.actions import ACTIONS, can
 from stepflow.web.pages.visit import Page, Shown, Visit
+
+#: lanes of a queue that are shown, of each priority
+MOST_LANES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +30,9 @@ class QueueRow:
     paused: QueuePause | None
     is_foreign: bool
     is_hooks: bool
+    #: how many lanes have waiting runs, and the next of them
+    lane_count: int = 0
+    lanes: Sequence[LaneInfo] = ()
 
     @property
     def length(self) -> int:
@@ -66,12 +73,18 @@ def _rows(
             paused=first.paused,
             is_foreign=all(info.is_foreign for info in infos),
             is_hooks=first.is_hooks,
+            lane_count=sum(info.lanes for info in infos),
         )
 
 
 async def queues(visit: Visit) -> Shown:
     """List the queues."""
     rows, _ = await queue_rows(visit)
+    rows = [
+        replace(row, lanes=await visit.client.lanes(row.name, most=MOST_LANES))
+        if row.lane_count else row
+        for row in rows
+    ]  # fmt: skip
     values = {
         "rows": rows, "pause": ACTIONS["pause-queue"], "resume": ACTIONS["resume-queue"],
         "can_pause": can(visit.grant, "pause-queue"),
