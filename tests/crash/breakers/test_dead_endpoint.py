@@ -2,12 +2,12 @@
 
 import pytest
 
-from tests.crash.support.breaking import FAILURES, RESET_S, Endpoint
+from tests.crash.breakers.endpoint import FAILURES, RESET_S, Endpoint
 from tests.crash.support.waiting import until
 
 pytestmark = pytest.mark.crash
 
-APP = ("--app", "tests.crash.support.breaking:app")
+APP = ("--app", "tests.crash.breakers.endpoint:app")
 WORKERS, SLOTS, RUNS, QUICK = 8, 2, 100, 50
 
 
