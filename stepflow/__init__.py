@@ -209,6 +209,7 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.kits.flow.calls.sync_steps import SyncStepCaller as SyncStepCaller
     from stepflow.kits.flow.commands.child import Child as Child
     from stepflow.kits.flow.commands.poll import Pending as Pending
+    from stepflow.kits.flow.commands.question import Asked as Asked
     from stepflow.kits.flow.commands.variable import Session as Session
     from stepflow.kits.flow.commands.variable import TypedVariable as TypedVariable
     from stepflow.kits.flow.commands.variable import Variables as Variables
@@ -295,6 +296,7 @@ _EXPORTS = {
     "kits.flow.calls.pages": "Cursor PageOptions",
     "kits.flow.calls.sync_pages": "SyncCursor",
     "kits.flow.commands.poll": "Pending",
+    "kits.flow.commands.question": "Asked",
     "kits.flow.calls.children": "MapOptions SpawnOptions",
     "kits.flow.calls.polls": "PollOptions",
     "kits.flow.calls.steps": "StepCaller StepOptions",

@@ -42,6 +42,7 @@ from stepflow.errors import (
     DataError,
     PermanentError,
     Postponed,
+    StepError,
     TransientError,
     UsageError,
 )
@@ -225,6 +226,23 @@ def error_info(error: BaseException) -> ErrorInfo:
     """Give an error as it is kept; its own methods may raise whatever they like."""
     error = escaped(error)
     return ErrorInfo(type(error).__name__, _message(error), _tail(error))
+
+
+def data_of(error: BaseException) -> Any:
+    """
+    Give the data that an error carries, of a group the first that is found; None without any.
+
+    It is the `data` of our own errors, the attribute `stepflow_data` of any other.
+    """
+    for leaf in _leaves(escaped(error)):
+        name = "data" if isinstance(leaf, StepError) else "stepflow_data"
+        try:
+            found = getattr(leaf, name, None)
+        except BaseException:  # noqa: BLE001  a property of user code
+            found = None
+        if found is not None:
+            return found
+    return None
 
 
 def escaped(error: BaseException) -> BaseException:

@@ -187,6 +187,22 @@ _OF_OTHERS = (
         path="breaker", place=("breakers",),
     ),
     Action(
+        "retry-group", "Retry failed", "The failed members of the group continue, and no other.",
+        "stepflow group retry {target}", "The failed members continue.",
+        path="group_id", place=("groups",),
+    ),
+    Action(
+        "cancel-group", "Cancel", "What has not started does not start; what lives is cancelled.",
+        "stepflow group cancel {target}", "The group is cancelled.",
+        fields=(_REASON,), path="group_id", place=("groups",), destroys=True,
+    ),
+    Action(
+        "forget-group", "Forget", "Drops what is kept of the group; its members stay as runs of "
+        "their own.",
+        "stepflow group forget {target}", "The group is forgotten.",
+        path="group_id", place=("groups",), destroys=True,
+    ),
+    Action(
         "stop-bulk", "Stop", "The bulk stops where it is; it can be resumed.",
         "stepflow bulk stop {target}", "The bulk stops.",
         path="bulk_id", place=("bulk",),
