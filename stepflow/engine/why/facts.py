@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from stepflow.core.open_command import OpenCommand
 from stepflow.core.run import Run
 from stepflow.store.hooks import HookRecord
+
+if TYPE_CHECKING:
+    from stepflow.store.breakers.record import BreakerRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +199,8 @@ class Facts:
     #: attempts that its runner's policy allows, 0 when that is not known
     attempts: int = 0
     place: Place = field(default_factory=Place)
+    #: the circuit breakers that it waits for, by what its record calls each
+    breakers: Mapping[str, BreakerRecord] = field(default_factory=dict)
     #: since when (unix seconds) the claim of it stands
     claimed_at: float = 0.0
     awaited: Awaited = field(default_factory=Awaited)

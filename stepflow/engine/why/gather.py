@@ -9,6 +9,7 @@ from stepflow.core.limits.use import label_of, read_held
 from stepflow.core.limits.values import LimitValues
 from stepflow.core.run import Run
 from stepflow.engine.kept import KeptData, read_tried
+from stepflow.engine.why.breakers import BREAKER
 from stepflow.engine.why.facts import Awaited, Facts, Indexes, Line, MapCounts, Place, Turn, World
 from stepflow.engine.why.look import Answers, Look
 from stepflow.engine.why.schema_words import type_in_words
@@ -37,6 +38,10 @@ def facts_of(look: Look, world: World, keys: Keys) -> Facts:
         tried=_tried(first["data"].get(b"tried")),
         attempts=0 if policy is None else policy.max_attempts,
         place=_place(look, run, world, keys) if "position" in second else Place(),
+        breakers={
+            name: found for name, found in second.items()
+            if name.startswith(BREAKER) and found is not None
+        },
         claimed_at=read_rq_time(second.get("started")) or 0.0,
         awaited=_awaited(look),
         turn=_turn(look), hooks=_hooks(look), line=_line(look, run),

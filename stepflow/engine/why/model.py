@@ -23,6 +23,8 @@ class WhyWord(StrEnum):
     SCHEDULED = "scheduled"
     WAITING = "waiting"
     PAUSED = "paused"
+    #: something that it shares with others does not let it go on
+    HELD = "held"
     #: no worker will ever move it: `stepflow doctor --repair` does
     BROKEN = "broken"
 
@@ -76,6 +78,7 @@ CODES: Mapping[str, str] = {
     "waiting.turn": "it waits for its turn in the map of its parent",
     "waiting.retry": "it waits for the next attempt of one of its steps",
     "waiting.any": "it waits for the first of several",
+    "held.breaker": "a circuit breaker lets none of its calls through",
     "paused.code": "its code or its data no longer fit; somebody has to resume it",
     "paused.person": "somebody paused it; somebody has to resume it",
     "X1": "it counts as running, and no claim of it is kept",
