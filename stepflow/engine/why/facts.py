@@ -161,6 +161,29 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True)
+class Line:
+    """The line of a limit that a run waits in; times are unix seconds, 0 where not known."""
+
+    #: the limit with its key: `stripe[acme]`
+    label: str
+    since: float
+    #: from 0
+    position: int
+    length: int
+    #: how many may be at work at once, None for any number; how many are
+    concurrency: int | None
+    slots: int
+    #: those who have had their slots the longest, and since when
+    holders: Sequence[tuple[str, float]] = ()
+    #: seconds between two begins, 0 without a rate
+    interval: float = 0.0
+    #: when the first in line may begin
+    next_at: float = 0.0
+    #: until when nothing begins
+    rests_until: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """All that is known of one run."""
 
@@ -182,6 +205,7 @@ class Facts:
     claimed_at: float = 0.0
     awaited: Awaited = field(default_factory=Awaited)
     turn: Turn | None = None
+    line: Line | None = None
     hooks: Sequence[HookRecord] = ()
     #: hooks in progress that stand in no queue, no claim and no list of what is due
     lost_hooks: Sequence[str] = ()

@@ -17,6 +17,8 @@ class WhyWord(StrEnum):
     RUNNING = "running"
     STOPPING = "stopping"
     QUEUED = "queued"
+    #: in the line of a limit
+    HELD = "held"
     BLOCKED = "blocked"
     SCHEDULED = "scheduled"
     WAITING = "waiting"
@@ -56,6 +58,8 @@ CODES: Mapping[str, str] = {
     "queued.suspended": "somebody has suspended RQ",
     "queued.paused": "somebody has paused its queue",
     "queued.again": "a further attempt stands in the queue",
+    "held.slot": "all slots of one of its limits are taken",
+    "held.rate": "as many as one of its limits allows have begun, or the limit rests",
     "lost.soon": "its queue entry is gone and will be replaced",
     "blocked.runner": "no live worker knows its runner",
     "blocked.version": "no live worker has its runner in its version",

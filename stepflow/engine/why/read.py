@@ -40,6 +40,7 @@ from stepflow.store.hooks import DEAD, DELIVERED, HookRecord, load_hook
 from stepflow.store.indexes.old import old_ended_index, old_expiry
 from stepflow.store.indexes.places import expiry_member
 from stepflow.store.keys import Keys
+from stepflow.store.limits.evidence import line_of
 from stepflow.store.query import index_size, list_length, members
 from stepflow.store.questions import load_questions
 from stepflow.store.runs import load_data, load_run
@@ -179,6 +180,8 @@ def _of_pending(run: Run, keys: Keys, lists: Sequence[str]) -> Calls:
         )
         for entry in builds
     }
+    if run.held:
+        calls |= line_of(keys, run)
     if run.lane:
         calls |= _of_lane(run, queue, keys)
     return calls | {
@@ -244,6 +247,7 @@ def _is_nowhere(look: Look) -> bool:
         and second["queued"] is None
         and second["waiting"] is None
         and look.build_position is None
+        and second.get("line") is None
     )
 
 
