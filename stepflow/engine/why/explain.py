@@ -6,7 +6,7 @@ from stepflow.core.run import Run, RunState
 from stepflow.engine.why.breakers import BREAKER, held
 from stepflow.engine.why.defects import defect
 from stepflow.engine.why.facts import Facts
-from stepflow.engine.why.held import held
+from stepflow.engine.why.held import in_line
 from stepflow.engine.why.make import failing, make
 from stepflow.engine.why.model import Why
 from stepflow.engine.why.queued import queued
@@ -54,7 +54,7 @@ def _unclaimed(facts: Facts, run: Run, child: Why | None) -> Why:
             if facts.turn is not None:
                 return turn(facts, facts.turn)
             return waiting(facts, run, child)
-    return queued(facts, run) if facts.line is None else held(facts, run, facts.line)
+    return queued(facts, run) if facts.line is None else in_line(facts, run, facts.line)
 
 
 def _gone(facts: Facts) -> Why:

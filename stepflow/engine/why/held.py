@@ -10,7 +10,7 @@ from stepflow.engine.why.model import Why
 from stepflow.engine.why.words import count, listed, moment, ordinal
 
 
-def held(facts: Facts, run: Run, line: Line) -> Why:
+def in_line(facts: Facts, run: Run, line: Line) -> Why:
     """Explain a run that waits in *line*."""
     now = facts.world.now
     if line.length == 1:

@@ -17,8 +17,6 @@ class WhyWord(StrEnum):
     RUNNING = "running"
     STOPPING = "stopping"
     QUEUED = "queued"
-    #: in the line of a limit
-    HELD = "held"
     BLOCKED = "blocked"
     SCHEDULED = "scheduled"
     WAITING = "waiting"
