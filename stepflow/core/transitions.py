@@ -306,10 +306,8 @@ def _after_stop(
     """
     if isinstance(outcome, CleanedUp | Cancel):
         return None
-    if run.is_timed_out_for_good:
-        return end_of_stop(run, stop)
     needs_cleanup = run.cleanup or (isinstance(outcome, Park | Yield) and outcome.needs_cleanup)
-    if not needs_cleanup or isinstance(outcome, Fail):
+    if not needs_cleanup or run.is_timed_out_for_good or isinstance(outcome, Fail):
         return end_of_stop(run, stop)
     if isinstance(outcome, Raised):  # an attempt at the cleanup is retried like any other
         is_final = not outcome.retryable or run.failures + 1 >= policy.max_attempts
@@ -345,8 +343,7 @@ def _after_cleanup(run: Run, done: CleanedUp) -> Transition:
 
 def _is_late(run: Run, now: float) -> bool:
     """Whether the run's time is up and it cleans up nothing before it ends."""
-    is_over = bool(run.deadline_at) and now >= run.deadline_at
-    return is_over and not run.cleans_up(StopKind.DEADLINE)
+    return 0 < run.deadline_at <= now and not run.cleans_up(StopKind.DEADLINE)
 
 
 def _after_error(
