@@ -69,6 +69,15 @@ def test_fan_out(run_example):
     assert run_example("19_fan_out.py").splitlines() == [f"result: {expected}"]
 
 
+def test_group(run_example):
+    """[K7]"""
+    assert run_example("22_group.py").splitlines() == [
+        "failed: 97 succeeded, 3 say 'PermanentError: the disk is full'",
+        "retried: 3",
+        "succeeded: 100 succeeded",
+    ]
+
+
 def test_map(run_example):
     assert run_example("08_map.py").splitlines() == ["census: {'people': 2991, 'missing': 1}"]
 
