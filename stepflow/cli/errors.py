@@ -39,6 +39,7 @@ _CODES: tuple[tuple[type[BaseException], Exit], ...] = (
     (errors.BulkNotFound, Exit.NOT_FOUND),
     (errors.GroupNotFound, Exit.NOT_FOUND),
     (errors.ScheduleNotFound, Exit.NOT_FOUND),
+    (errors.LimitNotFound, Exit.NOT_FOUND),
     (errors.BreakerNotFound, Exit.NOT_FOUND),
     (errors.QuestionNotFound, Exit.NOT_FOUND),
     (errors.RunFailed, Exit.RUN_FAILED),

@@ -45,6 +45,7 @@ VERBS = {
     "stats": "look.stats",
     "queue": "steering.queue",
     "bulk": "steering.bulk",
+    "limits": "limits.command",
     "group": "groups.command",
     "schedules": "schedules.command",
     "breakers": "breakers",
@@ -62,7 +63,7 @@ PARTS = {
     "Run": "worker submit group result",
     "Look": "list show why watch output events questions workers runners queues hooks stats",
     "Steer": "signal answer cancel pause resume run-now retry fork fail delete queue bulk "
-    "schedules breakers",
+    "schedules limits breakers",
     "Operate": "doctor health export config web redis completion",
     "Develop": "dev demo check",
 }

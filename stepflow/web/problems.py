@@ -22,6 +22,8 @@ _STATUSES: tuple[tuple[type[StepflowError], int], ...] = (
     (errors.QuestionNotFound, 404),
     (errors.BulkNotFound, 404),
     (errors.ScheduleNotFound, 404),
+    (errors.LimitNotFound, 404),
+    (errors.LimitFull, 429),
     (errors.GroupNotFound, 404),
     (errors.BreakerNotFound, 404),
     (errors.RunConflict, 409),

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stepflow.engine.doctor.groups import BrokenGroup, broken_groups, mend_group
+from stepflow.engine.doctor.limits import SENTENCES, OddLimit, mend_limit, odd_limits
 from stepflow.engine.doctor.model import (
     BROKEN_GROUP,
     EXPIRES,
@@ -53,14 +54,15 @@ class _Seen:
     lost: Sequence[HookRecord] = ()
     schedules: Sequence[LostSchedule] = ()
     groups: Sequence[BrokenGroup] = ()
+    limits: Sequence[OddLimit] = ()
     strays: Sequence[Stray] = ()
     wrong: Sequence[WrongTtl] = ()
     lines: Sequence[Line] = field(default_factory=list)
 
     @property
     def is_well(self) -> bool:
-        found = self.broken, self.lost, self.schedules, self.groups, self.strays, self.wrong
-        return not any(found)
+        runs = self.broken, self.lost, self.strays, self.wrong
+        return not any((*runs, self.schedules, self.limits, self.groups))
 
 
 def examine(
@@ -91,6 +93,9 @@ def examine(
         for group in sure.groups:
             is_mended = (yield 0.0, mend_group(group, env)) if repair else None
             findings.append(Finding(BROKEN_GROUP, group.id, group.sentence, is_mended))
+        for odd in sure.limits:
+            is_mended = (yield 0.0, mend_limit(odd, env)) if repair else None
+            findings.append(Finding(odd.code, odd.where, SENTENCES[odd.code], is_mended))
         for stray in sure.strays:
             is_mended = (yield 0.0, remove(stray, env)) if repair else None
             where = f"{stray.index} {stray.member}".strip()
@@ -124,6 +129,7 @@ async def _look(env: Env, run_ids: Sequence[str], *, deep: bool) -> _Seen:
     return _Seen(
         len(runs), len(hooks), members, await broken_runs(closely, env),
         await lost_hooks(hooks, env), await lost_schedules(env), await broken_groups(env),
+        await odd_limits(env),
         [*left, *walked.strays], walked.wrong, lines,
     )  # fmt: skip
 
@@ -143,6 +149,7 @@ async def _look_again(seen: _Seen, env: Env) -> _Seen:
         groups=[each for each in await broken_groups(env) if each in seen.groups]
         if seen.groups
         else (),
+        limits=[odd for odd in await odd_limits(env) if odd in seen.limits] if seen.limits else (),
         strays=await gone(seen.strays),
         wrong=await wrong_ttls({one.run_id: one.keys for one in seen.wrong}, env),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from stepflow.web.pages import act, run
 from stepflow.web.pages.actions import ACTIONS
 from stepflow.web.pages.lists import (
+    breakers,
     bulk,
     chosen,
     failures,
@@ -27,6 +28,7 @@ PAGES: tuple[Page, ...] = (
     *queues.PAGES,
     *workers.PAGES,
     *schedules.PAGES,
+    *breakers.PAGES,
     *questions.PAGES,
     *hooks.PAGES,
     *bulk.PAGES,
