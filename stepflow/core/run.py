@@ -226,6 +226,8 @@ class Run:
     schedule: str = ""
     #: the fair lane of its queue in which it waits; empty for none
     lane: str = ""
+    #: `singleton:<key>` or `debounce:<key>` of the key that it has, empty for none
+    once: str = ""
     #: the fields that could not be read and stand at their default here
     damage: Sequence[Damage] = ()
 

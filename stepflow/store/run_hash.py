@@ -221,6 +221,7 @@ _FIELDS = (
     Field("has_tags", "tagged", "is_set", is_new=True),
     Field("schedule", "sched", "text", is_new=True),
     Field("lane", "lane", "text", is_new=True),
+    Field("once", "once", "text", is_new=True),
 )
 #: what is not written as the run has it
 _WRITERS: dict[str, Callable[[float], Part]] = {"time": format_time, "is_set": int, "cleanup": int}

@@ -9,7 +9,7 @@
 --@ include job
 --@ include enqueue
 --@ include indexes/tags
---@ keys run data steps journal job list queued_at wake live live_of ended ended_of expiry rest*
+--@ keys run data steps journal job list queued_at wake live live_of ended ended_of expiry rest* once*
 --@ args rev request run_id member created rq_id now rq_time ns queue lane expiry_member step forget*
 --@      fields*
 local refused = refusal(run_key, '', '', rev, '', request, '', '')
@@ -33,6 +33,7 @@ redis.call('ZREM', expiry_key, expiring(expiry_member, tags))
 redis.call('ZADD', live_key, created, run_id)
 soft('ZADD', live_of_key, created, run_id)
 score_tags(ns, tags, created, run_id)
+for _, once in ipairs(once_keys) do redis.call('SET', once, run_id, 'NX') end
 write_job(job_key, rq_id, ns, 'run_step', queue, 'queued', rq_time)
 enqueue(list_key, queued_at_key, wake_key, rq_id, member, now, lane_in(ns, queue, lane))
 return {1}
