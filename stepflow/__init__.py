@@ -20,6 +20,8 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.client import SubmitOptions as SubmitOptions
     from stepflow.client.breakers import AsyncBreakers as AsyncBreakers
     from stepflow.client.breakers import Breakers as Breakers
+    from stepflow.client.groups import AsyncGroups as AsyncGroups
+    from stepflow.client.groups import Groups as Groups
     from stepflow.client.schedules import AsyncSchedules as AsyncSchedules
     from stepflow.client.schedules import Schedules as Schedules
     from stepflow.core.backoff import RetryPolicy as RetryPolicy
@@ -27,6 +29,7 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.core.cancel import CancelToken as CancelToken
     from stepflow.core.events import Event as Event
     from stepflow.core.events import EventType as EventType
+    from stepflow.core.fanout.group import GroupState as GroupState
     from stepflow.core.fanout.join import Failed as Failed
     from stepflow.core.fanout.join import Join as Join
     from stepflow.core.fanout.join import JoinAll as JoinAll
@@ -59,6 +62,9 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.engine.breakers.info import BreakerInfo as BreakerInfo
     from stepflow.engine.breakers.info import BreakerState as BreakerState
     from stepflow.engine.events.telemetry import Telemetry as Telemetry
+    from stepflow.engine.groups.info import GroupFailure as GroupFailure
+    from stepflow.engine.groups.info import GroupInfo as GroupInfo
+    from stepflow.engine.hooks.context import HookContext as HookContext
     from stepflow.engine.inspect import QueueInfo as QueueInfo
     from stepflow.engine.inspect import WorkerInfo as WorkerInfo
     from stepflow.engine.lanes.look import LaneInfo as LaneInfo
@@ -118,6 +124,9 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.errors import ClaimLost as ClaimLost
     from stepflow.errors import DataError as DataError
     from stepflow.errors import EmbeddedServerError as EmbeddedServerError
+    from stepflow.errors import GroupBusy as GroupBusy
+    from stepflow.errors import GroupMismatch as GroupMismatch
+    from stepflow.errors import GroupNotFound as GroupNotFound
     from stepflow.errors import HookNotFound as HookNotFound
     from stepflow.errors import InvalidName as InvalidName
     from stepflow.errors import InvalidOption as InvalidOption
@@ -222,18 +231,21 @@ _EXPORTS = {
         AsyncClient AsyncRunHandle AsyncSessionReader Client HookInfo RunHandle SessionReader
         SubmitOptions
     """,
+    "client.groups": "AsyncGroups Groups",
     "client.breakers": "AsyncBreakers Breakers",
     "client.schedules": "AsyncSchedules Schedules",
     "core.backoff": "RetryPolicy",
     "core.breakers.breaker": "Breaker",
     "core.cancel": "CancelToken",
     "core.events": "Event EventType",
+    "core.fanout.group": "GroupState",
     "core.fanout.join": "Failed Join JoinAll JoinFirst JoinSlots",
     "core.limits.limit": "Limit",
     "core.outcomes": "Cancel Continue ErrorFrame ErrorInfo Fail Outcome Succeed",
     "core.output": "OutputEnd OutputEvent OutputGap OutputItem OutputReset OutputView emit",
     "core.run": "Priority RunOutcome RunState RunStatus",
     "core.runner": "Effects Memo Step StepRunner WorkflowContext",
+    "engine.hooks.context": "HookContext",
     "engine.breakers.info": "BreakerInfo BreakerState",
     "engine.inspect": "QueueInfo WorkerInfo",
     "engine.lanes.look": "LaneInfo",
@@ -242,6 +254,7 @@ _EXPORTS = {
     "engine.observing.observer": "Observer",
     "engine.observing.ready": "JsonlObserver LogObserver",
     "engine.questions": "Question",
+    "engine.groups.info": "GroupFailure GroupInfo",
     "engine.schedules.info": "FiringInfo NextTime ScheduleInfo ScheduleState",
     "engine.schedules.spec": "ScheduleOptions",
     "engine.schedules.why": "ScheduleWhy",
@@ -265,7 +278,7 @@ _EXPORTS = {
     "errors": """
         AnswerMisfit AppNotFound BreakerNotFound BulkGrown BulkNotFound CancelRequested ChildFailed
         CircuitOpen ClaimLost DataError EmbeddedServerError HookNotFound InvalidName InvalidOption
-        InvalidRunId JoinNotMet LifespanFailed LifespanNotOpen
+        GroupBusy GroupMismatch GroupNotFound InvalidRunId JoinNotMet LifespanFailed LifespanNotOpen
         LimitFull LimitNotFound MailboxFull MapNotMet NameTaken
         NoServer NotAnswered
         NotAnInteger NotDeletable NotInStep NotPausable NotReplayable NotResumable

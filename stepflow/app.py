@@ -8,22 +8,24 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
 from stepflow.client import AsyncClient, Client, resolve
 from stepflow.core.backoff import RetryPolicy
+from stepflow.core.ids import check_name
 from stepflow.core.run import RunOutcome
 from stepflow.core.runner import StepRunner
 from stepflow.core.verdict import Verdict
 from stepflow.engine.env import Env
 from stepflow.engine.events.telemetry import Telemetry
+from stepflow.engine.hooks.choice import HookChoice, read_events
 from stepflow.engine.registry import HookFunction, Registry, RunnerFunction
 from stepflow.engine.user_code.arguments import payload_type, reader_for
 from stepflow.engine.user_code.around import Around
 from stepflow.engine.user_code.declarations import (
     check_declared,
-    check_hook,
     check_runner,
     own_name,
+    takes_hook_context,
 )
 from stepflow.engine.user_code.listening import Listening
-from stepflow.engine.user_code.registered import Registration, mark
+from stepflow.engine.user_code.registered import Registration, mark, registration_of
 from stepflow.engine.user_code.resources.supplying import Supplying
 from stepflow.engine.user_code.scheduling import Scheduling
 from stepflow.errors import DataError, InvalidOption
@@ -197,17 +199,52 @@ class CoreApp(Around, Listening, Scheduling, Supplying):
         if not isinstance(runner, StepRunner):
             mark(runner, Registration(self.registry, "runner", name))
 
-    def on_terminal(self, hook: H) -> H:
+    @overload
+    def on_terminal(self, hook: H, /) -> H: ...
+
+    @overload
+    def on_terminal(
+        self,
+        *,
+        events: Sequence[str] | str | None = None,
+        runner: str | Callable[..., Any] | Sequence[str | Callable[..., Any]] | None = None,
+    ) -> Callable[[H], H]: ...
+
+    def on_terminal(self, hook: Any = None, *, events: Any = None, runner: Any = None) -> Any:
         """
         Call the function below with the RunOutcome of every run of this app that ends.
+
+        `@app.on_terminal(events=["failed"], runner="etl")` chooses: *events* are ends (succeeded,
+        failed, cancelled), *runner* is one or several runners or workflows, by name or function.
+        A hook with a second parameter gets a HookContext, whose runs and values are written with
+        the settlement of its delivery, all or nothing.
 
         It is called at least once for each end. When it raises it is called again, 8 times in all
         over some 28 hours.
         """
-        check_declared(hook, "@app.on_terminal")
-        check_hook(hook)
-        self.registry.add_hook(hook)
-        return hook
+
+        def register(hook: H) -> H:
+            check_declared(hook, "@app.on_terminal")
+            choice = HookChoice(
+                frozenset() if events is None else read_events(events),
+                self._runners_of(runner),
+                takes_hook_context(hook),
+            )
+            self.registry.add_hook(hook, choice=choice)
+            return hook
+
+        return register if hook is None else register(hook)
+
+    def _runners_of(self, runner: Any) -> frozenset[str]:
+        given = runner if isinstance(runner, list | tuple | set | frozenset) else [runner]
+        verb = "@app.on_terminal(runner=...)"
+        return frozenset(
+            check_name("runner", each)
+            if isinstance(each, str)
+            else registration_of(each, self.registry, None, verb).name
+            for each in given
+            if each is not None
+        )
 
     def on_paused(self, hook: H) -> H:
         """
@@ -216,7 +253,9 @@ class CoreApp(Around, Listening, Scheduling, Supplying):
         A run pauses when no live worker has code that fits it. Its *reason* says what does not fit;
         `stepflow resume` continues it. The function is called like those of `on_terminal`.
         """
-        self.registry.add_hook(hook, on_paused=True)
+        check_declared(hook, "@app.on_paused")
+        choice = HookChoice(has_context=takes_hook_context(hook))
+        self.registry.add_hook(hook, on_paused=True, choice=choice)
         return hook
 
     @overload

@@ -125,6 +125,11 @@ class Leaks:
                 self._unless(self._record(f"sched:{name.split(':')[0]}").get(b"spec"), key)
             case "schedules":
                 self._members(key, lambda schedule_id: self._record(f"sched:{schedule_id}"))
+            case "group":
+                record = self._record(f"group:{name.split(':')[0]}")
+                self._unless(record.get(b"state") and not record.get(b"ended"), key)
+            case "groups":
+                self._members(key, lambda group_id: self._record(f"group:{group_id}"))
             case "limits":
                 pass
             case "slots" | "line" if name:
@@ -175,7 +180,9 @@ class Leaks:
         if member.startswith("limit:"):
             return self._of_limit("line", member.removeprefix("limit:"))
         record = self._record(member)
-        return record.get(b"spec" if member.startswith("sched:") else b"delivery")
+        return record.get(
+            {"sched": b"spec", "group": b"state"}.get(member.partition(":")[0], b"delivery")
+        )
 
     def _judge_rq(self, key: str) -> None:
         kind, _, name = key.removeprefix("rq:").partition(":")

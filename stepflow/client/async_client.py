@@ -16,7 +16,6 @@ from stepflow.client.following import pause
 from stepflow.client.hook_info import HookInfo
 from stepflow.client.nouns import AsyncNouns
 from stepflow.client.options import SubmitOptions, spec_of
-from stepflow.client.output import AsyncFollowing
 from stepflow.client.per_loop import PerLoop
 from stepflow.client.reading import AsyncReading
 from stepflow.client.signals import AsyncSignals
@@ -106,14 +105,13 @@ class AsyncRunHandle(Generic[T]):
 
 
 class AsyncClient(
-    AsyncFollowing,
+    AsyncNouns,
     AsyncReading,
     AsyncBeside,
     AsyncExporting,
     AsyncBulks,
     AsyncSteering,
     AsyncSignals,
-    AsyncNouns,
     BaseClient,
 ):
     """

@@ -5,15 +5,16 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
-from stepflow.client.doing import AsyncDoing, Doing
+from stepflow.client.output import AsyncFollowing, Following
 
 if TYPE_CHECKING:
     from stepflow.client.base import BaseClient
     from stepflow.client.breakers import AsyncBreakers, Breakers
+    from stepflow.client.groups import AsyncGroups, Groups
     from stepflow.client.schedules import AsyncSchedules, Schedules
 
 
-class Nouns(Doing):
+class Nouns(Following):
     """What `Client` has verbs for beside runs."""
 
     @cached_property
@@ -24,6 +25,13 @@ class Nouns(Doing):
         return Schedules(cast("BaseClient", self), self)
 
     @cached_property
+    def groups(self) -> Groups:
+        """The groups, many runs as one: submit, status, wait, retry_failed, cancel, forget."""
+        from stepflow.client.groups import Groups  # noqa: PLC0415  few have any
+
+        return Groups(cast("BaseClient", self), self)
+
+    @cached_property
     def breakers(self) -> Breakers:
         """The circuit breakers: list, get, open, close, reset."""
         from stepflow.client.breakers import Breakers  # noqa: PLC0415  few have any
@@ -31,7 +39,7 @@ class Nouns(Doing):
         return Breakers(cast("BaseClient", self), self)
 
 
-class AsyncNouns(AsyncDoing):
+class AsyncNouns(AsyncFollowing):
     """What `AsyncClient` has verbs for beside runs."""
 
     @cached_property
@@ -40,6 +48,13 @@ class AsyncNouns(AsyncDoing):
         from stepflow.client.schedules import AsyncSchedules  # noqa: PLC0415  few have any
 
         return AsyncSchedules(cast("BaseClient", self), self)
+
+    @cached_property
+    def groups(self) -> AsyncGroups:
+        """The groups, many runs as one: submit, status, wait, retry_failed, cancel, forget."""
+        from stepflow.client.groups import AsyncGroups  # noqa: PLC0415  few have any
+
+        return AsyncGroups(cast("BaseClient", self), self)
 
     @cached_property
     def breakers(self) -> AsyncBreakers:

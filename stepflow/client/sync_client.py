@@ -15,7 +15,6 @@ from stepflow.client.exporting import Exporting
 from stepflow.client.hook_info import HookInfo
 from stepflow.client.nouns import Nouns
 from stepflow.client.options import SubmitOptions, spec_of
-from stepflow.client.output import Following
 from stepflow.client.reading import Reading
 from stepflow.client.signals import Signals
 from stepflow.client.steering import Steering
@@ -103,7 +102,7 @@ class RunHandle(Generic[T]):
         return self._client.cancel(self.id, reason)
 
 
-class Client(Following, Reading, Beside, Exporting, Bulks, Steering, Signals, Nouns, BaseClient):
+class Client(Nouns, Reading, Beside, Exporting, Bulks, Steering, Signals, BaseClient):
     """
     The blocking client. You may share it between threads.
 

@@ -168,7 +168,7 @@ class Delivery:
 
 
 #: what a record's member name begins with, by the kind of record
-_RUN, _HOOK, _SCHEDULE, _LIMIT = "run:", "hook:", "sched:", "limit:"
+_RUN, _HOOK, _SCHEDULE, _GROUP, _LIMIT = "run:", "hook:", "sched:", "group:", "limit:"
 
 
 def run_member(run_id: str) -> str:
@@ -189,6 +189,16 @@ def schedule_member(schedule_id: str) -> str:
 def schedule_of_member(member: str) -> str:
     """Read a schedule's id back from its member; "" for the member of anything else."""
     return member.removeprefix(_SCHEDULE) if member.startswith(_SCHEDULE) else ""
+
+
+def group_member(group_id: str) -> str:
+    """Return the member that is a group in the due set: `group:<id>`."""
+    return _GROUP + group_id
+
+
+def group_of_member(member: str) -> str:
+    """Read a group's id back from its member; "" for the member of anything else."""
+    return member.removeprefix(_GROUP) if member.startswith(_GROUP) else ""
 
 
 def limit_member(name: str, key: str) -> str:

@@ -24,6 +24,12 @@ POINTS = {
     "cancel.ready": "a stop is decided, about to be sent",
     "recover.ready": "a recovery is decided, about to be sent",
     "recover.done": "a recovery is written",
+    "group.slice": "a slice of a group's manifest is about to be sent",
+    "group.written": "the manifest is written, no member has begun",
+    "group.submitted": "the members of a slice have begun, which is not yet written",
+    "group.stopped": "members were cancelled, which is not yet noted",
+    "group.retried": "members were retried",
+    "group.ending": "the end of a group is about to be sent",
     "supervise.dead": "a supervisor has found a dead worker and not yet handed over its runs",
 }
 

@@ -224,6 +224,8 @@ class Run:
     has_tags: bool = False
     #: the id of the schedule that began the run at one of its times
     schedule: str = ""
+    #: the id of the group that the run is a member of
+    group: str = ""
     #: the fair lane of its queue in which it waits; empty for none
     lane: str = ""
     #: `singleton:<key>` or `debounce:<key>` of the key that it has, empty for none

@@ -31,11 +31,18 @@ BULK = "bulk"
 NO_TRACE: Mapping[str, str] = MappingProxyType({})
 
 
-def app_hooks(registry: Registry) -> list[list[str]]:
-    """Name the terminal hooks of an app, as (kind, name)."""
-    return [[FUNCTION, name] for name in registry.hooks] + [
-        [APP_WEBHOOK, name] for name in registry.webhooks
-    ]
+def app_hooks(registry: Registry, runner: str, status: str | None = None) -> list[list[str]]:
+    """
+    Name the terminal hooks that runs of *runner* get, as (kind, name).
+
+    Without a *status* also those that are not called for every end: the delivery looks again.
+    """
+    chosen = registry.hook_choices
+    return [
+        [FUNCTION, name]
+        for name in registry.hooks
+        if name not in chosen or chosen[name].wants(runner, status)
+    ] + [[APP_WEBHOOK, name] for name in registry.webhooks]
 
 
 def paused_hooks(registry: Registry) -> list[list[str]]:
@@ -54,7 +61,7 @@ def hooks_of(registry: Registry) -> HooksOf:
     It says None for a runner that the app does not know, and where the app has no hooks: what
     workers have announced decides then.
     """
-    return lambda runner: (app_hooks(registry) if runner in registry.names else []) or None
+    return lambda runner: (app_hooks(registry, runner) if runner in registry.names else []) or None
 
 
 def outcome_of(run: Run, end: Transition, options: StoredOptions, now: float) -> RunOutcome:
@@ -113,7 +120,7 @@ def plan_hooks(
     if not targets:
         return []
     body = pack_outcome(outcome_of(run, end, options, now), options.trace)
-    return _deliveries(run.id, _stem(run), 0, targets, body, env, now)
+    return deliveries(run.id, _stem(run), 0, targets, body, env, now)
 
 
 def plan_pause_hooks(
@@ -135,7 +142,7 @@ def plan_pause_hooks(
         return []
     body = pack_outcome(outcome_of(run, pause, options, now), options.trace)
     stem = f"{run.id}-{run.generation}-p{run.rev}"  # each pause is told of, and each once
-    return _deliveries(run.id, stem, 0, targets, body, env, now)
+    return deliveries(run.id, stem, 0, targets, body, env, now)
 
 
 def _wanting(end: Transition, options: StoredOptions) -> list[Any]:
@@ -149,7 +156,7 @@ def _stem(run: Run) -> str:
     return f"{run.id}-{run.generation}-{run.ends + 1}"
 
 
-def _deliveries(
+def deliveries(
     run_id: str,
     stem: str,
     first: int,
@@ -158,6 +165,7 @@ def _deliveries(
     env: Env,
     now: float,
 ) -> list[HookJob]:
+    """Make the deliveries of one end to *targets*, as (runner, target), numbered from *first*."""
     jobs = []
     for number, (runner, target) in enumerate(targets, first):
         hook_id = f"{stem}-{number}"
@@ -184,7 +192,7 @@ def untold_hooks(
 ) -> list[HookJob]:
     """Give the deliveries that a noted end calls for, under the ids that the end would use."""
     run_id, stem, first, body = unpack(note)
-    return _deliveries(
+    return deliveries(
         run_id, stem, first, [(runner, list(hook)) for hook in app_hooks], body, env, now
     )
 

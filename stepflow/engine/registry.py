@@ -12,6 +12,8 @@ from stepflow.core.ids import check_name, check_version, runner_key
 from stepflow.core.run import RunOutcome
 from stepflow.core.runner import Step, StepRunner
 from stepflow.engine.events.telemetry import Telemetry
+from stepflow.engine.hooks.choice import ANY_END, HookChoice
+from stepflow.engine.hooks.context import HookContext
 from stepflow.engine.user_code.calls import is_async
 from stepflow.engine.user_code.lifespan import Lifespan
 from stepflow.engine.user_code.middleware import Middleware
@@ -25,7 +27,13 @@ if TYPE_CHECKING:
     from stepflow.engine.schedules.declared import Declaration
 
 RunnerFunction = Callable[[Step[Any]], Any]
-HookFunction = Callable[[RunOutcome], None] | Callable[[RunOutcome], Awaitable[None]]
+#: called with the outcome of a run; one with a second parameter gets a context as well
+HookFunction = (
+    Callable[[RunOutcome], None]
+    | Callable[[RunOutcome], Awaitable[None]]
+    | Callable[[RunOutcome, HookContext], None]
+    | Callable[[RunOutcome, HookContext], Awaitable[None]]
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +61,13 @@ class Registry:
     """The runners and hooks of one app; a workflow's later versions stand beside it as `name@2`."""
 
     runners: dict[str, RegisteredRunner] = field(default_factory=dict)
+    #: whose it is: the same for the copies that harnesses make
+    owner: object = field(default_factory=object)
     hooks: dict[str, HookFunction] = field(default_factory=dict)
     #: functions that are called when a run pauses
     paused_hooks: dict[str, HookFunction] = field(default_factory=dict)
+    #: which ends hooks have chosen, by their name; those that have chosen nothing are not here
+    hook_choices: dict[str, HookChoice] = field(default_factory=dict)
     #: webhooks that every run of this app gets, by name
     webhooks: dict[str, Any] = field(default_factory=dict)
     #: what a worker opens at its start, in this order
@@ -147,9 +159,11 @@ class Registry:
             default=None,
         )
 
-    def add_hook(self, hook: HookFunction, *, on_paused: bool = False) -> None:
+    def add_hook(
+        self, hook: HookFunction, *, on_paused: bool = False, choice: HookChoice = ANY_END
+    ) -> None:
         """
-        Register a function to be called with the outcome of every run of this app.
+        Register a function to be called with the outcome of the runs of this app, by its *choice*.
 
         With *on_paused* it is called when a run pauses instead.
         """
@@ -159,3 +173,7 @@ class Registry:
         )
         if hooks.setdefault(name, hook) is not hook:
             raise NameTaken(name)
+        if choice != self.hook_choices.setdefault(name, choice):
+            raise NameTaken(name)
+        if choice == ANY_END:
+            del self.hook_choices[name]

@@ -8,11 +8,11 @@ Everything that stepflow raises, as one tree; the branch says what you can do ab
     │   ├── StepOver, NotInStep, OutputOverflow
     │   ├── UnknownRunner, AppNotFound, WebhookRefused, NotReplayable, ResultMismatch
     │   ├── LifespanNotOpen, ResourceNotOpen
-    │   └── RunConflict       and SingletonTaken
+    │   └── RunConflict and its SingletonTaken, GroupMismatch
     ├── RunStateError         this run's state: look at the run
     │   ├── RunNotFound, HookNotFound, NotRetryable, NotResumable, NotPausable, NotScheduled
     │   ├── NotDeletable, NotRunning, BulkNotFound, BulkGrown, ScheduleNotFound
-    │   ├── BreakerNotFound, LimitFull, LimitNotFound
+    │   ├── GroupNotFound, GroupBusy, BreakerNotFound, LimitFull, LimitNotFound
     │   ├── SignalRefused, MailboxFull, SpawnRefused, UnknownChild, UnknownStep
     │   ├── QuestionNotFound, QuestionClosed
     │   └── RunFailed, RunCancelled
@@ -60,6 +60,8 @@ from stepflow.errors.run_state import (
     BreakerNotFound,
     BulkGrown,
     BulkNotFound,
+    GroupBusy,
+    GroupNotFound,
     HookNotFound,
     LimitFull,
     LimitNotFound,
@@ -96,6 +98,7 @@ from stepflow.errors.server import (
 from stepflow.errors.usage import (
     AnswerMisfit,
     AppNotFound,
+    GroupMismatch,
     InvalidName,
     InvalidOption,
     InvalidRunId,
@@ -144,6 +147,9 @@ __all__ = [
     "ClaimLost",
     "DataError",
     "EmbeddedServerError",
+    "GroupBusy",
+    "GroupMismatch",
+    "GroupNotFound",
     "HookNotFound",
     "InvalidName",
     "InvalidOption",

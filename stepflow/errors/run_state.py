@@ -70,6 +70,27 @@ class ScheduleNotFound(RunStateError):
         )
 
 
+class GroupNotFound(RunStateError):
+    """No such group: it was never submitted here, was forgotten, or its record has expired."""
+
+    def __init__(self, group_id: str) -> None:
+        super().__init__(
+            f"group {shown(group_id)} is not known: never submitted here, forgotten, or its record "
+            "has expired"
+        )
+
+
+class GroupBusy(RunStateError):
+    """You asked something of a group that it cannot do while it does something else."""
+
+    def __init__(self, group_id: str, verb: str, state: str) -> None:
+        self.group, self.state = group_id, state
+        super().__init__(
+            f"group {group_id!r} is {state} and cannot be asked to {verb} now; wait for its end, "
+            "or cancel it and wait"
+        )
+
+
 class BulkNotFound(RunStateError):
     """No such bulk: it was never begun, or its record has expired."""
 

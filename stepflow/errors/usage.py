@@ -202,6 +202,32 @@ class SingletonTaken(RunConflict):
         )
 
 
+class GroupMismatch(UsageError):
+    """
+    A group was submitted before with other members, another join or other webhooks.
+
+    *added* are the keys that it did not have, *missing* those that it had, *changed* those with
+    another runner, input or option; all sorted.
+    """
+
+    def __init__(
+        self, group_id: str, *, added: list[str], missing: list[str], changed: list[str]
+    ) -> None:
+        self.group = group_id
+        self.added, self.missing, self.changed = added, missing, changed
+        found = {"new": added, "missing": missing, "different": changed}
+        told = [f"{len(keys):,} {what}: {_some(keys)}" for what, keys in found.items() if keys]
+        told = told or ["its join or webhooks differ"]
+        super().__init__(
+            f"group {group_id!r} was submitted with another manifest ({'; '.join(told)}); pick "
+            "another group id, or forget the old one"
+        )
+
+
+def _some(keys: list[str]) -> str:
+    return ", ".join(keys[:5]) + (", …" if len(keys) > 5 else "")  # noqa: PLR2004
+
+
 class ResourceNotOpen(UsageError):
     """A resource was used where no worker has set it up."""
 

@@ -30,6 +30,8 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from stepflow.core.fanout.group import GROUP_RUNNER
+
 if TYPE_CHECKING:
     from stepflow.core.run import RunOutcome
 
@@ -69,11 +71,23 @@ def body_of(outcome: RunOutcome) -> bytes:
             {"type": failed.type, "message": failed.message}
             for failed in outcome.compensation_errors
         ]
+    kind = "group" if outcome.runner == GROUP_RUNNER else "run"
+    if kind == "group":
+        data = _of_group(outcome)
     whole = json_value(
-        {"type": f"run.{outcome.status}", "timestamp": outcome.ended_at, "data": data}
+        {"type": f"{kind}.{outcome.status}", "timestamp": outcome.ended_at, "data": data}
     )
     # half a surrogate pair has no UTF-8, but JSON has an escape for it
     return _json(whole).encode("utf-8", "backslashreplace")
+
+
+def _of_group(outcome: RunOutcome) -> dict[str, Any]:
+    """Give what is told of a group, whose result are its counts."""
+    return {
+        "group_id": outcome.run_id, "status": outcome.status, "counts": outcome.result,
+        "reason": outcome.reason, "end": outcome.end, "created_at": outcome.created_at,
+        "ended_at": outcome.ended_at,
+    }  # fmt: skip
 
 
 def _json(shown: Any) -> str:

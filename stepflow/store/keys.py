@@ -20,8 +20,8 @@ Every key stepflow uses, in one table.
 
     of all runs and hooks; members go when what they name ends or moves on
     <ns>:claims                      zset     run:<id> or hook:<hook id> -> its lease ends
-    <ns>:due                         zset     the same members -> due time; sched:<id> and
-                                              limit:<limit>|<key> as well
+    <ns>:due                         zset     the same members -> due time; sched:<id>,
+                                              group:<id>, limit:<limit>|<key> as well
     <ns>:queued_at:<rq queue>        zset     the same members -> queued at
     <ns>:deadlines                   zset     run id -> deadline of a live run
     <ns>:questions                   zset     run id -> since when it has an open question
@@ -61,6 +61,15 @@ Every key stepflow uses, in one table.
     <ns>:sched:<id>                  hash     what it does, and which times are dealt with
     <ns>:sched:<id>:history          list     its last 50 times, the newest first
     <ns>:declared                    hash     worker -> the schedules that its code declares
+
+    of groups; all but the list live for the result TTL after the group's end
+    <ns>:groups                      zset     group id -> created at, of all of them
+    <ns>:group:<id>                  hash     its join, its state, how far it has come, counts
+    <ns>:group:<id>:names            list     packed slices: key and digest of each member
+    <ns>:group:<id>:specs            list     packed slices: what members begin with, till then
+    <ns>:group:<id>:begun            string   a bit for each member that has begun
+    <ns>:group:<id>:live             zset     run id -> begun at, of members that have not ended
+    <ns>:group:<id>:failed           zset     run id -> in which wave of retries, of those failed
 
     of circuit breakers; all live a week after the breaker was used last
     <ns>:breakers                    zset     name -> its record expires; +inf: opened by hand
@@ -144,6 +153,7 @@ class Keys:
         "expiry",
         "fair",
         "format",
+        "groups",
         "job_prefix",
         "laned",
         "levels",
@@ -188,6 +198,7 @@ class Keys:
         self.format = f"{namespace}:format"
         self.schedules = f"{namespace}:schedules"
         self.declared = f"{namespace}:declared"
+        self.groups = f"{namespace}:groups"
         self.limits = f"{namespace}:limits"
         self.lines = f"{namespace}:lines"
         self.slots = f"{namespace}:slots"
@@ -213,6 +224,9 @@ class Keys:
 
     def schedule(self, schedule_id: str) -> str:
         return f"{self.namespace}:sched:{schedule_id}"
+
+    def group(self, group_id: str) -> str:
+        return f"{self.namespace}:group:{group_id}"
 
     def breaker(self, name: str) -> str:
         return f"{self.namespace}:breaker:{name}"

@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from stepflow.core.ids import hook_member, limited_of_member, run_member, schedule_of_member
+from stepflow.core.ids import (
+    group_of_member,
+    hook_member,
+    limited_of_member,
+    run_member,
+    schedule_of_member,
+)
 from stepflow.core.run import Run, RunState
 from stepflow.store import scripts
 from stepflow.store.calls import Call, Part, command, flat_map, nothing
@@ -57,7 +63,8 @@ class Moved(NamedTuple):
     What a look into the due set did: how many it *moved*, when the next is due.
 
     *strays* named nothing and are out of the set; *damaged* have records that do not say where they
-    belong. *moved* counts *schedules* as well.
+    belong. *moved* counts *schedules* and *groups*
+    as well.
     """
 
     now: float
@@ -65,8 +72,9 @@ class Moved(NamedTuple):
     next_due: float | None
     strays: list[str]
     damaged: list[str]
-    #: the ids of the schedules whose time has come
+    #: the ids of the schedules whose time has come, and of the groups
     schedules: list[str]
+    groups: list[str] = []  # noqa: RUF012  never changed
     #: `<limit>|<key>` of the lines whose timer has rung
     lines: list[str] = []  # noqa: RUF012  never changed
 
@@ -80,7 +88,7 @@ def move_due(keys: Keys, *, given: str, now: float, limit: int = 100) -> Call[Mo
             float(reply[2]) if reply[2] else None,
             as_text(reply[3]),
             as_text(reply[4]),
-            [schedule_of_member(member) for member in as_text(reply[5])],
+            *_by_kind(as_text(reply[5])),
             [limited_of_member(member) for member in as_text(reply[6])],
         ),
         keys={"due": keys.due},
@@ -93,6 +101,12 @@ def move_due(keys: Keys, *, given: str, now: float, limit: int = 100) -> Call[Mo
             "again_s": AGAIN_S,
         },
     )
+
+
+def _by_kind(members: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Give the ids of the schedules among *members*, and of the groups."""
+    named = [(schedule_of_member(member), group_of_member(member)) for member in members]
+    return [one for one, _ in named if one], [one for _, one in named if one]
 
 
 def scan_maintenance(

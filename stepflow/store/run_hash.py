@@ -220,6 +220,7 @@ _FIELDS = (
     Field("has_output", "out", "is_set"),
     Field("has_tags", "tagged", "is_set", is_new=True),
     Field("schedule", "sched", "text", is_new=True),
+    Field("group", "group", "text", is_new=True),
     Field("lane", "lane", "text", is_new=True),
     Field("once", "once", "text", is_new=True),
 )
@@ -326,11 +327,7 @@ def _delivery(fields: Fields, run_id: str, keys: Keys) -> str:
 
 
 def mended(run: Run, keys: Keys, now: float) -> list[Part]:
-    """
-    Write over the fields that could not be read.
-
-    So the record of a run that ends can be read from then on.
-    """
+    """Write over what could not be read, so that the record of a run that ends can be read."""
     if not run.damage:
         return []
     damaged = {damage.field for damage in run.damage}

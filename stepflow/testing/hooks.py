@@ -57,20 +57,18 @@ def recording(registry: Registry, seen: list[HookSeen]) -> Registry:
     return replace(registry, hooks=each(registry.hooks), paused_hooks=each(registry.paused_hooks))
 
 
-def _recorded(
-    name: str, hook: Callable[[RunOutcome], Any], seen: list[HookSeen]
-) -> Callable[[RunOutcome], Any]:
+def _recorded(name: str, hook: Callable[..., Any], seen: list[HookSeen]) -> Callable[..., Any]:
     def note(outcome: RunOutcome) -> None:
         seen.append(HookSeen(name, outcome.run_id, outcome.status, outcome))
 
     @functools.wraps(hook)
-    def called(outcome: RunOutcome) -> Any:
+    def called(outcome: RunOutcome, *context: Any) -> Any:
         note(outcome)
-        return hook(outcome)
+        return hook(outcome, *context)
 
     @functools.wraps(hook)
-    async def called_async(outcome: RunOutcome) -> Any:
+    async def called_async(outcome: RunOutcome, *context: Any) -> Any:
         note(outcome)
-        return await hook(outcome)
+        return await hook(outcome, *context)
 
     return called_async if is_async(hook) else called

@@ -105,6 +105,7 @@ class HarnessWorker:
             look = await self.connection.call(call)
             moved = look.moved
             await self._parts.schedules.fire(look.schedules)
+            await self._parts.groups.carry(look.groups)
         await self._serve_all_queues()
         for fetcher in self._parts.fetchers:
             while (await fetcher.claim()).taken:

@@ -35,8 +35,8 @@ async def announce(registry: Registry, env: Env) -> None:
     names = registry.names
     if not names:
         return
-    packed = pack(app_hooks(registry))
-    saved = await save_app_hooks(env.keys, [part for name in names for part in (name, packed)])
+    packed = [part for name in names for part in (name, pack(app_hooks(registry, name)))]
+    saved = await save_app_hooks(env.keys, packed)
     if saved is None:
         log.error(
             "the hooks of this app could not be announced: the key %s is something else; delete it",
@@ -63,7 +63,7 @@ async def announce(registry: Registry, env: Env) -> None:
 def _told(note: bytes, runner: str, registry: Registry, env: Env) -> Call[int]:
     now = env.clock.now()
     try:
-        hooks = untold_hooks(note, runner, app_hooks(registry), env, now)
+        hooks = untold_hooks(note, runner, app_hooks(registry, runner), env, now)
     except (DataError, TypeError, ValueError):
         log.error("a note of an end of runner %r cannot be read; it is dropped", runner)
         hooks = []

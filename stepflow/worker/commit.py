@@ -242,7 +242,9 @@ def _finish(
         ttl_s=env.settings.retention.of_run(run.runner, move.state),
         output_ttl_s=env.settings.retention.output_s,
         failures=run.failures + 1 if move.error is not None else None, data=data, effects=effects,
-        hooks=plan_hooks(run, move, claimed.options, worker_state.app_hooks, env, now),
+        hooks=plan_hooks(
+            run, move, claimed.options, worker_state.app_hooks(run.runner, move.state), env, now
+        ),
         update=plan_family_update(run, move, claimed.options, data, env, now),
     )  # fmt: skip
 

@@ -28,6 +28,7 @@ from stepflow.store.query import forget_builds, forget_versions, say_versions
 from stepflow.worker.limits.keeper import LimitKeeper
 from stepflow.worker.recover import recover_lapsed, recover_lost_delivery
 from stepflow.worker.schedules import ScheduleKeeper
+from stepflow.worker.upkeep.groups import GroupKeeper
 from stepflow.worker.upkeep.indexes import IndexUpkeep
 
 P = ParamSpec("P")
@@ -51,7 +52,8 @@ class Maintenance:
     *serves* says which runners' deliveries this worker takes from the waiting lists beside each RQ
     queue; *versions* are the workflows it has, which it reports with each scan. *announce* writes
     again what a worker writes once at its start: it is called when Redis has forgotten this worker.
-    *schedules* fires those whose time has come, *limits* looks at lines of limits.
+    *schedules* fires those whose time has come, *groups* moves those on that are due, *limits*
+    looks at lines of limits.
     *report* sends what the worker has counted; it is called in each round.
     Without *has_timer* only a scan moves what is due.
 
@@ -73,6 +75,7 @@ class Maintenance:
         announce: Callable[[], Awaitable[None]],
         report: Callable[[], Awaitable[None]],
         schedules: ScheduleKeeper | None = None,
+        groups: GroupKeeper | None = None,
         limits: LimitKeeper | None = None,
         has_timer: bool = True,
     ) -> None:
@@ -88,6 +91,7 @@ class Maintenance:
         self._on_look = on_look
         self._announce = announce
         self._schedules = schedules
+        self._groups = groups
         self._limits = limits
         self._report = report
         self._has_timer = has_timer
@@ -288,6 +292,8 @@ class Maintenance:
                 if look.schedules and self._schedules is not None:
                     await self._schedules.fire(look.schedules)
                     count = MOVED  # once more: when those are due next is known only now
+                if look.groups and self._groups is not None:
+                    self._groups.start(look.groups)
                 if look.lines and self._limits is not None:
                     await self._limits.call_due(look.lines)
                     count = MOVED  # as above
@@ -332,3 +338,5 @@ class Maintenance:
             self._timer.cancel()
         if self._moving is not None:
             self._moving.cancel()
+        if self._groups is not None:
+            self._groups.stop()

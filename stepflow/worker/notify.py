@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from stepflow.core import probes
 from stepflow.core.counts import HookCount
 from stepflow.core.ids import hook_member
-from stepflow.core.run import RunOutcome, RunState
+from stepflow.core.run import RunOutcome
 from stepflow.core.verdict import Verdict, VerdictKind
 from stepflow.engine.children import stop_children
 from stepflow.engine.env import Env
@@ -28,15 +28,12 @@ from stepflow.engine.outbox import (
     read_target,
     read_trace,
 )
-from stepflow.engine.registry import HookFunction, Registry
+from stepflow.engine.registry import Registry
 from stepflow.engine.steering.carry_bulk import carry_on
-from stepflow.engine.user_code.calls import call, ends_task, error_info, passes, stay
-from stepflow.engine.user_code.middleware import UserCall, around
-from stepflow.engine.user_code.resources.supply import supplied
+from stepflow.engine.user_code.calls import passes
 from stepflow.errors import StepflowError, UnreadableValue
 from stepflow.hooks.given import host_of, with_headers
 from stepflow.hooks.webhook import Webhook
-from stepflow.logs import StepFacts, enter
 from stepflow.store.calls import Call, Part
 from stepflow.store.claims import ClaimedDelivery
 from stepflow.store.connection.async_ import AsyncCaller, carry_out
@@ -52,6 +49,7 @@ from stepflow.store.hooks import (
 from stepflow.worker.claimed_run import hook_id_of
 from stepflow.worker.counting.counters import Counters
 from stepflow.worker.fetcher import Slots
+from stepflow.worker.hooks.functions import HookFunctions, left_by
 from stepflow.worker.threads import Threads
 
 log = logging.getLogger("stepflow.hook")
@@ -93,6 +91,7 @@ class Notifier:
         self._on_due = on_due
         self.slots = Slots(env.settings.worker.hook_slots)
         self._in_progress: dict[str, tuple[HookRecord, asyncio.Task[None]]] = {}
+        self._functions = HookFunctions(env, connection, registry, threads)
         self._is_over = False
 
     def claims(self) -> list[tuple[str, str]]:
@@ -121,7 +120,7 @@ class Notifier:
         if not tasks:
             return
         _, late = await asyncio.wait(tasks, timeout=grace_s)
-        self._is_over = True
+        self._is_over = self._functions.is_over = True
         for task in late:
             task.cancel()
         if late:  # one that will not be cancelled keeps nobody
@@ -149,7 +148,7 @@ class Notifier:
             except GeneratorExit as error:  # as in worker/drive.py
                 if passes(error):
                     raise
-                verdict = _left_by(error)
+                verdict = left_by(error)
             probes.at("notify.sent")
             await self._settle(record, verdict)
             probes.at("notify.done")
@@ -196,7 +195,7 @@ class Notifier:
     ) -> Verdict:
         """Tell a function or a webhook of an end; a webhook gets *trace* as headers."""
         if kind == FUNCTION:
-            return await self._call(what, outcome)
+            return await self._functions.call(what, record, outcome)
         if kind == APP_WEBHOOK:
             if what not in self._registry.webhooks:
                 return Verdict.dead(f"this app has no webhook {what!r} any more")
@@ -229,43 +228,20 @@ class Notifier:
                 return Verdict.busy(wait_s, "it goes on")
             await asyncio.sleep(wait_s)
 
-    async def _call(self, name: str, outcome: RunOutcome) -> Verdict:
-        is_pause = outcome.status == RunState.PAUSED
-        hooks = self._registry.paused_hooks if is_pause else self._registry.hooks
-        hook = hooks.get(name)
-        if hook is None:
-            kind = "hook for pauses" if is_pause else "terminal hook"
-            return Verdict.dead(f"this app has no {kind} {name!r} any more")
-        enter(StepFacts(outcome.run_id, outcome.runner))
-        try:
-            async with asyncio.timeout(FUNCTION_TIMEOUT_S):
-                await self._call_hook(name, hook, outcome)
-        except BaseException as error:  # whatever a user's hook raises means another try
-            if ends_task(error, is_over=self._is_over):
-                raise
-            return _left_by(error)
-        return Verdict.delivered()
-
-    async def _call_hook(self, name: str, hook: HookFunction, outcome: RunOutcome) -> None:
-        def inner() -> Coroutine[Any, Any, Any]:
-            return call(supplied(hook), (outcome,), {}, self._threads)
-
-        middleware = self._registry.middleware
-        if middleware:
-            what = UserCall(
-                "hook", name, outcome.run_id, outcome.runner, headers=outcome.headers,
-                args=(outcome,),
-            )  # fmt: skip
-            await around(middleware, what, inner)
-        else:
-            await inner()
-
     async def _settle(self, record: HookRecord, verdict: Verdict) -> None:
         """
-        Write what became of the try.
+        Write what became of the try, with what the hook has written.
 
         A retry goes into the due set, for it must outlive this worker.
         """
+        own = self._functions.written.pop(record.id, None)
+        if own is not None and verdict.kind is VerdictKind.DELIVERED:
+            fields = self._fields(record, verdict, record.tries + 1)
+            problem = await own.settle(record, (*fields, "due", "", "state", DELIVERED))
+            if problem is None:
+                self._count(verdict, None)
+                return
+            verdict = Verdict.retry(problem)
         now = self._env.clock.now()
         tries = record.tries + (verdict.kind is not VerdictKind.BUSY)
         wait_s = None
@@ -281,6 +257,12 @@ class Notifier:
             self._on_due(now + wait_s)
         if not _is_our_own(record):
             self._count(verdict, wait_s)
+
+    @staticmethod
+    def _fields(record: HookRecord, verdict: Verdict, tries: int) -> list[Part]:
+        """Give the fields that every settlement writes."""
+        rev = record.rev + 1
+        return ["rev", rev, "tries", tries, "problem", verdict.why, "claimed_id", ""]
 
     def _count(self, verdict: Verdict, wait_s: float | None) -> None:
         """Count a try of a delivery; one that was put off was none."""
@@ -302,7 +284,7 @@ class Notifier:
         """Make the call that settles a try, and log what happens next unless it was delivered."""
         keys, retention = self._env.keys, self._env.settings.retention
         rev = record.rev + 1
-        fields: list[Part] = ["rev", rev, "tries", tries, "problem", verdict.why, "claimed_id", ""]
+        fields = self._fields(record, verdict, tries)
         if verdict.kind is VerdictKind.DELIVERED:
             fields += ("due", "", "state", DELIVERED)
             return commit_hook(keys, record, fields=fields, ttl_s=retention.delivered_s)
@@ -338,10 +320,3 @@ def _is_our_own(record: HookRecord) -> bool:
         return read_target(record.target)[0] in (BULK, CHILDREN)
     except UnreadableValue:
         return False
-
-
-def _left_by(error: BaseException) -> Verdict:
-    """Say what an exception out of a terminal hook means: another try."""
-    stay()
-    info = error_info(error)
-    return Verdict.retry(f"{info.type}: {info.message}", trace=info.traceback)

@@ -9,7 +9,7 @@ from functools import partial
 
 from stepflow.core.ids import build_key
 from stepflow.engine.env import Env
-from stepflow.engine.outbox import app_hooks, paused_hooks
+from stepflow.engine.outbox import paused_hooks
 from stepflow.engine.registry import Registry
 from stepflow.engine.user_code.resources.health import Health
 from stepflow.engine.versions import announce_builds
@@ -30,6 +30,7 @@ from stepflow.worker.notify import Deliver, NextWait, Notifier
 from stepflow.worker.renew import Renewer
 from stepflow.worker.schedules import ScheduleKeeper
 from stepflow.worker.state import CallFunction, WorkerState, call_function
+from stepflow.worker.upkeep.groups import GroupKeeper
 
 log = logging.getLogger("stepflow.worker")
 
@@ -72,7 +73,7 @@ class WorkerParts:
         self._adopting: set[asyncio.Task[None]] = set()
         self.state = WorkerState(
             name, env, registry, main, concurrency=concurrency, queues=queues,
-            app_hooks=app_hooks(registry), paused_hooks=paused_hooks(registry),
+            paused_hooks=paused_hooks(registry),
             on_due=self._note_due, call_function=call_function,
         )  # fmt: skip
         self.reporter = CountReporter(self.state.counters, env, main, worker=name)
@@ -93,6 +94,7 @@ class WorkerParts:
         self.schedules = ScheduleKeeper(
             env, registry, main, worker=name, on_left_out=self.state.counters.note_left_out
         )
+        self.groups = GroupKeeper(env, main)
         self.limits = LimitKeeper(env, registry, main, has_met=lambda: self.state.has_met_limits)
         self.maintenance: Maintenance
         self.fetchers: list[Fetcher]
@@ -120,7 +122,7 @@ class WorkerParts:
             self._env, self._main, worker=self._name, sources=[*steps, self._hooks], queues=queues,
             serves=self._served(steps), versions=self._reported(runners), on_look=self._apply_scan,
             announce=self.announce, report=self.reporter.send, schedules=self.schedules,
-            limits=self.limits,
+            groups=self.groups, limits=self.limits,
             has_timer=self._has_timer,
         )  # fmt: skip
         self.fetchers = [

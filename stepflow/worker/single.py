@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from stepflow.core.ids import split_member
 from stepflow.engine.env import Env
 from stepflow.engine.gate import member_of_delivery, one_by_one
-from stepflow.engine.outbox import app_hooks, paused_hooks
+from stepflow.engine.outbox import paused_hooks
 from stepflow.engine.registry import Registry
 from stepflow.engine.user_code.lifespan import all_opened
 from stepflow.errors import UnknownRunner
@@ -52,7 +52,7 @@ async def work_one(
         registry.resources.opened(),
     ):
         state = WorkerState(
-            name, env, registry, connection, concurrency=1, app_hooks=app_hooks(registry),
+            name, env, registry, connection, concurrency=1,
             paused_hooks=paused_hooks(registry),
         )  # fmt: skip
         state.is_leaving = True  # it keeps no run past this step

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from stepflow.core.run import Run, StopRequest
 from stepflow.engine.env import Env
 from stepflow.engine.gate import one_by_one, set_run_aside
+from stepflow.engine.outbox import app_hooks
 from stepflow.engine.registry import Registry
 from stepflow.engine.user_code.build import build_of
 from stepflow.engine.user_code.calls import call
@@ -55,8 +56,8 @@ class WorkerState:
     """
     The claimed runs of one worker and what their steps are carried out with; lives on one loop.
 
-    *queues* are those the worker serves, the most important one first; *app_hooks* are those each
-    run of the app gets at its end, *paused_hooks* those it gets when it pauses; *on_due* is told of
+    *queues* are those the worker serves, the most important one first; *paused_hooks*
+    are those each run of the app gets when it pauses; *on_due* is told of
     due times (unix seconds) this worker sets.
     *call_function* is how functions are called within a step: the testing harness has its own.
     """
@@ -70,7 +71,6 @@ class WorkerState:
         *,
         concurrency: int,
         queues: Sequence[str] = (),
-        app_hooks: Sequence[Sequence[str]] = (),
         paused_hooks: Sequence[Sequence[str]] = (),
         on_due: Callable[[float | None], None] | None = None,
         call_function: CallFunction = call_function,
@@ -79,7 +79,8 @@ class WorkerState:
         self.env = env
         self.registry = registry
         self.connection = connection
-        self.app_hooks = app_hooks
+        #: by runner and end, as they are asked for
+        self._app_hooks: dict[tuple[str, str], Sequence[Sequence[str]]] = {}
         self.paused_hooks = paused_hooks
         self._queues = list(queues)
         self.loop = asyncio.get_running_loop()
@@ -147,6 +148,12 @@ class WorkerState:
         if key not in self._builds:
             self._builds[key] = build_of(self.registry.runners[key].run)
         return self._builds[key]
+
+    def app_hooks(self, runner: str, status: str) -> Sequence[Sequence[str]]:
+        """Name the hooks of the app that a run of *runner* gets when it ends by *status*."""
+        if (runner, status) not in self._app_hooks:
+            self._app_hooks[runner, status] = app_hooks(self.registry, runner, status)
+        return self._app_hooks[runner, status]
 
     async def live_builds(self, run: Run) -> set[str]:
         """Give the builds that live workers of the queue of *run* have for its runner."""

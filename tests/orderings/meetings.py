@@ -21,11 +21,12 @@ from stepflow.engine.steering import bulk, carry_bulk
 from stepflow.engine.steering.delete import delete
 from stepflow.engine.steering.pause import pause, resume
 from stepflow.engine.steering.queues import pause_queue, resume_queue
-from stepflow.engine.submit import submit
+from stepflow.engine.submit import prepare, submit
 from stepflow.errors import NotDeletable, SignalRefused
 from stepflow.store.calls import Call, Plan, command, raw
 from stepflow.store.claims import ClaimedDelivery, claim_steps, renew_claims, source_of
 from stepflow.store.hooks import DEAD, DELIVERED, HookRecord, commit_hook, load_hook
+from stepflow.store.runs.of_hook import HookWrites, NewRun, Settled, settle_hook
 from stepflow.store.steering.bulk import BulkRecord, advance_bulk, load_bulk
 from stepflow.worker.announce import announce
 from stepflow.worker.claimed_run import ClaimedRun
@@ -700,6 +701,54 @@ def a_delivery_of_a_hook_settled_twice(world: World, look: Look) -> None:
     settles = commit_hook(world.keys, record, fields=["state", DELIVERED], ttl_s=100)
     [is_written] = world.send([settles], twice=True)
     assert is_written
+
+
+def settling(world: World, record: HookRecord, run_id: str = "b") -> Call[Settled]:
+    """Make the call that settles a delivery with a run and a value that the hook has written."""
+    made = prepare(spec(run_id=run_id), world.env())
+    writes = HookWrites([NewRun(made.run, made.data, made.tags)], [], ["seen", b"1"], 0)
+    return settle_hook(world.keys, record, writes, fields=["state", DELIVERED], ttl_s=100)
+
+
+def a_late_delivery_of_a_hook_that_writes(world: World, look: Look) -> None:
+    ended(world)
+    late = told(world, "w1")
+    world.clock.advance(LEASE_S)
+    assert world.carry_out(recover_lapsed(f"hook:{HOOK_ID}", world.env()))
+    other = told(world, "w2")
+    [settled] = world.send([settling(world, late)])
+    assert not settled.is_written
+    assert hook(world).token == other.token
+    assert not world.client.exists(world.keys.run("b"), world.keys.run("a") + ":kv")
+
+
+def a_delivery_of_a_hook_that_writes_settled_twice(world: World, look: Look) -> None:
+    ended(world)
+    record = told(world, "w1")
+    [settled] = world.send([settling(world, record)], twice=True)
+    assert settled == Settled(is_written=True)
+    assert world.client.hget(world.keys.run("a") + ":kv", "seen") == b"1"
+    assert world.client.lrange("rq:queue:default", 0, -1) == [b"run-b-0"]
+
+
+def a_submit_before_a_hook_submits_the_same(world: World, look: Look) -> None:
+    ended(world)
+    record = told(world, "w1")
+    world.carry_out(submit(spec("b", 7), world.env()))
+    [settled] = world.send([settling(world, record)])
+    assert (settled.is_written, settled.taken) == (False, 0)
+    assert hook(world).token == record.token
+    assert not world.client.exists(world.keys.run("a") + ":kv")
+
+
+def a_restart_before_a_hook_writes_values(world: World, look: Look) -> None:
+    """The values belong to the run that ended, and not to the one that has begun since."""
+    ended(world)
+    record = told(world, "w1")
+    submitted(world, on_conflict="restart")
+    [settled] = world.send([settling(world, record)])
+    assert settled == Settled(is_written=True, values_kept=False)
+    assert not world.client.exists(world.keys.run("a") + ":kv")
 
 
 def two_recoveries_of_a_hook(world: World, look: Look) -> None:

@@ -219,7 +219,7 @@ def test_what_is_due_and_damaged_goes_to_its_queue_where_its_claim_sees_it(store
     store.submit("good", due_in=6)
     store.client.hset(keys.run("bad"), "rev", "zz")
     store.clock.advance(10)
-    assert move(store)[1:] == (2, None, [], [], [], [])
+    assert move(store)[1:] == (2, None, [], [], [], [], [])
     assert store.entries() == ["run-bad-0", "run-good-0"]
     assert [bool(item.token) for item in store.batch().taken] == [False, True]
 

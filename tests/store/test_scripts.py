@@ -29,7 +29,7 @@ CODE = {
     )
     for path in FILES
 }
-TAKERS = {"runs/submit_child", "schedules/fire_schedule"}
+TAKERS = {"runs/submit_child", "schedules/fire_schedule", "groups/submit_member"}
 HEADERS = [name for name in CODE if not name.startswith("lib/")]
 
 
@@ -129,11 +129,11 @@ def test_lists_of_keys_are_told_apart_by_their_lengths():
         lists=lists,
         key_lists={
             "hook": ["h", "j"], "own": (), "parent": ["p"], "note": ["n"], "counts": ["c"],
-            "schedule": (), "queued": (), "once": (),
+            "schedule": (), "group": (), "queued": (), "once": (),
         },
     )  # fmt: skip
     assert call.keys[-5:] == ("h", "j", "p", "n", "c")
-    assert call.args[-18:] == (2, 0, 1, 1, 1, 0, 0, *[0] * len(lists))
+    assert call.args[-19:] == (2, 0, 1, 1, 1, 0, 0, 0, *[0] * len(lists))
 
 
 def test_a_group_takes_exactly_its_names():

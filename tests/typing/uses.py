@@ -28,6 +28,7 @@ from stepflow import (
     ErrorInfo,
     Failed,
     Health,
+    HookContext,
     Join,
     ObservedRun,
     ObservedStep,
@@ -516,6 +517,17 @@ async def with_resources() -> None:
     async with Harness(app) as h:
         h.resource(database, Topic(text="fake"))
         h.resource(Topic, Topic(text="fake"))  # error
+
+
+@app.on_terminal(events=["failed"], runner="etl")
+async def alarm(outcome: RunOutcome, ctx: HookContext) -> None:
+    assert_type(ctx.submit("report", outcome.result, priority=3), str)
+    ctx.submit("report", webhooks=["https://example.org"])  # error
+
+
+@app.on_terminal(events=["failed"])  # error
+def no_hook(outcome: int, ctx: HookContext) -> None:
+    del outcome, ctx
 
 
 class Bill(Observer):

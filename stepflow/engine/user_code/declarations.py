@@ -46,13 +46,22 @@ def check_runner(function: Callable[..., Any], name: str) -> None:
         )
 
 
-def check_hook(function: Callable[..., Any]) -> None:
-    """Raise InvalidOption unless a hook can be called with a RunOutcome alone."""
-    if not _takes(function, 1):
-        raise InvalidOption(
-            f"hook {_called(function)} is called with one RunOutcome, and takes "
-            f"{_parameters(function)}; write def {_called(function)}(outcome: RunOutcome)"
-        )
+def takes_hook_context(function: Callable[..., Any]) -> bool:
+    """
+    Say whether a hook has to be called with a HookContext besides its RunOutcome.
+
+    Raises InvalidOption for one that can be called with neither.
+    """
+    if _takes(function, 1):
+        return False
+    if _takes(function, 2):
+        return True
+    name = _called(function)
+    raise InvalidOption(
+        f"hook {name} is called with one RunOutcome and, if it takes one, its context; it takes "
+        f"{_parameters(function)}: write def {name}(outcome: RunOutcome) or "
+        f"def {name}(outcome: RunOutcome, ctx: HookContext)"
+    )
 
 
 def takes_input(function: Callable[..., Any], name: str, context: type[WorkflowContext]) -> bool:

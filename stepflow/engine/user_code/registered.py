@@ -54,7 +54,7 @@ def is_workflow(function: Callable[..., Any]) -> bool:
 def registrations_of(function: object, registry: Registry) -> list[Registration]:
     """Give the names that *function* is registered under in the app of *registry*."""
     marked = getattr(function, _MARK, ())
-    return [each for each in marked if each.registry is registry]
+    return [each for each in marked if each.registry.owner is registry.owner]
 
 
 def registration_of(
@@ -84,7 +84,7 @@ def registration_of(
             else "write {0}.submit(...)"
         )
         raise InvalidOption(f"{name} is a job; {advice.format(name)}")
-    known = [each for each in every if registry is None or each.registry is registry]
+    known = [each for each in every if registry is None or each.registry.owner is registry.owner]
     if not known:
         raise InvalidOption(
             f"{name} is not a workflow of this app but of another one: use that app's client, or "

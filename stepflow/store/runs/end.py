@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from stepflow.core.fanout.group import GroupState
 from stepflow.core.ids import run_member, worker_of
 from stepflow.core.run import Run, RunState, StopRequest
 from stepflow.core.step_record import closed_name
@@ -11,6 +12,7 @@ from stepflow.store import scripts
 from stepflow.store.calls import Call, Part, raw
 from stepflow.store.channel import ChannelMessage
 from stepflow.store.family_update import NO_UPDATE, FamilyUpdate, children_keys
+from stepflow.store.groups.member import ended_member_keys, reopened_keys
 from stepflow.store.hooks import (
     MOST_UNTOLD,
     HookJob,
@@ -86,10 +88,9 @@ def finish_run(
     End the run: record, indexes, times to live, hooks, family, waiters. Answers as `keep_step`.
 
     A record that could not be read can be from then on. *stopped_by* is who ended it, for an end
-    by hand. *untold* notes the end for hooks of its app
-    that nobody has announced; STALE as well when somebody has by now.
-    The output stream may live shorter than the record: for *output_ttl_s*. *counted* are the counts
-    that this adds to: what a worker ends, it counts itself.
+    by hand. *untold* notes it for hooks of its app that nobody has announced; STALE if somebody
+    has. The output stream may live shorter than the record: for *output_ttl_s*. *counted* are the
+    counts that this adds to: what a worker ends, it counts itself.
     """
     base, queue, time = keys.run(run.id), keys.queue_of(run), format_time(now)
     fields: list[Part] = [
@@ -98,8 +99,7 @@ def finish_run(
         *pause_fields(run), *(("held", "") if run.held else ()),
     ]  # fmt: skip
     fields += () if failures is None else ("failures", failures)
-    fields += ("stop_by", stopped_by) if stopped_by else ()
-    fields += () if fence.token else ("request", fence.name)
+    fields += (*_by(stopped_by), *(() if fence.token else ("request", fence.name)))
     return scripts.FINISH_RUN.call(
         raw,
         keys={
@@ -130,9 +130,14 @@ def finish_run(
             "hook": hook_job_keys(keys, hooks), "own": update.own_keys,
             "parent": update.parent_keys, "counts": counts_keys(keys, counted),
             "note": () if untold is None else (keys.app_hooks, keys.untold(run.runner)),
-            **_kept_for(keys, run),
+            **_kept_for(keys, run), "group": ended_member_keys(keys, run),
         },
     )  # fmt: skip
+
+
+def _by(who: str) -> Sequence[Part]:
+    """Write who ended a run by hand, where somebody did."""
+    return ("stop_by", who) if who else ()
 
 
 def _has_deadline(run: Run) -> bool:
@@ -177,7 +182,9 @@ def retry_run(
             "rev": run.rev, "request": request, "run_id": run.id, "member": run_member(run.id),
             "created": format_time(run.created_at), "rq_id": rq_id, "now": format_time(now),
             "rq_time": rq_time(now), "ns": keys.namespace, "queue": queue,
-            "lane": run.lane, "expiry_member": expiry_member(run), "step": closed_name(run.step),
+            "lane": run.lane,
+            "expiry_member": expiry_member(run), "step": closed_name(run.step),
+            "reopened": GroupState.RUNNING,
         },
         lists={"forget": forget, "fields": fields},
         key_lists={
@@ -187,6 +194,6 @@ def retry_run(
                 *kept.values(),
                 *children_keys(keys, run.id, run.generation),
             ),
-            "once": keys.once_of(run),
+            "once": keys.once_of(run), "group": reopened_keys(keys, run),
         },
     )  # fmt: skip

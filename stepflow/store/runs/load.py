@@ -46,6 +46,11 @@ def load_spec(keys: Keys, run_id: str) -> Call[bytes | None]:
     return command("HGET", f"{keys.run(run_id)}:data", "spec", read=raw, misfit=lambda: None)
 
 
+def load_error(keys: Keys, run_id: str) -> Call[bytes | None]:
+    """Read the error of a run that has failed, packed."""
+    return command("HGET", f"{keys.run(run_id)}:data", "error", read=raw, misfit=lambda: None)
+
+
 def load_steps(keys: Keys, run_id: str) -> Call[dict[bytes, bytes]]:
     """Read the run's step records."""
     return load_hash(f"{keys.run(run_id)}:steps")

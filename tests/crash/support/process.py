@@ -1,6 +1,6 @@
 """
 The programs that the attacks start and kill: `python -m tests.crash.support.process
-worker|supervisor|submit|cancel ...`.
+worker|supervisor|submit|group|retry|cancel ...`.
 
 They are the shortest way to `stepflow.entry.work` and `stepflow.supervisor.supervise`, so that what
 is killed is the runtime and not a command line round it.
@@ -31,6 +31,8 @@ from stepflow.worker.worker import WorkerOptions, new_worker_name
 from tests.crash.support import probing
 
 APP = "tests.crash.support.odd:app"
+#: of a member of a group
+PAYLOAD = {"steps": 1, "trail": []}
 
 
 def main() -> int:
@@ -111,6 +113,20 @@ def _submit(options: argparse.Namespace) -> int:
         print(f"many {serial}", flush=True)
 
 
+def _group(options: argparse.Namespace) -> int:
+    """Submit so many members as one group; says on stdout how many there are."""
+    members = {f"m{number:06}": RunSpec("chain", PAYLOAD) for number in range(options.count)}
+    info = Client().groups.submit(options.prefix, members)
+    print(f"group of {info.total}", flush=True)
+    return 0
+
+
+def _retry(options: argparse.Namespace) -> int:
+    """Retry the failed members of a group."""
+    print(f"{Client().groups.retry_failed(options.prefix)} are retried", flush=True)
+    return 0
+
+
 def _cancel(options: argparse.Namespace) -> int:
     """
     Cancel each run at a random moment, and once more; prints what each call answered, after all
@@ -149,6 +165,8 @@ PROGRAMS = {
     "worker": _work,
     "supervisor": _supervise,
     "submit": _submit,
+    "group": _group,
+    "retry": _retry,
     "cancel": _cancel,
     "signal_start": _signal_start,
 }

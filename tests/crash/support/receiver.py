@@ -34,7 +34,7 @@ class _Verifying(Receiver):
         except (standardwebhooks.WebhookVerificationError, json.JSONDecodeError, KeyError) as error:
             self.wrong.append(f"{hook_id}: {error}")
             return
-        said = (data["run_id"], data["status"])
+        said = (data.get("run_id") or data["group_id"], data["status"])
         if self.told.setdefault(hook_id, said) != said:
             self.wrong.append(f"{hook_id} said {self.told[hook_id]}, then {said}")
         self.arrived_ids[hook_id] += 1

@@ -14,6 +14,10 @@ local function is_schedule_member(member)
   return string.find(member, '^sched:[%w_-]+$') ~= nil
 end
 
+local function is_group_member(member)
+  return string.find(member, '^group:[%w_-]+$') ~= nil
+end
+
 local function limit_member(limited) return 'limit:' .. limited end
 -- Give limit and key of a member; nil for any other.
 local function limit_of_member(member)

@@ -12,6 +12,12 @@ local function table_of(list)
   return part
 end
 
+-- So many values from a place on, and the place behind a list.
+local function values_at(place, count) return unpack(ARGV, place, place + count - 1) end
+local function behind(list) return list + ARGV[list] + 1 end
+
+local function is_empty(list) return ARGV[list] == '0' end
+
 -- Count up the fields of a hash that a list names.
 local function count_fields(key, list)
   for _, field in ipairs(table_of(list)) do count_up(key, field) end

@@ -4,9 +4,9 @@
 -- and twice.
 -- Names: given: now, or ''; pending: the state.
 -- Gives {now, moved, score of the next one due or '', members that name nothing and were taken out,
--- members whose record does not say when or where, which the caller sets aside, schedules whose time
--- has come, which the caller decides on, lines of limits that have room now}. Both stand in the due set again some seconds later, for
--- another to decide should this caller be gone by then.
+-- members whose record does not say when or where, which the caller sets aside, schedules and groups
+-- whose time has come, which the caller decides on, lines of limits that have room now}. All of these
+-- stand in the due set again some seconds later, for another to decide should this caller be gone by then.
 --@ include total
 --@ include clock
 --@ include ids
@@ -54,7 +54,7 @@ for _, member in ipairs(members) do
     and soft('HMGET', record_of(ns, member), 'delivery', 'due', 'queue', 'state', 'rev', 'lane')
   if row then
     move(member, row)
-  elseif is_schedule_member(member) then
+  elseif is_schedule_member(member) or is_group_member(member) then
     redis.call('ZADD', due_key, stamp_of(now + again_s), member)
     schedules[#schedules + 1] = member
   elseif limit_of_member(member) then

@@ -7,15 +7,18 @@
 -- stop_hook: of a run with children; parent: of a run with a parent, both as lib/family_update has
 -- them; note: where hooks are announced and ends are noted, then runner, text of the note, most
 -- notes; none to note nothing; schedule: the record of the schedule that began the run, and a wake
--- list; none for other runs; counts, counted: where and in what an end without a worker is counted.
+-- list; none for other runs; group: of a member of a group its record, its live and its failed
+-- members, and a wake list; counts, counted: where and in what an end without a worker is counted.
 -- Gives {1}, {2} for a second arrival, or {0, rev, token} when the run is not as the caller saw it,
 -- or when the hooks of a noted end were announced since the caller looked.
 --@ include lists guard publish hook limits/admit
 --@ include family_update
 --@ include indexes/tags submit/once
+--@ include groups/count
 --@ keys run data steps kv memo claims claimed_job wip live live_of ended ended_of expiry deadlines due
 --@      scheduled hook_list hook_queued_at hook_wake live_hooks rq_queues journal mail sent
---@      variables questions replies output questions_index hook* own* parent* note* counts* schedule* queued* once*
+--@      variables questions replies output questions_index hook* own* parent* note* counts* schedule*
+--@      group* queued* once*
 --@ args rev token fence lapsed member wip_member delivery run_id ttl_s output_ttl_s expires_at
 --@      expiry_member has_deadline has_tags channel message now rq_time ns hook_queue
 --@      deleted* written* fields* data* records* hooks* stop_hook* parent* note* counted* limited*
@@ -43,17 +46,7 @@ move_to_ended(live_key, live_of_key, ended_key, ended_of_key, now, run_id)
 local tags = has_tags == '1' and tags_of(data_key) or ''
 score_tags(ns, tags, now, run_id)
 soft('ZADD', expiry_key, expires_at, expiring(expiry_member, tags))
-redis.call('EXPIRE', run_key, ttl_s)
-redis.call('EXPIRE', data_key, ttl_s)
-redis.call('EXPIRE', steps_key, ttl_s)
-local rest = {journal_key, kv_key, memo_key, mail_key, sent_key, variables_key, questions_key,
-  replies_key}
-local left = redis.call('EXISTS', output_key, unpack(rest)) -- most runs have none, or a journal
-if left > 0 then redis.call('ZREM', questions_index_key, run_id) end
-for _, key in ipairs(rest) do
-  if left > 0 then left = left - redis.call('EXPIRE', key, ttl_s) end
-end
-if left > 0 then redis.call('EXPIRE', output_key, output_ttl_s) end
+--@ insert runs/expire
 if hook_keys[1] or own_keys[1] or parent_keys[1] then
   local to = {
     list = hook_list_key, queued_at = hook_queued_at_key, wake = hook_wake_key, queue = hook_queue,
@@ -72,6 +65,11 @@ end
 if schedule_keys[1] then
   --@ unpack schedule_keys: schedule schedule_wake
   --@ insert schedules/wake
+end
+if group_keys[1] then
+  --@ unpack group_keys: group group_live group_failed group_wake
+  count_member(group, group_live, group_failed, message, run_id,
+    {due = due_key, wake = group_wake, now = now, ns = ns})
 end
 if counts_keys[1] then count_fields(counts_keys[1], counted) end
 if once_keys[1] then leave_once(once_keys[1], run_id) end

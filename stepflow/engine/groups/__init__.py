@@ -1,0 +1,1 @@
+"""Groups as verbs: submit, carry on, retry, cancel, forget; what callers see of one."""

@@ -1,0 +1,1 @@
+"""Calls for groups: their records, their manifests, and what moves them."""

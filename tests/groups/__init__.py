@@ -1,0 +1,1 @@
+"""Groups: submitted, begun, settled, retried, cancelled, forgotten."""
