@@ -94,7 +94,7 @@ class Leaks:
                 pipe.ttl(key)
             ttls = pipe.execute()
         for key, ttl in zip(found, ttls, strict=True):
-            if ttl < 0:
+            if ttl == -1:  # -2 is for one that has gone meanwhile
                 self._judge(key.decode())
         return self.found
 

@@ -350,6 +350,8 @@ def _after_error(
     failures = run.failures + 1
     if raised.retryable and _is_late(run, now):
         return end_of_stop(run, StopRequest(StopKind.DEADLINE))
+    if raised.retryable and raised.rest is not None:
+        return Transition.rest(run, raised.rest, now)
     if not raised.retryable or failures >= policy.max_attempts:
         why = (
             "permanent"

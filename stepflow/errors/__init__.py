@@ -36,6 +36,7 @@ Everything that stepflow raises, as one tree; the branch says what you can do ab
     ├── NotAnswered           stands for a branch without which a join was settled
     └── StepError             raised by your runners, read by the runtime
         ├── TransientError    try this step again
+        │   └── RateLimited   not before a limit has rested
         └── PermanentError    end the run now
 
 Each class builds its own sentence from the facts that callers pass. Control flow that user code
@@ -129,6 +130,7 @@ from stepflow.errors.user_code import (
     LifespanFailed,
     PermanentError,
     Postponed,
+    RateLimited,
     ResourceFailed,
     StepError,
     StepFailed,
@@ -180,6 +182,7 @@ __all__ = [
     "Postponed",
     "QuestionClosed",
     "QuestionNotFound",
+    "RateLimited",
     "RedisRefused",
     "RedisUnreachable",
     "ReplyLost",

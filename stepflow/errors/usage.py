@@ -66,6 +66,8 @@ class PayloadTooLarge(UsageError):
 
     def __init__(self, what: str, size: int, limit: int, *, setting: str = "PAYLOAD_BYTES") -> None:
         self.size, self.limit = size, limit
+        #: of a step's value: what the workflow finds in `StepFailed.data`
+        self.stepflow_data: object = {"size": size, "limit": limit}
         super().__init__(
             f"{what} is {size:,} bytes packed, over the limit of {limit:,}; store it elsewhere and "
             f"pass a reference, or raise STEPFLOW_LIMITS_{setting}"

@@ -197,7 +197,7 @@ def _call(
         env.keys, run, fence, state=move.state, step=move.step, failures=move.failures,
         crashes=move.crashes, due_at=move.due_at, now=now, payload=payload, effects=effects,
         drop_memo=drop_memo, stop=move.stop, cleanup=move.cleanup, restarts=move.restarts,
-        pause=move.paused, waits_for=move.waits_for,
+        pause=move.paused, waits_for=move.waits_for, rests=move.rests,
         last_error=outcome.error.brief() if isinstance(outcome, Raised) else None,
     ), b""  # fmt: skip
 

@@ -193,6 +193,7 @@ def test_lua_builds_the_keys_of_the_table(redis_client, namespace, priority):
         f"lines_of({ns})": keys.lines,
         f"slots_of({ns})": keys.slots,
         f"kept_of({ns}, 'line', 'x', 'a%20b')": keys.of_limit("line", "x", write_key("a b")),
+        f"line_of_held({ns}, 'x|a%20b|1.5')": keys.of_limit("line", "x", write_key("a b")),
         f"list_of('{queue}')": keys.rq_list(queue),
         "job_of('run-a-0')": keys.rq_job("run-a-0"),
         f"scheduled_of('{queue}')": keys.rq_scheduled(queue),

@@ -31,7 +31,8 @@ class Finding:
     """
     One thing that is broken, or left over.
 
-    *code* is one of the `X` codes of `why`, `X11` of a schedule in no due set, `expires` of a live
+    *code* is one of the `X` codes of `why`, `X11` of a schedule in no due set, `X12` to
+    `X14` of what limits keep, `expires` of a live
     run whose keys have a time to live, or `leftover`. *where* is a run, a hook, a schedule, or an
     index and the member that it holds of nothing. *is_mended* is None where nobody asked for that.
     """

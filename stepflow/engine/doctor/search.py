@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from stepflow.core.ids import hook_member, run_member, schedule_of_member, split_member
+from stepflow.core.ids import (
+    hook_member,
+    limited_of_member,
+    run_member,
+    schedule_of_member,
+    split_member,
+)
 from stepflow.engine.env import Env
 from stepflow.engine.why.explain import explain
 from stepflow.engine.why.model import Why, WhyWord
@@ -135,6 +141,8 @@ async def gone(candidates: Sequence[Stray]) -> list[Stray]:
 
 def _record(index: str, member: str, keys: Keys) -> str:
     """Name the record of a member: the claims and the due set hold several kinds, others one."""
+    if limited := limited_of_member(member):  # the timer of a line, which goes with it
+        return keys.of_limit("line", *limited.split("|", 1))
     if schedule_of_member(member):
         return keys.record(member)
     if index in {keys.claims, keys.due}:

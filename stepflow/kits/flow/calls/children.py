@@ -9,13 +9,13 @@ from datetime import timedelta
 from typing import Any, Literal, TypedDict, TypeVar, Unpack, overload
 
 from stepflow.core.fanout.join import JoinAll, JoinFirst, JoinLike, JoinSlots, as_join
-from stepflow.core.ids import check_name
+from stepflow.core.ids import check_name, key_name
 from stepflow.core.runner import WorkflowContext
 from stepflow.engine.spec import RunSpec
 from stepflow.engine.user_code.arguments import Reader
 from stepflow.engine.user_code.registered import registration_of
 from stepflow.errors import ChildFailed
-from stepflow.kits.flow.calls.base import ContextBase, checked_name
+from stepflow.kits.flow.calls.base import ContextBase
 from stepflow.kits.flow.commands.child import Child, id_at, spawn
 from stepflow.kits.flow.commands.map import carry_map
 from stepflow.times import seconds
@@ -103,7 +103,7 @@ class ChildCalls(ContextBase):
         *key* is found by that key, wherever it is called. A child that is still running when this
         run ends is cancelled, unless you *abandon* it.
         """
-        place = self._activation.next_place() if key is None else f"key:spawn:{checked_name(key)}"
+        place = self._activation.next_place() if key is None else f"key:spawn:{key_name(key)}"
         spec, read = self._child("ctx.spawn", workflow, queue, priority, headers, timeout, version)
         run_id = id_at(self._activation, place)
         spec = replace(spec, payload=payload, run_id=run_id, tags=tags or {})
