@@ -74,6 +74,13 @@ if TYPE_CHECKING:
     help="Fail the run unless it ends within this time.",
 )
 @click.option(
+    "--on-timeout",
+    type=click.Choice(["undo", "end"]),
+    default="undo",
+    show_default=True,
+    help="At its timeout: undo what it has done, or end as it stands.",
+)
+@click.option(
     "--webhook",
     "urls",
     multiple=True,

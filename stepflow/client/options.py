@@ -22,6 +22,7 @@ class SubmitOptions(TypedDict, total=False):
     delay: float | timedelta | None
     start_at: float | datetime | None
     timeout: float | timedelta | None
+    on_timeout: Literal["undo", "end"]
     webhooks: Sequence[Webhook | str]
     retry: RetryPolicy | None
     on_conflict: Literal["return", "restart"]

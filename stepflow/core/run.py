@@ -224,6 +224,8 @@ class Run:
     has_tags: bool = False
     #: the id of the schedule that began the run at one of its times
     schedule: str = ""
+    #: whether its timeout ends it as it stands, with nothing undone
+    ends_at_timeout: bool = False
     #: the id of the group that the run is a member of
     group: str = ""
     #: the fair lane of its queue in which it waits; empty for none
@@ -259,6 +261,27 @@ class Run:
     def is_claimed(self) -> bool:
         """Whether a worker has claimed the present step."""
         return bool(self.token)
+
+    def cleans_up(self, stop: StopKind) -> bool:
+        """
+        Whether a stop of this kind has the run clean up before it ends.
+
+        What was stopped otherwise, or has begun to undo, goes on, whatever its timeout is to do.
+        """
+        if not self.cleanup or self.cleanup is Cleanup.STARTED or not self.ends_at_timeout:
+            return bool(self.cleanup)
+        kinds = {stop, stop if self.stop is None else self.stop.kind}
+        return kinds != {StopKind.DEADLINE}
+
+    @property
+    def is_timed_out_for_good(self) -> bool:
+        """Whether its timeout has stopped it, and nothing is to be undone."""
+        return (
+            self.ends_at_timeout
+            and self.stop is not None
+            and self.stop.kind is StopKind.DEADLINE
+            and self.cleanup is not Cleanup.STARTED
+        )
 
     @property
     def seed(self) -> str:

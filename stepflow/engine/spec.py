@@ -61,6 +61,8 @@ class RunSpec:
     limits: Mapping[str, str] = field(default_factory=dict)
     #: how much of a limit's rate the run takes: name -> units
     units: Mapping[str, int] = field(default_factory=dict)
+    #: what happens at the timeout: what the run has done is undone, or it ends as it stands
+    on_timeout: Literal["undo", "end"] = "undo"
     #: set by the runtime: all limits of the run, as its record has them
     uses: str = ""
     #: set by the runtime for the children of a run

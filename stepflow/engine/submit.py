@@ -97,6 +97,9 @@ def prepare(spec: RunSpec, env: Env) -> Prepared:
     if spec.on_conflict not in ("return", "restart"):
         msg = f"on_conflict {spec.on_conflict!r} is neither 'return' nor 'restart'"
         raise InvalidOption(msg)
+    if spec.on_timeout not in ("undo", "end"):
+        msg = f"on_timeout {spec.on_timeout!r} is neither 'undo' nor 'end'"
+        raise InvalidOption(msg)
     if len(spec.webhooks) > limits.webhooks:
         msg = (
             f"{len(spec.webhooks)} webhooks for one run, the limit is {limits.webhooks}; "
@@ -124,6 +127,7 @@ def prepare(spec: RunSpec, env: Env) -> Prepared:
         once="" if spec.once is None else spec.once.name,
         schedule="" if spec.scheduled is None else spec.scheduled.schedule_id,
         limits=spec.uses,
+        ends_at_timeout=spec.on_timeout == "end",
     )
     _hand_over_first(run, spec, env)
     return Prepared(

@@ -218,6 +218,7 @@ _FIELDS = (
     Field("limits", "limits", "text", is_new=True),
     Field("held", "held", "text"),
     Field("has_output", "out", "is_set"),
+    Field("ends_at_timeout", "hard_end", "is_set", is_new=True),
     Field("has_tags", "tagged", "is_set", is_new=True),
     Field("schedule", "sched", "text", is_new=True),
     Field("group", "group", "text", is_new=True),

@@ -167,6 +167,7 @@ class Submit(Given):
     delay: Span | None = None
     start_at: Annotated[str, Field(json_schema_extra={"format": "date-time"})] | None = None
     timeout: Annotated[float, Field(gt=0, le=_YEAR_S, allow_inf_nan=False)] | None = None
+    on_timeout: Literal["undo", "end"] = "undo"
     webhooks: list[Annotated[str, Field(json_schema_extra={"format": "uri"})]] = Field(
         default_factory=list
     )
@@ -199,6 +200,7 @@ class Start(Given):
     queue: Annotated[str, Field(pattern=QUEUE)] = "default"
     priority: Level = "normal"
     timeout: Annotated[float, Field(gt=0, le=_YEAR_S, allow_inf_nan=False)] | None = None
+    on_timeout: Literal["undo", "end"] = "undo"
     version: Version | None = None
     restart: bool = False
 

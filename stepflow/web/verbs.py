@@ -34,6 +34,7 @@ async def submit(call: Call) -> Reply:
         delay=given.delay,
         start_at=None if given.start_at is None else moment_of(given.start_at, "start_at"),
         timeout=given.timeout,
+        on_timeout=given.on_timeout,
         webhooks=given.webhooks,
         on_conflict="restart" if given.restart else "return",
         version=given.version,
@@ -143,7 +144,8 @@ def _started_by(given: Any) -> RunSpec | None:
         return None
     return RunSpec(
         given.runner, given.payload, headers=given.headers, tags=given.tags, queue=given.queue,
-        priority=given.priority, timeout=given.timeout, version=given.version,
+        priority=given.priority, timeout=given.timeout, on_timeout=given.on_timeout,
+        version=given.version,
         on_conflict="restart" if given.restart else "return",
     )  # fmt: skip
 
