@@ -31,11 +31,7 @@ ENDS = (RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED)
 
 
 class Priority(IntEnum):
-    """
-    Names for three of the ten priorities, 0 (first) to 9, of the runs of a queue.
-
-    High before normal before low, whatever else waits; first in first out within each.
-    """
+    """Names for three of the priorities of a queue, 0 to 9; 0 goes first, whatever waits."""
 
     HIGH = 2
     NORMAL = 5
