@@ -31,11 +31,7 @@ ENDS = (RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED)
 
 
 class Priority(IntEnum):
-    """
-    Names for three of the ten priorities, 0 (first) to 9, of the runs of a queue.
-
-    High before normal before low, whatever else waits; first in first out within each.
-    """
+    """Names for three of the priorities of a queue, 0 to 9; 0 goes first, whatever waits."""
 
     HIGH = 2
     NORMAL = 5
@@ -230,6 +226,8 @@ class Run:
     group: str = ""
     #: the fair lane of its queue in which it waits; empty for none
     lane: str = ""
+    #: `singleton:<key>` or `debounce:<key>` of the key that it has, empty for none
+    once: str = ""
     #: the fields that could not be read and stand at their default here
     damage: Sequence[Damage] = ()
 

@@ -223,6 +223,7 @@ _FIELDS = (
     Field("schedule", "sched", "text", is_new=True),
     Field("group", "group", "text", is_new=True),
     Field("lane", "lane", "text", is_new=True),
+    Field("once", "once", "text", is_new=True),
 )
 #: what is not written as the run has it
 _WRITERS: dict[str, Callable[[float], Part]] = {"time": format_time, "is_set": int, "cleanup": int}

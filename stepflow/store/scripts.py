@@ -114,6 +114,7 @@ def load(name: str) -> Script:
 
 SUBMIT_RUN = load("runs/submit_run")
 SIGNAL_START = load("runs/signal_start")
+PUT_OFF = load("runs/put_off")
 SUBMIT_CHILD = load("runs/submit_child")
 SETTLE_MAP = load("runs/settle_map")
 CLAIM_STEPS = load("claims/claim_steps")
