@@ -230,6 +230,14 @@ _WRITERS: dict[str, Callable[[float], Part]] = {"time": format_time, "is_set": i
 _NEW = [
     (field.attribute, field.name, _WRITERS.get(field.kind)) for field in _FIELDS if field.is_new
 ]
+#: attributes that a submit chooses for a run, apart from its runner, its place and its times
+CHOSEN = tuple(
+    field.attribute
+    for field in _FIELDS
+    if field.is_new
+    and field.kind in {"text", "is_set"}
+    and field.attribute not in {"group", "schedule"}
+)
 #: attributes that more than one field decides, or that are not in the hash
 _OTHERS = ("id", "runner", "version", "queue", "priority", "state", "delivery")
 
