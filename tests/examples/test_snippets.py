@@ -67,7 +67,7 @@ async def test_the_python_blocks_run(page, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "snippets", module)
     space = vars(module)
     space["app"] = Stepflow()
-    setup = SNIPPETS / f"{page.stem}.py"
+    setup = next(SNIPPETS.rglob(f"{page.stem}.py"), SNIPPETS / "none.py")
     if setup.exists():
         exec(compile(setup.read_text(), setup, "exec", dont_inherit=True), space)
     async with Harness(space["app"]) as harness:
