@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary
 
 from stepflow.core.backoff import RetryPolicy
+from stepflow.core.ids import check_version
 from stepflow.engine.user_code.arguments import result_reader
 from stepflow.errors import InvalidOption, shown
+from stepflow.times import seconds
 
 if TYPE_CHECKING:
     from stepflow.core.breakers.breaker import Breaker
+    from stepflow.kits.flow.around.cache import Cache
 
 T = TypeVar("T")
 
@@ -35,12 +39,23 @@ class DeclaredStep:
     compensate: Callable[..., Any] | None = None
     queue: str | None = None
     breaker: Breaker | None = None
+    cache: Cache | None = None
     #: the runner it is registered as, for steps on another queue
     runner: str = ""
 
 
 #: what a function that was not declared says
 UNDECLARED = DeclaredStep()
+
+
+def cache_of(lasts: float | timedelta | None, version: int) -> Cache | None:
+    """Say how long the values of a declared step are shared; None for not at all."""
+    check_version(version)
+    if lasts is None:
+        return None
+    from stepflow.kits.flow.around.cache import Cache  # noqa: PLC0415  wanted by few
+
+    return Cache(seconds(lasts, "cache of @app.step"), version)
 
 
 def check_breaker(breaker: object, what: str) -> None:
