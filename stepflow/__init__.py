@@ -83,6 +83,8 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.engine.observing.observer import Observer as Observer
     from stepflow.engine.observing.ready import JsonlObserver as JsonlObserver
     from stepflow.engine.observing.ready import LogObserver as LogObserver
+    from stepflow.engine.once.options import Debounce as Debounce
+    from stepflow.engine.once.options import Singleton as Singleton
     from stepflow.engine.questions import Question as Question
     from stepflow.engine.schedules.info import FiringInfo as FiringInfo
     from stepflow.engine.schedules.info import NextTime as NextTime
@@ -182,6 +184,7 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.errors import ServerUnfit as ServerUnfit
     from stepflow.errors import SignalMisfit as SignalMisfit
     from stepflow.errors import SignalRefused as SignalRefused
+    from stepflow.errors import SingletonTaken as SingletonTaken
     from stepflow.errors import SpawnRefused as SpawnRefused
     from stepflow.errors import StepError as StepError
     from stepflow.errors import StepFailed as StepFailed
@@ -260,6 +263,7 @@ _EXPORTS = {
     "engine.breakers.info": "BreakerInfo BreakerState",
     "engine.inspect": "QueueInfo WorkerInfo",
     "engine.lanes.look": "LaneInfo",
+    "engine.once.options": "Debounce Singleton",
     "engine.observing.facts": "ObservedCall ObservedRun ObservedStep",
     "engine.observing.observer": "Observer",
     "engine.observing.ready": "JsonlObserver LogObserver",
@@ -298,7 +302,7 @@ _EXPORTS = {
         PermanentError Postponed QuestionClosed QuestionNotFound RateLimited RedisRefused
         RedisUnreachable
         ReplyLost ReservedHeader ResourceFailed ResourceNotOpen ResultMismatch RightsMissing
-        RunCancelled RunConflict
+        RunCancelled RunConflict SingletonTaken
         RunFailed RunNotFound RunStateError ScheduleNotFound ServerUnfit SignalMisfit SignalRefused
         SpawnRefused StepError StepFailed StepOver StepflowError TransientError
         UnavailableError UnknownChild UnknownRunner UnknownStep UnreadableHistory

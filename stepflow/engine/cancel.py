@@ -102,7 +102,7 @@ async def stop_run(run_id: str, stop: StopRequest, env: Env) -> bool:
                     stop=move.stop,
                 )  # fmt: skip
             case TransitionKind.MARK:
-                again = None if run.cleanup else now + grace_s
+                again = None if run.cleans_up(stop.kind) else now + grace_s
                 answer = await mark_run(
                     env.keys, run, stop, request=request, look_again_at=again, now=now
                 )

@@ -8,7 +8,7 @@ Everything that stepflow raises, as one tree; the branch says what you can do ab
     │   ├── StepOver, NotInStep, OutputOverflow
     │   ├── UnknownRunner, AppNotFound, WebhookRefused, NotReplayable, ResultMismatch
     │   ├── LifespanNotOpen, ResourceNotOpen
-    │   └── RunConflict, GroupMismatch
+    │   └── RunConflict and its SingletonTaken, GroupMismatch
     ├── RunStateError         this run's state: look at the run
     │   ├── RunNotFound, HookNotFound, NotRetryable, NotResumable, NotPausable, NotScheduled
     │   ├── NotDeletable, NotRunning, BulkNotFound, BulkGrown, ScheduleNotFound
@@ -115,6 +115,7 @@ from stepflow.errors.usage import (
     ResultMismatch,
     RunConflict,
     SignalMisfit,
+    SingletonTaken,
     StepOver,
     UnknownRunner,
     UnsupportedValue,
@@ -199,6 +200,7 @@ __all__ = [
     "ServerUnfit",
     "SignalMisfit",
     "SignalRefused",
+    "SingletonTaken",
     "SpawnRefused",
     "StepError",
     "StepFailed",

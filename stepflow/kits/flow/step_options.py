@@ -16,7 +16,6 @@ from stepflow.times import seconds
 
 if TYPE_CHECKING:
     from stepflow.core.breakers.breaker import Breaker
-    from stepflow.kits.flow.around.cache import Cache
 
 T = TypeVar("T")
 
@@ -27,6 +26,19 @@ _MARK = "__stepflow_step__"
 _MOST_TYPES = 1000
 #: shapes of arguments kept for one function, which may take any number of them
 _MOST_SHAPES = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Cache:
+    """How long a step's value is shared, in seconds; *version* is that of what computes it."""
+
+    lasts_s: float
+    version: int = 1
+
+    def __post_init__(self) -> None:
+        if self.lasts_s <= 0:
+            msg = f"cache of a step is {self.lasts_s}; it must be above 0 seconds"
+            raise InvalidOption(msg)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +65,6 @@ def cache_of(lasts: float | timedelta | None, version: int) -> Cache | None:
     check_version(version)
     if lasts is None:
         return None
-    from stepflow.kits.flow.around.cache import Cache  # noqa: PLC0415  wanted by few
-
     return Cache(seconds(lasts, "cache of @app.step"), version)
 
 

@@ -130,8 +130,7 @@ def finish_run(
             "hook": hook_job_keys(keys, hooks), "own": update.own_keys,
             "parent": update.parent_keys, "counts": counts_keys(keys, counted),
             "note": () if untold is None else (keys.app_hooks, keys.untold(run.runner)),
-            "schedule": _schedule_keys(keys, run), "queued": keys.marks_of(run),
-            "group": ended_member_keys(keys, run),
+            **_kept_for(keys, run), "group": ended_member_keys(keys, run),
         },
     )  # fmt: skip
 
@@ -146,9 +145,10 @@ def _has_deadline(run: Run) -> bool:
     return bool(run.deadline_at or run.stop or run.damage)
 
 
-def _schedule_keys(keys: Keys, run: Run) -> Sequence[str]:
-    """Give the keys by which the schedule of *run*, if there is one, hears of its end."""
-    return (keys.schedule(run.schedule), keys.wake_of(run.queue)) if run.schedule else ()
+def _kept_for(keys: Keys, run: Run) -> dict[str, Sequence[str]]:
+    """Give what stands for a run until it ends, and by what its schedule hears of its end."""
+    of_schedule = (keys.schedule(run.schedule), keys.wake_of(run.queue)) if run.schedule else ()
+    return {"schedule": of_schedule, "queued": keys.marks_of(run), "once": keys.once_of(run)}
 
 
 def retry_run(
@@ -194,6 +194,6 @@ def retry_run(
                 *kept.values(),
                 *children_keys(keys, run.id, run.generation),
             ),
-            "group": reopened_keys(keys, run),
+            "once": keys.once_of(run), "group": reopened_keys(keys, run),
         },
     )  # fmt: skip

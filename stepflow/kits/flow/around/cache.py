@@ -4,31 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from stepflow.engine.user_code.arguments import bind
 from stepflow.errors import InvalidOption, shown
 from stepflow.kits.flow.commands.step import Around
 from stepflow.kits.flow.runtime import FlowRuntime
+from stepflow.kits.flow.step_options import Cache
 from stepflow.store.values.codec import pack, unpack
 from stepflow.store.values.digest import digest
 
 #: what may name values that are shared: it is part of a key
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
-
-
-@dataclass(frozen=True, slots=True)
-class Cache:
-    """How long a step's value is shared, in seconds; *version* is that of what computes it."""
-
-    lasts_s: float
-    version: int = 1
-
-    def __post_init__(self) -> None:
-        if self.lasts_s <= 0:
-            msg = f"cache of a step is {self.lasts_s}; it must be above 0 seconds"
-            raise InvalidOption(msg)
 
 
 def shared(

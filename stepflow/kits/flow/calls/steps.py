@@ -30,6 +30,7 @@ from stepflow.kits.flow.commands.forget import ForgetCommand
 from stepflow.kits.flow.commands.remote_step import step_remotely
 from stepflow.kits.flow.commands.step import Around, StepCommand
 from stepflow.kits.flow.step_options import (
+    Cache,
     DeclaredStep,
     check_breaker,
     compensation_of,
@@ -39,7 +40,6 @@ from stepflow.times import seconds
 
 if TYPE_CHECKING:
     from stepflow.core.breakers.breaker import Breaker
-    from stepflow.kits.flow.around.cache import Cache
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -226,11 +226,9 @@ class StepCalls(ContextBase):
             )
         around = None
         if breaker is not None or cache is not None or own.cache is not None:
-            around = around_of(breaker, name)
-            if cache is not None or own.cache is not None:
-                around = _shared(
-                    own.cache, cache, name, function, args, kwargs, cache_key, known.read, around
-                )
+            around = _around(
+                own.cache, cache, name, function, args, kwargs, cache_key, known.read, breaker
+            )
         command = kind(
             place, name, self._activation.create_future(), function, args, kwargs,
             policy=policy, timeout_s=timeout_s, read=known.read,
@@ -321,7 +319,7 @@ def around_of(breaker: Breaker | None, name: str) -> Around | None:
     return through(breaker)
 
 
-def _shared(
+def _around(
     own: Cache | None,
     lasts: float | timedelta | None,
     name: str,
@@ -330,15 +328,16 @@ def _shared(
     kwargs: Mapping[str, Any],
     key: Any,
     read: Callable[[Any], Any],
-    inner: Around | None,
-) -> Around:
-    """Say that a step's value is shared with other runs."""
-    from stepflow.kits.flow.around.cache import Cache, shared  # noqa: PLC0415  wanted by few
-
-    version = 1 if own is None else own.version
+    breaker: Breaker | None,
+) -> Around | None:
+    """Say what stands around the call: a breaker, and around that the value that runs share."""
+    inner = around_of(breaker, name)
     if lasts is not None:
-        own = Cache(seconds(lasts, f"cache of step {name!r}"), version)
-    assert own is not None
+        own = Cache(seconds(lasts, f"cache of step {name!r}"), 1 if own is None else own.version)
+    if own is None:
+        return inner
+    from stepflow.kits.flow.around.cache import shared  # noqa: PLC0415  wanted by few
+
     return shared(own, name, function, args, kwargs, key, read, inner)
 
 
