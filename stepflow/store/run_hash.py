@@ -219,6 +219,7 @@ _FIELDS = (
     Field("held", "held", "text"),
     Field("has_output", "out", "is_set"),
     Field("ends_at_timeout", "hard_end", "is_set", is_new=True),
+    Field("is_cleared", "cleared", "is_set"),
     Field("has_tags", "tagged", "is_set", is_new=True),
     Field("schedule", "sched", "text", is_new=True),
     Field("group", "group", "text", is_new=True),

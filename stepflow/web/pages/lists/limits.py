@@ -22,7 +22,9 @@ async def limits(visit: Visit) -> Shown:
 async def limit(visit: Visit) -> Shown:
     """Show one limit, or what it is for one key: who has its slots, and who waits."""
     found = await visit.client.limits.get(visit.path["limit"])
-    return Shown("flow_control/limits.html", {"rows": _rows([found]), "one": found, **_buttons(visit)})
+    return Shown(
+        "flow_control/limits.html", {"rows": _rows([found]), "one": found, **_buttons(visit)}
+    )
 
 
 def _rows(found: Sequence[LimitInfo]) -> list[tuple[str, LimitInfo]]:
