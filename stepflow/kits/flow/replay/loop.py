@@ -61,6 +61,33 @@ class Branch:
         return place
 
 
+class BranchTask(asyncio.Task[Any]):
+    """
+    A task of a workflow, which knows its *branch*.
+
+    Its hash follows from when it was made, its *serial*: task groups keep their tasks in a set, and
+    cancel them in the order in which that has them.
+    """
+
+    __slots__ = ("branch", "serial")
+
+    def __init__(
+        self,
+        coro: Coroutine[Any, Any, Any],
+        branch: Branch,
+        serial: int,
+        *,
+        loop: asyncio.AbstractEventLoop,
+        name: str | None,
+    ) -> None:
+        self.branch = branch
+        self.serial = serial
+        super().__init__(coro, loop=loop, name=name, context=branch.context)
+
+    def __hash__(self) -> int:
+        return self.serial
+
+
 class WorkflowTimer(asyncio.TimerHandle):
     """A callback that is called at its time; *place* is where the journal says that it was."""
 
@@ -91,6 +118,8 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
     def __init__(self) -> None:
         self._ready: deque[asyncio.Handle] = deque()
         self._branches: dict[asyncio.Task[Any], Branch] = {}
+        #: of the task made next; runs begin at different numbers, so that hashes differ
+        self.next_serial = 0
         #: for what no task of ours has created
         self._outside = Branch("c")
         #: what was refused last, should the workflow get stuck over it
@@ -147,8 +176,10 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
     ) -> asyncio.Task[Any]:
         """Make a task whose places begin with *path*, whatever branch it is made in."""
         context = contextvars.copy_context() if context is None else context
-        task: asyncio.Task[Any] = asyncio.Task(coro, loop=self, name=name, context=context)
-        self._branches[task] = Branch(path, context)
+        branch = Branch(path, context)
+        task = BranchTask(coro, branch, self.next_serial, loop=self, name=name)
+        self.next_serial += 1
+        self._branches[task] = branch
         task.add_done_callback(lambda done: self._branches.pop(done, None))
         return task
 
@@ -157,6 +188,8 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         task = asyncio.current_task(self)
         if task is None:
             return self._outside
+        if type(task) is BranchTask:
+            return task.branch
         return self._branches.get(task) or self._take_in(task)
 
     def _take_in(self, task: asyncio.Task[Any]) -> Branch:
@@ -227,7 +260,9 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         task = asyncio.current_task(self)
         if task is None:
             self.refuse_for_good(OUTSIDE)
-        return self._branches.get(task) or self._take_in(task)  # each step passes here
+        if type(task) is BranchTask:  # each step passes here
+            return task.branch
+        return self._branches.get(task) or self._take_in(task)
 
     def _evict_caller(self) -> NoReturn:
         """End code that is evicted, and that asks for something to wait for."""
