@@ -18,10 +18,15 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.client import RunHandle as RunHandle
     from stepflow.client import SessionReader as SessionReader
     from stepflow.client import SubmitOptions as SubmitOptions
-    from stepflow.client.breakers import AsyncBreakers as AsyncBreakers
-    from stepflow.client.breakers import Breakers as Breakers
+    from stepflow.client.around.breakers import AsyncBreakers as AsyncBreakers
+    from stepflow.client.around.breakers import Breakers as Breakers
+    from stepflow.client.around.shared import AsyncSharedValues as AsyncSharedValues
+    from stepflow.client.around.shared import SharedValues as SharedValues
     from stepflow.client.groups import AsyncGroups as AsyncGroups
     from stepflow.client.groups import Groups as Groups
+    from stepflow.client.limits import AsyncLimits as AsyncLimits
+    from stepflow.client.limits import LimitOptions as LimitOptions
+    from stepflow.client.limits import Limits as Limits
     from stepflow.client.schedules import AsyncSchedules as AsyncSchedules
     from stepflow.client.schedules import Schedules as Schedules
     from stepflow.core.backoff import RetryPolicy as RetryPolicy
@@ -36,6 +41,8 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.core.fanout.join import JoinFirst as JoinFirst
     from stepflow.core.fanout.join import JoinSlots as JoinSlots
     from stepflow.core.limits.limit import Limit as Limit
+    from stepflow.core.memos.memo import Memo as Memo
+    from stepflow.core.memos.memo import SharedValue as SharedValue
     from stepflow.core.outcomes import Cancel as Cancel
     from stepflow.core.outcomes import Continue as Continue
     from stepflow.core.outcomes import ErrorFrame as ErrorFrame
@@ -55,7 +62,6 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.core.run import RunState as RunState
     from stepflow.core.run import RunStatus as RunStatus
     from stepflow.core.runner import Effects as Effects
-    from stepflow.core.runner import Memo as Memo
     from stepflow.core.runner import Step as Step
     from stepflow.core.runner import StepRunner as StepRunner
     from stepflow.core.runner import WorkflowContext as WorkflowContext
@@ -68,6 +74,8 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.engine.inspect import QueueInfo as QueueInfo
     from stepflow.engine.inspect import WorkerInfo as WorkerInfo
     from stepflow.engine.lanes.look import LaneInfo as LaneInfo
+    from stepflow.engine.limits.info import LimitHolder as LimitHolder
+    from stepflow.engine.limits.info import LimitInfo as LimitInfo
     from stepflow.engine.listing import Page as Page
     from stepflow.engine.observing.facts import ObservedCall as ObservedCall
     from stepflow.engine.observing.facts import ObservedRun as ObservedRun
@@ -75,6 +83,8 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.engine.observing.observer import Observer as Observer
     from stepflow.engine.observing.ready import JsonlObserver as JsonlObserver
     from stepflow.engine.observing.ready import LogObserver as LogObserver
+    from stepflow.engine.once.options import Debounce as Debounce
+    from stepflow.engine.once.options import Singleton as Singleton
     from stepflow.engine.questions import Question as Question
     from stepflow.engine.schedules.info import FiringInfo as FiringInfo
     from stepflow.engine.schedules.info import NextTime as NextTime
@@ -82,6 +92,7 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.engine.schedules.info import ScheduleState as ScheduleState
     from stepflow.engine.schedules.spec import ScheduleOptions as ScheduleOptions
     from stepflow.engine.schedules.why import ScheduleWhy as ScheduleWhy
+    from stepflow.engine.shared.verbs import SharedValueInfo as SharedValueInfo
     from stepflow.engine.spec import RunSpec as RunSpec
     from stepflow.engine.stats import FailureGroup as FailureGroup
     from stepflow.engine.stats import RunnerStats as RunnerStats
@@ -155,6 +166,7 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.errors import Postponed as Postponed
     from stepflow.errors import QuestionClosed as QuestionClosed
     from stepflow.errors import QuestionNotFound as QuestionNotFound
+    from stepflow.errors import RateLimited as RateLimited
     from stepflow.errors import RedisRefused as RedisRefused
     from stepflow.errors import RedisUnreachable as RedisUnreachable
     from stepflow.errors import ReplyLost as ReplyLost
@@ -172,6 +184,7 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.errors import ServerUnfit as ServerUnfit
     from stepflow.errors import SignalMisfit as SignalMisfit
     from stepflow.errors import SignalRefused as SignalRefused
+    from stepflow.errors import SingletonTaken as SingletonTaken
     from stepflow.errors import SpawnRefused as SpawnRefused
     from stepflow.errors import StepError as StepError
     from stepflow.errors import StepFailed as StepFailed
@@ -229,8 +242,10 @@ _EXPORTS = {
         AsyncClient AsyncRunHandle AsyncSessionReader Client HookInfo RunHandle SessionReader
         SubmitOptions
     """,
+    "client.limits": "AsyncLimits LimitOptions Limits",
     "client.groups": "AsyncGroups Groups",
-    "client.breakers": "AsyncBreakers Breakers",
+    "client.around.breakers": "AsyncBreakers Breakers",
+    "client.around.shared": "AsyncSharedValues SharedValues",
     "client.schedules": "AsyncSchedules Schedules",
     "core.backoff": "RetryPolicy",
     "core.breakers.breaker": "Breaker",
@@ -242,11 +257,13 @@ _EXPORTS = {
     "core.outcomes": "Cancel Continue ErrorFrame ErrorInfo Fail Outcome Succeed",
     "core.output": "OutputEnd OutputEvent OutputGap OutputItem OutputReset OutputView emit",
     "core.run": "Priority RunOutcome RunState RunStatus",
-    "core.runner": "Effects Memo Step StepRunner WorkflowContext",
+    "core.memos.memo": "Memo SharedValue",
+    "core.runner": "Effects Step StepRunner WorkflowContext",
     "engine.hooks.context": "HookContext",
     "engine.breakers.info": "BreakerInfo BreakerState",
     "engine.inspect": "QueueInfo WorkerInfo",
     "engine.lanes.look": "LaneInfo",
+    "engine.once.options": "Debounce Singleton",
     "engine.observing.facts": "ObservedCall ObservedRun ObservedStep",
     "engine.observing.observer": "Observer",
     "engine.observing.ready": "JsonlObserver LogObserver",
@@ -255,7 +272,9 @@ _EXPORTS = {
     "engine.schedules.info": "FiringInfo NextTime ScheduleInfo ScheduleState",
     "engine.schedules.spec": "ScheduleOptions",
     "engine.schedules.why": "ScheduleWhy",
+    "engine.shared.verbs": "SharedValueInfo",
     "engine.spec": "RunSpec",
+    "engine.limits.info": "LimitHolder LimitInfo",
     "engine.listing": "Page",
     "engine.stats": "FailureGroup RunnerStats Stats StatsPeriod",
     "engine.steering.queues": "QueuePause",
@@ -280,9 +299,10 @@ _EXPORTS = {
         NoServer NotAnswered
         NotAnInteger NotDeletable NotInStep NotPausable NotReplayable NotResumable
         NotRetryable NotRunning NotScheduled OutputOverflow PayloadMismatch PayloadTooLarge
-        PermanentError Postponed QuestionClosed QuestionNotFound RedisRefused RedisUnreachable
+        PermanentError Postponed QuestionClosed QuestionNotFound RateLimited RedisRefused
+        RedisUnreachable
         ReplyLost ReservedHeader ResourceFailed ResourceNotOpen ResultMismatch RightsMissing
-        RunCancelled RunConflict
+        RunCancelled RunConflict SingletonTaken
         RunFailed RunNotFound RunStateError ScheduleNotFound ServerUnfit SignalMisfit SignalRefused
         SpawnRefused StepError StepFailed StepOver StepflowError TransientError
         UnavailableError UnknownChild UnknownRunner UnknownStep UnreadableHistory

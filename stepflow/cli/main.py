@@ -45,8 +45,11 @@ VERBS = {
     "stats": "look.stats",
     "queue": "steering.queue",
     "bulk": "steering.bulk",
+    "limits": "limits.command",
+    "group": "groups.command",
     "schedules": "schedules.command",
-    "breakers": "breakers",
+    "breakers": "around.breakers",
+    "shared": "around.shared",
     "hooks": "hooks",
     "doctor": "look.doctor",
     "health": "look.health",
@@ -58,17 +61,17 @@ VERBS = {
 
 #: the parts of `--help`, and the verbs in them in their order
 PARTS = {
-    "Run": "worker submit result",
+    "Run": "worker submit group result",
     "Look": "list show why watch output events questions workers runners queues hooks stats",
     "Steer": "signal answer cancel pause resume run-now retry fork fail delete queue bulk "
-    "schedules breakers",
+    "schedules limits breakers shared",
     "Operate": "doctor health export config web redis completion",
     "Develop": "dev demo check",
 }
 #: what other programs call our verbs
 OTHER_NAMES = {
-    "breaker": "breakers", "circuit": "breakers",
-    "cron": "schedules", "enqueue": "submit", "get": "show", "info": "show",
+    "breaker": "breakers", "cache": "shared", "circuit": "breakers",
+    "cron": "schedules", "enqueue": "submit", "get": "show", "groups": "group", "info": "show",
     "inspect": "show", "kill": "cancel", "logs": "watch", "ls": "list", "ps": "list",
     "replay": "check", "reset": "fork", "run": "submit", "runs": "list", "send": "signal",
     "schedule": "schedules",

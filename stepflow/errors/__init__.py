@@ -8,7 +8,7 @@ Everything that stepflow raises, as one tree; the branch says what you can do ab
     │   ├── StepOver, NotInStep, OutputOverflow
     │   ├── UnknownRunner, AppNotFound, WebhookRefused, NotReplayable, ResultMismatch
     │   ├── LifespanNotOpen, ResourceNotOpen
-    │   └── RunConflict, GroupMismatch
+    │   └── RunConflict and its SingletonTaken, GroupMismatch
     ├── RunStateError         this run's state: look at the run
     │   ├── RunNotFound, HookNotFound, NotRetryable, NotResumable, NotPausable, NotScheduled
     │   ├── NotDeletable, NotRunning, BulkNotFound, BulkGrown, ScheduleNotFound
@@ -36,6 +36,7 @@ Everything that stepflow raises, as one tree; the branch says what you can do ab
     ├── NotAnswered           stands for a branch without which a join was settled
     └── StepError             raised by your runners, read by the runtime
         ├── TransientError    try this step again
+        │   └── RateLimited   not before a limit has rested
         └── PermanentError    end the run now
 
 Each class builds its own sentence from the facts that callers pass. Control flow that user code
@@ -114,6 +115,7 @@ from stepflow.errors.usage import (
     ResultMismatch,
     RunConflict,
     SignalMisfit,
+    SingletonTaken,
     StepOver,
     UnknownRunner,
     UnsupportedValue,
@@ -128,6 +130,7 @@ from stepflow.errors.user_code import (
     LifespanFailed,
     PermanentError,
     Postponed,
+    RateLimited,
     ResourceFailed,
     StepError,
     StepFailed,
@@ -179,6 +182,7 @@ __all__ = [
     "Postponed",
     "QuestionClosed",
     "QuestionNotFound",
+    "RateLimited",
     "RedisRefused",
     "RedisUnreachable",
     "ReplyLost",
@@ -196,6 +200,7 @@ __all__ = [
     "ServerUnfit",
     "SignalMisfit",
     "SignalRefused",
+    "SingletonTaken",
     "SpawnRefused",
     "StepError",
     "StepFailed",

@@ -192,6 +192,18 @@ class RunConflict(UsageError):
         )
 
 
+class SingletonTaken(RunConflict):
+    """Another run of a singleton lives, and your submit asks to be refused then."""
+
+    def __init__(self, key: str, run_id: str) -> None:
+        self.key, self.run_id = key, run_id
+        UsageError.__init__(
+            self,
+            f"run {run_id!r} lives and has singleton {shown(key)}; wait for it to end, or submit "
+            'with when_taken="same" or "replace"',
+        )
+
+
 class GroupMismatch(UsageError):
     """
     A group was submitted before with other members, another join or other webhooks.

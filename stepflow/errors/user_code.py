@@ -115,6 +115,27 @@ class TransientError(StepError):
         super().__init__(message, data=data)
 
 
+class RateLimited(TransientError):
+    """
+    Raise it when somebody else's limit is used up: nothing of the *limit* begins until then.
+
+    For one *key*, None for all of them. The run waits first in line, and no attempt counts; so it
+    is with a run that does not name the limit. *retry_after* is seconds or a timedelta. A
+    `ctx.step` that raises it counts an attempt. Raises InvalidOption.
+    """
+
+    def __init__(
+        self, limit: str, key: str | None = None, *, retry_after: float | timedelta
+    ) -> None:
+        self.limit, self.key = limit, key
+        of = limit if key is None else f"{limit}[{key}]"
+        given: tuple[object, object] = (limit, "" if key is None else key)
+        if not all(isinstance(each, str) for each in given):
+            msg = f"RateLimited was given {shown(limit)} and key {shown(key)}; both are names"
+            raise InvalidOption(msg)
+        super().__init__(f"limit {of} is used up", retry_after=retry_after)
+
+
 class PermanentError(StepError):
     """Raise it when another attempt cannot help: the step fails for good."""
 

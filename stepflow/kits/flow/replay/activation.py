@@ -16,7 +16,7 @@ from time import perf_counter
 from typing import Any, TypeVar
 
 from stepflow.core.journal import MISREAD, Entry, EntryKind, first_step, misread
-from stepflow.core.outcomes import ErrorInfo, Outcome, Park, Pause, TryElsewhere, Yield
+from stepflow.core.outcomes import CleanedUp, ErrorInfo, Outcome, Park, Pause, TryElsewhere, Yield
 from stepflow.core.run import Cleanup
 from stepflow.engine.gate import pause_for
 from stepflow.errors import DataError
@@ -274,6 +274,8 @@ class Activation(ActivationHost):
 
     def _advance(self) -> Outcome | None:
         """Do for every open command what can be done now; returns the outcome once it ends."""
+        if self.runtime.cancel.is_set and self.run.is_timed_out_for_good:
+            return CleanedUp()
         if self.runtime.cancel.is_set and self._ending.accept_stop():
             self._remember(EntryKind.STOP)
         if not self._ending.is_stop_pending:
