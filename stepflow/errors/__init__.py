@@ -3,7 +3,8 @@ Everything that stepflow raises, as one tree; the branch says what you can do ab
 
     StepflowError
     ├── UsageError            your call: change the call
-    │   ├── InvalidRunId, InvalidName and its NameTaken, InvalidOption, ReservedHeader
+    │   ├── InvalidRunId, InvalidName and its NameTaken, ReservedHeader
+    │   ├── InvalidOption, and InvalidMachine, of a graph
     │   ├── UnsupportedValue, PayloadTooLarge, NotAnInteger, SignalMisfit, AnswerMisfit
     │   ├── StepOver, NotInStep, OutputOverflow
     │   ├── UnknownRunner, AppNotFound, WebhookRefused, NotReplayable, ResultMismatch
@@ -37,6 +38,7 @@ Everything that stepflow raises, as one tree; the branch says what you can do ab
     └── StepError             raised by your runners, read by the runtime
         ├── TransientError    try this step again
         └── PermanentError    end the run now
+            └── WrongTransition   a machine's state chose one that its to= does not name
 
 Each class builds its own sentence from the facts that callers pass. Control flow that user code
 must not swallow derives from BaseException: `ClaimLost`, `Postponed`. The branches have a module
@@ -99,6 +101,7 @@ from stepflow.errors.usage import (
     AnswerMisfit,
     AppNotFound,
     GroupMismatch,
+    InvalidMachine,
     InvalidName,
     InvalidOption,
     InvalidRunId,
@@ -132,6 +135,7 @@ from stepflow.errors.user_code import (
     StepError,
     StepFailed,
     TransientError,
+    WrongTransition,
 )
 
 __all__ = [
@@ -150,6 +154,7 @@ __all__ = [
     "GroupMismatch",
     "GroupNotFound",
     "HookNotFound",
+    "InvalidMachine",
     "InvalidName",
     "InvalidOption",
     "InvalidRunId",
@@ -213,6 +218,7 @@ __all__ = [
     "UsageError",
     "WebhookRefused",
     "WorkerSilent",
+    "WrongTransition",
     "did_you_mean",
     "shown",
 ]
