@@ -133,7 +133,7 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
 
 class Twice(Enum):
     A = "a"
-    B = "a"
+    B = "a"  # noqa: PIE796  that is the fault
 
 
 class Numbers(IntEnum):
