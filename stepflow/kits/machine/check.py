@@ -6,7 +6,7 @@ import typing
 from collections.abc import Iterator
 from enum import Enum
 from types import NoneType, UnionType
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from stepflow.core.ids import check_text
 from stepflow.engine.user_code.calls import is_async
@@ -17,11 +17,21 @@ from stepflow.kits.machine.calls import places
 from stepflow.kits.machine.forms import Batch, Form, Router, Split
 from stepflow.store.values.annotations import is_record
 
-if TYPE_CHECKING:
-    from stepflow.kits.machine.machine import Machine
+
+class Graph(Protocol):
+    """What is checked of a machine."""
+
+    states: type[Enum]
+    data: Any
+    labels: list[str]
+    label_of_start: str
+    end_labels: frozenset[str]
+    forms: dict[str, Form]
+    #: what was wrong where it was declared
+    faults: list[str]
 
 
-def faults_of(machine: Machine[Any, Any]) -> list[str]:
+def faults_of(machine: Graph) -> list[str]:
     """List what is wrong with *machine*, a sentence each."""
     faults = list(_of_states(machine.states))
     if faults:  # nothing can be said of what goes from where to where
@@ -49,7 +59,7 @@ def _of_states(states: Any) -> Iterator[str]:
             yield f"state {member.name} has no value that can name it: {error}"
 
 
-def _of_graph(machine: Machine[Any, Any]) -> Iterator[str]:
+def _of_graph(machine: Graph) -> Iterator[str]:
     handled = set(machine.forms) | machine.end_labels
     for label in machine.labels:
         if label not in handled:
@@ -64,7 +74,7 @@ def _of_graph(machine: Machine[Any, Any]) -> Iterator[str]:
                 yield f"state {label!r} cannot be reached from {machine.label_of_start!r}"
 
 
-def _reached(machine: Machine[Any, Any]) -> set[str]:
+def _reached(machine: Graph) -> set[str]:
     reached: set[str] = set()
     left = [machine.label_of_start]
     while left:
@@ -77,7 +87,7 @@ def _reached(machine: Machine[Any, Any]) -> set[str]:
     return reached
 
 
-def _of_form(form: Form, machine: Machine[Any, Any]) -> Iterator[str]:
+def _of_form(form: Form, machine: Graph) -> Iterator[str]:
     for function, extra in form.functions:
         yield from _of_function(function, 1 + extra)
     for function in form.choosers:
@@ -103,7 +113,7 @@ def _of_function(function: Any, needs: int) -> Iterator[str]:
         yield f"{name} is called with {needs} values, or {needs + 1} with the context as the last"
 
 
-def _of_choice(function: Any, form: Form, machine: Machine[Any, Any]) -> Iterator[str]:
+def _of_choice(function: Any, form: Form, machine: Graph) -> Iterator[str]:
     if not callable(function):
         return
     for chosen in _chosen(hints_of(function).get("return", Any)):
