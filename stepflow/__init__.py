@@ -22,6 +22,9 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.client.breakers import Breakers as Breakers
     from stepflow.client.groups import AsyncGroups as AsyncGroups
     from stepflow.client.groups import Groups as Groups
+    from stepflow.client.limits import AsyncLimits as AsyncLimits
+    from stepflow.client.limits import LimitOptions as LimitOptions
+    from stepflow.client.limits import Limits as Limits
     from stepflow.client.schedules import AsyncSchedules as AsyncSchedules
     from stepflow.client.schedules import Schedules as Schedules
     from stepflow.core.backoff import RetryPolicy as RetryPolicy
@@ -68,6 +71,8 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.engine.inspect import QueueInfo as QueueInfo
     from stepflow.engine.inspect import WorkerInfo as WorkerInfo
     from stepflow.engine.lanes.look import LaneInfo as LaneInfo
+    from stepflow.engine.limits.info import LimitHolder as LimitHolder
+    from stepflow.engine.limits.info import LimitInfo as LimitInfo
     from stepflow.engine.listing import Page as Page
     from stepflow.engine.observing.facts import ObservedCall as ObservedCall
     from stepflow.engine.observing.facts import ObservedRun as ObservedRun
@@ -75,6 +80,8 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.engine.observing.observer import Observer as Observer
     from stepflow.engine.observing.ready import JsonlObserver as JsonlObserver
     from stepflow.engine.observing.ready import LogObserver as LogObserver
+    from stepflow.engine.once.options import Debounce as Debounce
+    from stepflow.engine.once.options import Singleton as Singleton
     from stepflow.engine.questions import Question as Question
     from stepflow.engine.schedules.info import FiringInfo as FiringInfo
     from stepflow.engine.schedules.info import NextTime as NextTime
@@ -156,6 +163,7 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.errors import Postponed as Postponed
     from stepflow.errors import QuestionClosed as QuestionClosed
     from stepflow.errors import QuestionNotFound as QuestionNotFound
+    from stepflow.errors import RateLimited as RateLimited
     from stepflow.errors import RedisRefused as RedisRefused
     from stepflow.errors import RedisUnreachable as RedisUnreachable
     from stepflow.errors import ReplyLost as ReplyLost
@@ -173,6 +181,7 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.errors import ServerUnfit as ServerUnfit
     from stepflow.errors import SignalMisfit as SignalMisfit
     from stepflow.errors import SignalRefused as SignalRefused
+    from stepflow.errors import SingletonTaken as SingletonTaken
     from stepflow.errors import SpawnRefused as SpawnRefused
     from stepflow.errors import StepError as StepError
     from stepflow.errors import StepFailed as StepFailed
@@ -211,6 +220,7 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.kits.flow.calls.sync_steps import SyncStepCaller as SyncStepCaller
     from stepflow.kits.flow.commands.child import Child as Child
     from stepflow.kits.flow.commands.poll import Pending as Pending
+    from stepflow.kits.flow.commands.question import Asked as Asked
     from stepflow.kits.flow.commands.variable import Session as Session
     from stepflow.kits.flow.commands.variable import TypedVariable as TypedVariable
     from stepflow.kits.flow.commands.variable import Variables as Variables
@@ -233,6 +243,7 @@ _EXPORTS = {
         AsyncClient AsyncRunHandle AsyncSessionReader Client HookInfo RunHandle SessionReader
         SubmitOptions
     """,
+    "client.limits": "AsyncLimits LimitOptions Limits",
     "client.groups": "AsyncGroups Groups",
     "client.breakers": "AsyncBreakers Breakers",
     "client.schedules": "AsyncSchedules Schedules",
@@ -251,6 +262,7 @@ _EXPORTS = {
     "engine.breakers.info": "BreakerInfo BreakerState",
     "engine.inspect": "QueueInfo WorkerInfo",
     "engine.lanes.look": "LaneInfo",
+    "engine.once.options": "Debounce Singleton",
     "engine.observing.facts": "ObservedCall ObservedRun ObservedStep",
     "engine.observing.observer": "Observer",
     "engine.observing.ready": "JsonlObserver LogObserver",
@@ -260,6 +272,7 @@ _EXPORTS = {
     "engine.schedules.spec": "ScheduleOptions",
     "engine.schedules.why": "ScheduleWhy",
     "engine.spec": "RunSpec",
+    "engine.limits.info": "LimitHolder LimitInfo",
     "engine.listing": "Page",
     "engine.stats": "FailureGroup RunnerStats Stats StatsPeriod",
     "engine.steering.queues": "QueuePause",
@@ -285,9 +298,10 @@ _EXPORTS = {
         NoServer NotAnswered
         NotAnInteger NotDeletable NotInStep NotPausable NotReplayable NotResumable
         NotRetryable NotRunning NotScheduled OutputOverflow PayloadMismatch PayloadTooLarge
-        PermanentError Postponed QuestionClosed QuestionNotFound RedisRefused RedisUnreachable
+        PermanentError Postponed QuestionClosed QuestionNotFound RateLimited RedisRefused
+        RedisUnreachable
         ReplyLost ReservedHeader ResourceFailed ResourceNotOpen ResultMismatch RightsMissing
-        RunCancelled RunConflict
+        RunCancelled RunConflict SingletonTaken
         RunFailed RunNotFound RunStateError ScheduleNotFound ServerUnfit SignalMisfit SignalRefused
         SpawnRefused StepError StepFailed StepOver StepflowError TransientError
         UnavailableError UnknownChild UnknownRunner UnknownStep UnreadableHistory
@@ -301,6 +315,7 @@ _EXPORTS = {
     "kits.flow.calls.pages": "Cursor PageOptions",
     "kits.flow.calls.sync_pages": "SyncCursor",
     "kits.flow.commands.poll": "Pending",
+    "kits.flow.commands.question": "Asked",
     "kits.flow.calls.children": "MapOptions SpawnOptions",
     "kits.flow.calls.polls": "PollOptions",
     "kits.flow.calls.steps": "StepCaller StepOptions",

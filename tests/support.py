@@ -94,7 +94,7 @@ class Leaks:
                 pipe.ttl(key)
             ttls = pipe.execute()
         for key, ttl in zip(found, ttls, strict=True):
-            if ttl < 0:
+            if ttl == -1:  # -2 is for one that has gone meanwhile
                 self._judge(key.decode())
         return self.found
 
@@ -153,6 +153,9 @@ class Leaks:
                 self._members(key, self._is_live)
             case "declared" | "levels" | "fair":
                 pass
+            case "once":
+                holder = (self.client.get(key) or b"").decode()
+                self._unless(self._is_live(holder), key)
             case "lane":
                 self._members(key, self._is_awaited)
             case "lanes" | "laned":

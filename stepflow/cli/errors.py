@@ -32,11 +32,14 @@ class Exit(IntEnum):
 #: the first row that fits gives the exit code
 _CODES: tuple[tuple[type[BaseException], Exit], ...] = (
     (errors.RunConflict, Exit.ERROR),
+    (errors.GroupMismatch, Exit.ERROR),
     (errors.UsageError, Exit.USAGE),
     (errors.RunNotFound, Exit.NOT_FOUND),
     (errors.HookNotFound, Exit.NOT_FOUND),
     (errors.BulkNotFound, Exit.NOT_FOUND),
+    (errors.GroupNotFound, Exit.NOT_FOUND),
     (errors.ScheduleNotFound, Exit.NOT_FOUND),
+    (errors.LimitNotFound, Exit.NOT_FOUND),
     (errors.BreakerNotFound, Exit.NOT_FOUND),
     (errors.QuestionNotFound, Exit.NOT_FOUND),
     (errors.RunFailed, Exit.RUN_FAILED),

@@ -46,6 +46,8 @@ VERBS = {
     "stats": "look.stats",
     "queue": "steering.queue",
     "bulk": "steering.bulk",
+    "limits": "limits.command",
+    "group": "groups.command",
     "schedules": "schedules.command",
     "breakers": "breakers",
     "hooks": "hooks",
@@ -59,17 +61,17 @@ VERBS = {
 
 #: the parts of `--help`, and the verbs in them in their order
 PARTS = {
-    "Run": "worker submit result",
+    "Run": "worker submit group result",
     "Look": "list show why watch output events questions workers runners queues hooks stats",
     "Steer": "signal answer cancel pause resume run-now retry fork fail delete queue bulk "
-    "schedules breakers",
+    "schedules limits breakers",
     "Operate": "doctor health export config web redis completion",
     "Develop": "dev demo check machine",
 }
 #: what other programs call our verbs
 OTHER_NAMES = {
     "breaker": "breakers", "circuit": "breakers",
-    "cron": "schedules", "enqueue": "submit", "get": "show", "info": "show",
+    "cron": "schedules", "enqueue": "submit", "get": "show", "groups": "group", "info": "show",
     "inspect": "show", "kill": "cancel", "logs": "watch", "ls": "list", "ps": "list",
     "replay": "check", "reset": "fork", "run": "submit", "runs": "list", "send": "signal",
     "schedule": "schedules",

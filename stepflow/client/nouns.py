@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from stepflow.client.base import BaseClient
     from stepflow.client.breakers import AsyncBreakers, Breakers
     from stepflow.client.groups import AsyncGroups, Groups
+    from stepflow.client.limits import AsyncLimits, Limits
     from stepflow.client.schedules import AsyncSchedules, Schedules
 
 
@@ -23,6 +24,13 @@ class Nouns(Following):
         from stepflow.client.schedules import Schedules  # noqa: PLC0415  few have any
 
         return Schedules(cast("BaseClient", self), self)
+
+    @cached_property
+    def limits(self) -> Limits:
+        """The limits of concurrency and rate: list, get, set, unset, reset, forget."""
+        from stepflow.client.limits import Limits  # noqa: PLC0415  few have any
+
+        return Limits(cast("BaseClient", self), self)
 
     @cached_property
     def groups(self) -> Groups:
@@ -48,6 +56,13 @@ class AsyncNouns(AsyncFollowing):
         from stepflow.client.schedules import AsyncSchedules  # noqa: PLC0415  few have any
 
         return AsyncSchedules(cast("BaseClient", self), self)
+
+    @cached_property
+    def limits(self) -> AsyncLimits:
+        """The limits of concurrency and rate: list, get, set, unset, reset, forget."""
+        from stepflow.client.limits import AsyncLimits  # noqa: PLC0415  few have any
+
+        return AsyncLimits(cast("BaseClient", self), self)
 
     @cached_property
     def groups(self) -> AsyncGroups:

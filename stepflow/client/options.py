@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal, TypedDict
 
 from stepflow.core.backoff import RetryPolicy
+from stepflow.engine.once.options import Debounce, Singleton
 from stepflow.engine.spec import RunSpec
 from stepflow.hooks.webhook import Webhook
 
@@ -21,6 +22,7 @@ class SubmitOptions(TypedDict, total=False):
     delay: float | timedelta | None
     start_at: float | datetime | None
     timeout: float | timedelta | None
+    on_timeout: Literal["undo", "end"]
     webhooks: Sequence[Webhook | str]
     retry: RetryPolicy | None
     on_conflict: Literal["return", "restart"]
@@ -28,6 +30,8 @@ class SubmitOptions(TypedDict, total=False):
     strict: bool
     tags: Mapping[str, str] | None
     lane: str | None
+    singleton: str | Singleton | None
+    debounce: Debounce | None
     limits: Mapping[str, str] | None
     units: Mapping[str, int] | None
 

@@ -202,12 +202,15 @@ class Client(Nouns, Reading, Beside, Exporting, Bulks, Steering, Signals, BaseCl
         False.
 
         *priority* is 0 (first) to 9, or `high`, `normal`, `low` for 2, 5 and 8.
-        *delay* and *timeout* (from submit to the end of the run) are seconds or a timedelta. By its
-        *tags* lists find the run; it has 8 at most, keys and values of 64 bytes. *limits* says for
-        which key a limit counts it, {"stripe": "acme"}, also one that its runner does not name;
-        *units* says how much of its rate the run takes, 1 by default.
+        *delay* and *timeout* (from submit to the end of the run) are seconds or a timedelta. At
+        its timeout a run is stopped and undoes what it has done; with *on_timeout* "end" it ends as
+        it stands. By its *tags* lists find the run; it has 8 at most, keys and values of 64 bytes.
+        *limits* says for which key a limit counts it, {"stripe": "acme"}, also one that its runner
+        does not name; *units* says how much of its rate the run takes, 1 by default.
         On a fair queue it waits in its *lane*, by default the one that the setting `queues.fair`
         makes of its headers or tags; lanes take turns.
+        Of a *singleton* at most one run lives at a time, by its key; a later submit gives that run,
+        see Singleton. Submits with one *debounce* key are one run, see Debounce.
         *version* defaults to the newest version of the workflow that this app registers, or that
         live workers have. A runner that no live worker knows is a warning in the log; with *strict*
         it raises UnknownRunner, also while no worker lives. Raises RunConflict, InvalidRunId,

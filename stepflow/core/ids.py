@@ -15,6 +15,9 @@ _RQ_ID = re.compile(
     r"run-(?P<run>.+)-(?P<number>\d{1,15})(?:-g(?P<generation>\d{1,15}))?(?:-r(?P<handoff>\d{1,15}))?"
 )
 
+#: characters of a key that stands in the journal as it is
+_LONGEST_KEY = 200
+
 _HOOK_RQ_ID = re.compile(r"hook-(?P<hook>.+?)(?:-r\d+)?")
 
 #: Crockford's base 32: sorts as the numbers it stands for, has no letters that look alike
@@ -253,6 +256,30 @@ def question_digest(run_id: str, generation: int, restarts: int, place: str) -> 
     """Make what the token of a question ends in: the same on every replay."""
     asked = f"{run_id}|{generation}|{restarts}|{place}".encode()
     return blake2b(asked, digest_size=10).hexdigest()
+
+
+def key_name(key: object) -> str:
+    """
+    Give what the key of a step is known by.
+
+    That is itself, or its hash where it is longer than 200 characters, has a `|` or is no valid
+    Unicode. Raises InvalidOption for what is no text, or an empty one.
+    """
+    if not isinstance(key, str) or not key:
+        msg = f"the key of a step is {shown(key)}; use a text that is not empty"
+        raise InvalidOption(msg)
+    if len(key) <= _LONGEST_KEY and "|" not in key and (key.isascii() or _is_unicode(key)):
+        return key
+    made = blake2b(key.encode("utf-8", "surrogatepass"), digest_size=20)
+    return f"#{made.hexdigest()}"
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def idempotency_key(seed: str, restarts: int, place: str) -> str:

@@ -16,6 +16,7 @@ from enum import StrEnum
 
 from stepflow.core.children import ChildGroup
 from stepflow.core.fanout.progress import Progress
+from stepflow.core.ids import key_name
 from stepflow.errors import StepflowError, UnreadableRecord
 
 #: what a damaged entry raises when it is read or handed over; the workflow's own errors take
@@ -123,9 +124,9 @@ def split(written: bytes) -> tuple[str, str, str, float, bytes, int | None]:
     return kind.decode(), place.decode(), name.decode(), float(at), data, took_ms
 
 
-def read_journal(written: Sequence[bytes], run_id: str) -> list[Entry]:
+def read_journal(written: Sequence[bytes], run_id: str, first: int = 0) -> list[Entry]:
     """
-    Read all entries.
+    Read entries, those from index *first* on.
 
     Raises UnreadableRecord for one that is damaged, or that a later version wrote.
     """
@@ -134,7 +135,8 @@ def read_journal(written: Sequence[bytes], run_id: str) -> list[Entry]:
         for entry in written:
             entries.append(Entry.read(entry))  # noqa: PERF401  an error has to name the entry
     except MISREAD as error:
-        raise misread(run_id, len(entries), written[len(entries)], error) from error
+        index = len(entries)
+        raise misread(run_id, first + index, written[index], error) from error
     return entries
 
 
@@ -204,7 +206,7 @@ def find_step(journal: Sequence[bytes], step: str) -> int | None:
     for index, _, name in heads:
         if name == wanted:
             return index
-    places = {wanted, (KEYED + step).encode()}
+    places = {wanted, (KEYED + key_name(step)).encode()}
     return next((index for index, place, _ in heads if place in places), None)
 
 

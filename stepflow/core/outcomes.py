@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from stepflow.errors import InvalidOption, shown
 from stepflow.times import seconds, unix_time
@@ -284,6 +284,22 @@ class CleanedUp(Outcome):
     cancelled: str | None = None
 
 
+class Rest(NamedTuple):
+    """Nothing of a limit is to begin, for one key or for all with None, for so many seconds."""
+
+    limit: str
+    key: str | None
+    for_s: float
+
+
+class Resting(NamedTuple):
+    """Nothing of a limit is to begin, for one key or for all with None, until unix time *until*."""
+
+    limit: str
+    key: str | None
+    until: float
+
+
 @dataclass(frozen=True, slots=True)
 class Raised(Outcome):
     """The runner raised an error; made by the runtime, never by a runner."""
@@ -295,6 +311,8 @@ class Raised(Outcome):
     retryable: bool = True
     #: seconds that the error itself asks to wait
     retry_after_s: float | None = None
+    #: the limit that is used up; then no attempt counts
+    rest: Rest | None = None
 
 
 @dataclass(frozen=True, slots=True)

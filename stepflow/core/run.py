@@ -31,11 +31,7 @@ ENDS = (RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED)
 
 
 class Priority(IntEnum):
-    """
-    Names for three of the ten priorities, 0 (first) to 9, of the runs of a queue.
-
-    High before normal before low, whatever else waits; first in first out within each.
-    """
+    """Names for three of the priorities of a queue, 0 to 9; 0 goes first, whatever waits."""
 
     HIGH = 2
     NORMAL = 5
@@ -220,14 +216,20 @@ class Run:
     held: str = ""
     #: whether the run has ever emitted something
     has_output: bool = False
+    #: whether only its input and its end were kept when it ended
+    is_cleared: bool = False
     #: whether the run was given tags
     has_tags: bool = False
     #: the id of the schedule that began the run at one of its times
     schedule: str = ""
+    #: whether its timeout ends it as it stands, with nothing undone
+    ends_at_timeout: bool = False
     #: the id of the group that the run is a member of
     group: str = ""
     #: the fair lane of its queue in which it waits; empty for none
     lane: str = ""
+    #: `singleton:<key>` or `debounce:<key>` of the key that it has, empty for none
+    once: str = ""
     #: the fields that could not be read and stand at their default here
     damage: Sequence[Damage] = ()
 
@@ -257,6 +259,27 @@ class Run:
     def is_claimed(self) -> bool:
         """Whether a worker has claimed the present step."""
         return bool(self.token)
+
+    def cleans_up(self, stop: StopKind) -> bool:
+        """
+        Whether a stop of this kind has the run clean up before it ends.
+
+        What was stopped otherwise, or has begun to undo, goes on, whatever its timeout is to do.
+        """
+        if not self.cleanup or self.cleanup is Cleanup.STARTED or not self.ends_at_timeout:
+            return bool(self.cleanup)
+        kinds = {stop, stop if self.stop is None else self.stop.kind}
+        return kinds != {StopKind.DEADLINE}
+
+    @property
+    def is_timed_out_for_good(self) -> bool:
+        """Whether its timeout has stopped it, and nothing is to be undone."""
+        return (
+            self.ends_at_timeout
+            and self.stop is not None
+            and self.stop.kind is StopKind.DEADLINE
+            and self.cleanup is not Cleanup.STARTED
+        )
 
     @property
     def seed(self) -> str:

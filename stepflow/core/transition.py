@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from stepflow.core.outcomes import ErrorInfo, Park
+from stepflow.core.outcomes import ErrorInfo, Park, Rest, Resting
 from stepflow.core.run import Cleanup, Parked, PauseRequest, Run, RunState, Standing, StopRequest
 
 
@@ -70,6 +70,8 @@ class Transition:
     waits_for: str = ""
     #: somebody's request to pause: the run stands after this instead of going on
     paused: PauseRequest | None = None
+    #: the limit that is to rest
+    rests: Resting | None = None
 
     def then_pause(self, pause: PauseRequest) -> Transition:
         """
@@ -110,6 +112,26 @@ class Transition:
             due_at=due_at,
             why=why,
         )
+
+    @classmethod
+    def rest(cls, run: Run, rest: Rest, now: float) -> Transition:
+        """
+        Hand the present step over again once a limit has rested; no attempt counts.
+
+        A run that has the limit waits in its line, first; another one for its due time.
+        """
+        from stepflow.core.limits.use import read_uses  # noqa: PLC0415  few need it
+
+        until = now + rest.for_s
+        has_it = any(
+            use.name == rest.limit and rest.key in (None, use.key) for use in read_uses(run.limits)
+        )
+        due_at = None if has_it or not rest.for_s else until
+        return cls(
+            TransitionKind.HAND_OVER, _waiting(due_at), run.step, run.failures, run.crashes,
+            due_at=due_at, rests=Resting(rest.limit, rest.key, until),
+            why=f"limit {rest.limit} is used up, and rests for {rest.for_s:.3g} s",
+        )  # fmt: skip
 
     @classmethod
     def postpone(cls, run: Run, due_at: float, waits_for: str) -> Transition:

@@ -57,8 +57,8 @@ keep the claim for an `advance` that is due now.
 
 A run with compensations or children needs a cleanup (`Run.cleanup`): a stop marks it and hands it
 over once more, and it ends when the cleanup is done. The same holds for every end but success that
-its own code did not see coming: a result that cannot be stored, a worker lost too often. The one
-exception is `fail` by hand, the way out for a run whose code is gone.
+its own code did not see coming: a result that cannot be stored, a worker lost too often. Exceptions
+are `fail` by hand, the way out for a run whose code is gone, and a timeout that is to undo nothing.
 """
 
 from __future__ import annotations
@@ -126,6 +126,7 @@ def decide(
         and run.cleanup is Cleanup.NEEDED
         and run.stop is None
         and not isinstance(outcome, CleanedUp)
+        and not (run.ends_at_timeout and _is_late(run, now))
     ):
         why = f"{move.why or move.state}; it cleans up first"
         return replace(Transition.clean_up(run, _stop_of(move, now), why), failures=0, crashes=0)
@@ -207,13 +208,14 @@ def decide_stop(run: Run, stop: StopRequest, *, overdue: bool = False) -> Transi
         return Transition.drop(run, f"the run is already {run.state}")
     if stop.kind is StopKind.FAIL and (run.stop is not None or not run.is_claimed):
         return end_of_stop(run, stop)  # somebody has decided to wait no longer
+    cleans_up = run.cleans_up(stop.kind)
     if (
-        run.cleanup
+        cleans_up
         and run.stop is None
         and run.state in (RunState.SCHEDULED, RunState.WAITING, RunState.PAUSED)
     ):
         return Transition.clean_up(run, stop, f"asked to stop ({stop.kind}); it cleans up first")
-    if not run.cleanup and (not run.is_claimed or (overdue and run.stop is not None)):
+    if not cleans_up and (not run.is_claimed or (overdue and run.stop is not None)):
         return end_of_stop(run, run.stop or stop)
     if run.stop is not None:
         return Transition.drop(run, f"the run was already asked to stop ({run.stop.kind})")
@@ -305,7 +307,7 @@ def _after_stop(
     if isinstance(outcome, CleanedUp | Cancel):
         return None
     needs_cleanup = run.cleanup or (isinstance(outcome, Park | Yield) and outcome.needs_cleanup)
-    if not needs_cleanup or isinstance(outcome, Fail):
+    if not needs_cleanup or run.is_timed_out_for_good or isinstance(outcome, Fail):
         return end_of_stop(run, stop)
     if isinstance(outcome, Raised):  # an attempt at the cleanup is retried like any other
         is_final = not outcome.retryable or run.failures + 1 >= policy.max_attempts
@@ -340,8 +342,8 @@ def _after_cleanup(run: Run, done: CleanedUp) -> Transition:
 
 
 def _is_late(run: Run, now: float) -> bool:
-    """Whether the run's time is up and it needs no cleanup before it ends."""
-    return bool(run.deadline_at) and now >= run.deadline_at and not run.cleanup
+    """Whether the run's time is up and it cleans up nothing before it ends."""
+    return 0 < run.deadline_at <= now and not run.cleans_up(StopKind.DEADLINE)
 
 
 def _after_error(
@@ -350,6 +352,8 @@ def _after_error(
     failures = run.failures + 1
     if raised.retryable and _is_late(run, now):
         return end_of_stop(run, StopRequest(StopKind.DEADLINE))
+    if raised.retryable and raised.rest is not None:
+        return Transition.rest(run, raised.rest, now)
     if not raised.retryable or failures >= policy.max_attempts:
         why = (
             "permanent"

@@ -153,6 +153,10 @@ def _waits_for(run: Run, live: Sequence[int], tried: Tried | None = None) -> str
         )
         since = in_words(run.unroutable_since)
         return f"a worker that knows runner {run.runner!r}{which}; {others}, since {since}"
+    if run.held and run.state is RunState.PENDING:
+        from stepflow.core.limits.use import held_in_words  # noqa: PLC0415  few are
+
+        return held_in_words(run.held)
     if run.damage:
         return f"somebody to repair it: {run.unreadable}"
     if run.state is RunState.PAUSED:

@@ -9,7 +9,7 @@ Everything that stepflow raises, as one tree; the branch says what you can do ab
     │   ├── StepOver, NotInStep, OutputOverflow
     │   ├── UnknownRunner, AppNotFound, WebhookRefused, NotReplayable, ResultMismatch
     │   ├── LifespanNotOpen, ResourceNotOpen
-    │   └── RunConflict, GroupMismatch
+    │   └── RunConflict and its SingletonTaken, GroupMismatch
     ├── RunStateError         this run's state: look at the run
     │   ├── RunNotFound, HookNotFound, NotRetryable, NotResumable, NotPausable, NotScheduled
     │   ├── NotDeletable, NotRunning, BulkNotFound, BulkGrown, ScheduleNotFound
@@ -37,6 +37,7 @@ Everything that stepflow raises, as one tree; the branch says what you can do ab
     ├── NotAnswered           stands for a branch without which a join was settled
     └── StepError             raised by your runners, read by the runtime
         ├── TransientError    try this step again
+        │   └── RateLimited   not before a limit has rested
         └── PermanentError    end the run now
             └── WrongTransition   a machine's state chose one that its to= does not name
 
@@ -117,6 +118,7 @@ from stepflow.errors.usage import (
     ResultMismatch,
     RunConflict,
     SignalMisfit,
+    SingletonTaken,
     StepOver,
     UnknownRunner,
     UnsupportedValue,
@@ -131,6 +133,7 @@ from stepflow.errors.user_code import (
     LifespanFailed,
     PermanentError,
     Postponed,
+    RateLimited,
     ResourceFailed,
     StepError,
     StepFailed,
@@ -184,6 +187,7 @@ __all__ = [
     "Postponed",
     "QuestionClosed",
     "QuestionNotFound",
+    "RateLimited",
     "RedisRefused",
     "RedisUnreachable",
     "ReplyLost",
@@ -201,6 +205,7 @@ __all__ = [
     "ServerUnfit",
     "SignalMisfit",
     "SignalRefused",
+    "SingletonTaken",
     "SpawnRefused",
     "StepError",
     "StepFailed",

@@ -77,6 +77,8 @@ class PayloadTooLarge(UsageError):
 
     def __init__(self, what: str, size: int, limit: int, *, setting: str = "PAYLOAD_BYTES") -> None:
         self.size, self.limit = size, limit
+        #: of a step's value: what the workflow finds in `StepFailed.data`
+        self.stepflow_data: object = {"size": size, "limit": limit}
         super().__init__(
             f"{what} is {size:,} bytes packed, over the limit of {limit:,}; store it elsewhere and "
             f"pass a reference, or raise STEPFLOW_LIMITS_{setting}"
@@ -198,6 +200,18 @@ class RunConflict(UsageError):
         super().__init__(
             f"run {run_id!r} is {state} with a different {difference}; pick another run id, or "
             'wait for it to end and submit with on_conflict="restart"'
+        )
+
+
+class SingletonTaken(RunConflict):
+    """Another run of a singleton lives, and your submit asks to be refused then."""
+
+    def __init__(self, key: str, run_id: str) -> None:
+        self.key, self.run_id = key, run_id
+        UsageError.__init__(
+            self,
+            f"run {run_id!r} lives and has singleton {shown(key)}; wait for it to end, or submit "
+            'with when_taken="same" or "replace"',
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from stepflow.durations import RULE, length_s
 from stepflow.errors.base import StepflowError, shown
@@ -38,12 +39,15 @@ class StepFailed(StepflowError):
     """
     A `ctx.step` failed for good: its attempts are used up, or it raised PermanentError.
 
-    Its own fields are names and texts, the same live and on replay: decide by these. Live its
-    `__cause__` is what the step raised; on replay a note has the text of that.
+    Its own fields are names and texts, the same live and on replay: decide by these. *data* is what
+    the step's error carried, None for most: `PermanentError("refused", data={"code": 51})`, or the
+    attribute `stepflow_data` of any other exception. Live its `__cause__` is what the step raised;
+    on replay a note has the text of that.
     """
 
-    def __init__(self, name: str, kind: str, message: str) -> None:
+    def __init__(self, name: str, kind: str, message: str, data: Any = None) -> None:
         self.step, self.error_type, self.error_message = name, kind, message
+        self.data = data
         super().__init__(f"step {name!r} failed ({kind}): {message}")
 
 
@@ -80,7 +84,16 @@ class CircuitOpen(StepflowError):
 
 
 class StepError(StepflowError):
-    """The base of the errors that your code raises to say what happens to the step."""
+    """
+    The base of the errors that your code raises to say what happens to the step.
+
+    *data*, anything that a payload may be, is kept with the error that fails a `ctx.step`, whose
+    workflow finds it in `StepFailed.data`.
+    """
+
+    def __init__(self, message: str = "", *, data: Any = None) -> None:
+        self.data = data
+        super().__init__(message)
 
 
 class TransientError(StepError):
@@ -93,12 +106,35 @@ class TransientError(StepError):
 
     retryable = True
 
-    def __init__(self, message: str = "", *, retry_after: float | timedelta | None = None) -> None:
+    def __init__(
+        self, message: str = "", *, retry_after: float | timedelta | None = None, data: Any = None
+    ) -> None:
         self.retry_after = None if retry_after is None else length_s(retry_after)
         if retry_after is not None and self.retry_after is None:
             msg = f"retry_after of TransientError is {shown(retry_after)}; {RULE}"
             raise InvalidOption(msg)
-        super().__init__(message)
+        super().__init__(message, data=data)
+
+
+class RateLimited(TransientError):
+    """
+    Raise it when somebody else's limit is used up: nothing of the *limit* begins until then.
+
+    For one *key*, None for all of them. The run waits first in line, and no attempt counts; so it
+    is with a run that does not name the limit. *retry_after* is seconds or a timedelta. A
+    `ctx.step` that raises it counts an attempt. Raises InvalidOption.
+    """
+
+    def __init__(
+        self, limit: str, key: str | None = None, *, retry_after: float | timedelta
+    ) -> None:
+        self.limit, self.key = limit, key
+        of = limit if key is None else f"{limit}[{key}]"
+        given: tuple[object, object] = (limit, "" if key is None else key)
+        if not all(isinstance(each, str) for each in given):
+            msg = f"RateLimited was given {shown(limit)} and key {shown(key)}; both are names"
+            raise InvalidOption(msg)
+        super().__init__(f"limit {of} is used up", retry_after=retry_after)
 
 
 class PermanentError(StepError):

@@ -133,6 +133,16 @@ _SAMPLES: Mapping[str, Callable[[Snapshot], Samples]] = {
     "stepflow_claims_lost": lambda it: _claims_lost(it.counts),
     "stepflow_hooks": _counted(Counted.HOOKS),
     "stepflow_schedule_times_left_out": _counted(Counted.LEFT_OUT),
+    "stepflow_breaker_open": lambda it: [
+        ([each.name], float(each.state != "closed")) for each in it.breakers
+    ],
+    "stepflow_breaker_waiting": lambda it: [([each.name], each.waiting) for each in it.breakers],
+    "stepflow_breaker_refused": lambda it: [([each.name], each.refused) for each in it.breakers],
+    "stepflow_breaker_transitions": lambda it: [
+        ([each.name, to], number)
+        for each in it.breakers
+        for to, number in (("open", each.opened), ("closed", each.closed))
+    ],
     "stepflow_hooks_pending": lambda it: [
         ((), sum(queue.length for queue in it.queues if queue.is_hooks))
     ],

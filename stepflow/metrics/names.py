@@ -93,6 +93,22 @@ METRICS = _table(
         "Times of schedules that have no run: overlap, missed, paused, blocked or buffer full.",
         ("schedule", "why"),
     ),
+    Metric(
+        "stepflow_breaker_open", Kind.GAUGE,
+        "Whether a circuit breaker lets no call through, or trials only: 1 or 0.", ("breaker",),
+    ),
+    Metric(
+        "stepflow_breaker_waiting", Kind.GAUGE, "Runs that wait for a circuit breaker.",
+        ("breaker",),
+    ),
+    Metric(
+        "stepflow_breaker_refused", Kind.COUNTER,
+        "Calls that a circuit breaker has not let through.", ("breaker",),
+    ),
+    Metric(
+        "stepflow_breaker_transitions", Kind.COUNTER,
+        "How often a circuit breaker has opened and closed.", ("breaker", "to"),
+    ),
     Metric("stepflow_hooks_pending", Kind.GAUGE, "Hook deliveries that wait in their queue."),
     Metric("stepflow_hooks_dead", Kind.GAUGE, "Hook deliveries that were given up and are kept."),
     Metric("stepflow_due_lag_seconds", Kind.GAUGE, "How late the first is of what is due."),

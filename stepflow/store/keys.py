@@ -42,6 +42,7 @@ Every key stepflow uses, in one table.
     <ns>:lane:<rq queue>:<lane>      zset     run:<id> -> queued at
     <ns>:fair                        hash     <queue>|<lane> -> weight, <queue> -> window: what
                                               operators have set
+    <ns>:once:<kind>:<key>           string   run id that has the key of a singleton
     <ns>:levels                      set      RQ queues of priorities without a name, once in use
 
     of limits; <key> is written as in a URL; those of a key go when nothing runs and waits there
@@ -271,6 +272,14 @@ class Keys:
     def lanes_with(self, run: Run) -> Sequence[str]:
         """Give the lane that may hold *run*, if it has one."""
         return (self.lane(self.queue_of(run), run.lane),) if run.lane else ()
+
+    def once(self, name: str) -> str:
+        """Name the key of what `Run.once` says."""
+        return f"{self.namespace}:once:{name}"
+
+    def once_of(self, run: Run) -> Sequence[str]:
+        """Give the key that *run* has as a singleton or debounced, if it is one."""
+        return (self.once(run.once),) if run.once else ()
 
     def marks_of(self, run: Run) -> Sequence[str]:
         """Give the sets that may say since when *run* waits for a claim."""

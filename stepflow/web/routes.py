@@ -52,6 +52,10 @@ from stepflow.errors import (
 )
 from stepflow.web import bulk, figures, streams, verbs
 from stepflow.web import reads as look
+from stepflow.web.breakers.given import BREAKER
+from stepflow.web.breakers.table import BREAKERS
+from stepflow.web.groups.given import GROUP_ID
+from stepflow.web.groups.table import GROUPS
 from stepflow.web.models import (
     QUEUE,
     RUN_ID,
@@ -95,6 +99,8 @@ PATH_PARTS: Mapping[str, tuple[str, str]] = {
     "bulk_id": (RUN_ID, "The id of a bulk."),
     "queue": (QUEUE, "The name of a queue."),
     "schedule_id": (SCHEDULE_ID, "The id of a schedule."),
+    "breaker": (BREAKER, "The name of a circuit breaker."),
+    "group_id": (GROUP_ID, "The id of a group."),
 }
 
 #: what may come of Redis
@@ -248,7 +254,9 @@ STREAMS = (
     ),
 )  # fmt: skip
 
-OPERATIONS: tuple[Operation, ...] = (*READS, *VERBS, *BULKS, *SCHEDULES, *STREAMS)
+OPERATIONS: tuple[Operation, ...] = (
+    *READS, *VERBS, *BULKS, *SCHEDULES, *GROUPS, *BREAKERS, *STREAMS
+)  # fmt: skip
 
 
 def problems_of(operation: Operation) -> tuple[Problem, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from stepflow.engine.fork import SAME_INPUT
+from stepflow.engine.once.options import Debounce, Singleton
 from stepflow.engine.spec import RunSpec
 from stepflow.engine.steering.audit import name_of, note
 from stepflow.errors import InvalidOption, RunNotFound, RunStateError
@@ -33,10 +34,13 @@ async def submit(call: Call) -> Reply:
         delay=given.delay,
         start_at=None if given.start_at is None else moment_of(given.start_at, "start_at"),
         timeout=given.timeout,
+        on_timeout=given.on_timeout,
         webhooks=given.webhooks,
         on_conflict="restart" if given.restart else "return",
         version=given.version,
         lane=given.lane,
+        singleton=given.singleton and Singleton(**given.singleton.model_dump()),
+        debounce=given.debounce and Debounce(**given.debounce.model_dump()),
     )
     if run.created:
         note("submit", run.id, name_of(call.by or None), given.runner)
@@ -140,7 +144,8 @@ def _started_by(given: Any) -> RunSpec | None:
         return None
     return RunSpec(
         given.runner, given.payload, headers=given.headers, tags=given.tags, queue=given.queue,
-        priority=given.priority, timeout=given.timeout, version=given.version,
+        priority=given.priority, timeout=given.timeout, on_timeout=given.on_timeout,
+        version=given.version,
         on_conflict="restart" if given.restart else "return",
     )  # fmt: skip
 

@@ -10,7 +10,7 @@ from typing import Any
 from stepflow.core.backoff import RetryPolicy
 from stepflow.core.cancel import CancelToken
 from stepflow.core.ids import run_member, split_member
-from stepflow.core.run import Run, StopRequest
+from stepflow.core.run import Run, StopKind, StopRequest
 from stepflow.core.runner import Step
 from stepflow.core.tried import Tried
 from stepflow.core.under_way import Attempts, UnderWay
@@ -201,6 +201,8 @@ class ClaimedRun:
 
     def stop(self, stop: StopRequest, loop_time: float) -> None:
         """Fire the token: the run was asked to stop."""
+        if stop.kind is StopKind.DEADLINE and self.run.ends_at_timeout and self.run.stop is None:
+            self.run.stop = stop  # so that nothing is undone; the record says it already
         if not self.stopped_at:
             self.stopped_at = loop_time
             self.cancel.fire(stop.reason or stop.kind.value)

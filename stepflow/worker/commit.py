@@ -197,7 +197,7 @@ def _call(
         env.keys, run, fence, state=move.state, step=move.step, failures=move.failures,
         crashes=move.crashes, due_at=move.due_at, now=now, payload=payload, effects=effects,
         drop_memo=drop_memo, stop=move.stop, cleanup=move.cleanup, restarts=move.restarts,
-        pause=move.paused, waits_for=move.waits_for,
+        pause=move.paused, waits_for=move.waits_for, rests=move.rests,
         last_error=outcome.error.brief() if isinstance(outcome, Raised) else None,
     ), b""  # fmt: skip
 
@@ -241,6 +241,7 @@ def _finish(
         env.keys, run, fence, state=move.state, now=now,
         ttl_s=env.settings.retention.of_run(run.runner, move.state),
         output_ttl_s=env.settings.retention.output_s,
+        keeps_all=env.settings.retention.keeps_all(run.runner, move.state),
         failures=run.failures + 1 if move.error is not None else None, data=data, effects=effects,
         hooks=plan_hooks(
             run, move, claimed.options, worker_state.app_hooks(run.runner, move.state), env, now

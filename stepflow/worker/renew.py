@@ -14,6 +14,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any, Self
 
+from stepflow.core.run import StopKind
 from stepflow.core.under_way import MOST_UNDER_WAY
 from stepflow.engine.gate import one_by_one
 from stepflow.errors import StepflowError
@@ -195,7 +196,7 @@ class Renewer:
         step_until = claimed.attempt.step_until
         if step_until:
             left_s = min(left_s, step_until + grace_s - time.monotonic())
-        if run.deadline_at and not run.cleanup:
+        if run.deadline_at and not run.cleans_up(StopKind.DEADLINE):
             left_s = min(left_s, run.deadline_at + grace_s - env.clock.now())
         if left_s <= 0 and claimed.member not in self._blamed:
             self._blamed.add(claimed.member)

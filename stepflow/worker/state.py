@@ -352,7 +352,8 @@ def _why_abandoned(claimed: ClaimedRun, now: float, grace_s: float) -> str | Non
     if attempt.step_until and now >= attempt.step_until:
         limit_s = claimed.runner.step_timeout_s
         return f"step {run.step} took longer than its timeout of {limit_s:g} s"
-    if claimed.stopped_at and now >= claimed.stopped_at + grace_s and not run.cleanup:
+    has_time = run.cleanup and not run.is_timed_out_for_good
+    if claimed.stopped_at and now >= claimed.stopped_at + grace_s and not has_time:
         return f"step {run.step} did not leave within {grace_s:g} s of being told to stop"
     return None
 

@@ -45,7 +45,7 @@ def test_the_payload_may_come_on_stdin(run, client):
 
 
 def test_durations_have_units(run, client):
-    run("submit", "etl", "--id", "a1", "--delay", "2h", "--timeout", "1d")
+    run("submit", "etl", "--id", "a1", "--delay", "2h", "--timeout", "1d", "--on-timeout", "end")
     status = client.status("a1")
     assert round((status.due_at - status.created_at).total_seconds()) == 7200
     assert round((status.deadline_at - status.created_at).total_seconds()) == 86400

@@ -335,6 +335,52 @@ def test_a_run_with_compensations_is_handed_over_once_more_for_its_cleanup(state
     assert decide_stop(again, stop, overdue=True).kind is TransitionKind.DROP
 
 
+HARD = {"ends_at_timeout": True, "deadline_at": NOW}
+TIME_UP = StopRequest(StopKind.DEADLINE, "deadline", NOW)
+
+
+@pytest.mark.parametrize("cleanup", [Cleanup.NONE, Cleanup.NEEDED])
+@pytest.mark.parametrize("state", ["scheduled", "pending", "waiting", "paused"])
+def test_a_timeout_that_undoes_nothing_ends_a_run_that_waits(state, cleanup):
+    """[K21]"""
+    waiting = run(state=RunState(state), token="", cleanup=cleanup, **HARD)
+    move = decide_stop(waiting, TIME_UP)
+    assert (move.kind, move.state, move.reason) == (TransitionKind.FINISH, "failed", "deadline")
+
+
+def test_a_timeout_that_undoes_nothing_marks_a_run_at_work_and_then_ends_it():
+    """[K21]"""
+    working = run(cleanup=Cleanup.NEEDED, **HARD)
+    assert decide_stop(working, TIME_UP).kind is TransitionKind.MARK
+    told = dataclasses.replace(working, stop=TIME_UP)
+    assert decide_stop(told, TIME_UP, overdue=True).kind is TransitionKind.FINISH
+    for outcome in (Succeed(1), Continue(1), Park(None, 0, "signal"), Raised(BOOM), Lost()):
+        move = decide(told, 4, outcome, POLICY, NOW)
+        assert (move.kind, move.reason) == (TransitionKind.FINISH, "deadline"), outcome
+
+
+@pytest.mark.parametrize("outcome", [Continue(1), Lost(), Raised(BOOM), Fail("no")])
+def test_past_such_a_timeout_no_end_cleans_up(outcome):
+    """[K21] Nobody had marked the run yet."""
+    move = decide(run(cleanup=Cleanup.NEEDED, **HARD), 4, outcome, POLICY, NOW)
+    assert (move.kind, move.state) == (TransitionKind.FINISH, "failed")
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"cleanup": Cleanup.STARTED},
+        {"cleanup": Cleanup.NEEDED, "stop": StopRequest(StopKind.CANCEL, "enough", NOW)},
+    ],
+)
+def test_what_undoes_already_goes_on_past_such_a_timeout(more):
+    """[K21]"""
+    undoing = run(**HARD, **more)
+    assert decide_stop(undoing, TIME_UP, overdue=True).kind is not TransitionKind.FINISH
+    waits = dataclasses.replace(undoing, state=RunState.WAITING, token="")
+    assert decide_stop(waits, TIME_UP, overdue=True).kind is not TransitionKind.FINISH
+
+
 @pytest.mark.parametrize("state", ["pending", "running"])
 def test_a_run_with_a_cleanup_that_is_on_its_way_is_only_marked(state):
     """[F15]"""

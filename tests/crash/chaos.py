@@ -32,6 +32,7 @@ from stepflow.errors import (
     StepflowError,
     UnreadableRecord,
 )
+from tests.crash.limits.gauge import Gauge
 from tests.crash.support.app import path
 from tests.crash.support.asking import Asker
 from tests.crash.support.checker import Findings, check
@@ -75,6 +76,8 @@ DAMAGES: list[tuple[str, bytes]] = [
     ("cleanup", b"9"), ("generation", b""), ("state", b"asleep"),
 ]  # fmt: skip
 MEMBERS = [b"garbage", b"run", b"run:", b"hook:\xff", b":", b"claims", b"run:x-0:data"]
+#: keys of the limit that every third run has, and how many of each may be at work at once
+LIMIT, LIMITED, AT_ONCE = "gate", ("a", "b"), 3
 #: schedules of each kind that fire meanwhile
 SCHEDULES = 2
 #: seconds everything is given to end once the attacks are over
@@ -93,6 +96,8 @@ class Chaos:
         self._direct = Client(cluster.server.url, settings=cluster.settings)
         self._through = Client(proxy.url, settings=cluster.settings)
         self.on_time = OnTime(self._direct, SCHEDULES)
+        self._direct.limits.set(LIMIT, concurrency=AT_ONCE)
+        self.gauge = Gauge(lambda: cluster.server.client, LIMIT, LIMITED, AT_ONCE)
         self._crew = [self._new_worker() for _ in range(workers)]
         self._stopped: list[tuple[float, Process]] = []
         self.expected: dict[str, str] = {}
@@ -183,7 +188,8 @@ class Chaos:
         start = len(self.expected)
         specs = [
             RunSpec(runner, payload, run_id=f"x-{start + n}", webhooks=[self._cluster.sink.webhook],
-                    priority=self._dice.choice(["high", "normal", "low"]))
+                    priority=self._dice.choice(["high", "normal", "low"]),
+                    limits=self._dice.choice([{}, {}, {LIMIT: self._dice.choice(LIMITED)}]))
             for n in range(count)
         ]  # fmt: skip
         if self.expected and self._dice.random() < 0.1:
@@ -395,6 +401,7 @@ def main() -> int:
 def attack(chaos: Chaos, cluster: Cluster, seconds: float) -> tuple[Findings, set[str]]:
     """Attack, make peace, wait for all to end, and check."""
     chaos.asker.start()
+    chaos.gauge.start()
     chaos.go_on(seconds)
     chaos.make_peace()
     missing = undone(cluster, chaos)
@@ -407,6 +414,8 @@ def attack(chaos: Chaos, cluster: Cluster, seconds: float) -> tuple[Findings, se
         stuck.append(str(error))
     print(f"at peace all ended within {time.monotonic() - began:.1f} s", flush=True)
     chaos.asker.stop()
+    chaos.gauge.stop()
+    cluster.client.limits.forget(LIMIT)
     off_time = chaos.on_time.wrong()
     chaos.on_time.delete()
     found = check(cluster, there)
@@ -417,6 +426,8 @@ def attack(chaos: Chaos, cluster: Cluster, seconds: float) -> tuple[Findings, se
         if not is_gone(cluster, run_id)
     ]
     found.doubled += off_time
+    found.doubled += chaos.gauge.wrong[:10]
+    print(f"limits: {chaos.gauge.looks} looks, {chaos.gauge.most} of {AT_ONCE} at most", flush=True)
     found.lost += [f"run {run_id} is not there" for run_id in sorted(missing - chaos.uncertain)]
     return found, missing
 

@@ -13,7 +13,7 @@ from tests.support import until_blocking
 #: each is a process of its own, with workers of its own
 pytestmark = pytest.mark.crash
 
-EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.py"))
+EXAMPLES = sorted((Path(__file__).parents[2] / "examples").rglob("*.py"))
 
 
 def test_hello(run_example):
@@ -78,6 +78,15 @@ def test_fan_out(run_example):
     assert run_example("19_fan_out.py").splitlines() == [f"result: {expected}"]
 
 
+def test_group(run_example):
+    """[K7]"""
+    assert run_example("22_group.py").splitlines() == [
+        "failed: 97 succeeded, 3 say 'PermanentError: the disk is full'",
+        "retried: 3",
+        "succeeded: 100 succeeded",
+    ]
+
+
 def test_map(run_example):
     assert run_example("08_map.py").splitlines() == ["census: {'people': 2991, 'missing': 1}"]
 
@@ -134,8 +143,8 @@ def api(background):
     """A client of the FastAPI example, a worker beside it."""
     port = free_port()
     with (
-        background("stepflow", "worker", "examples.04_fastapi:app"),
-        background("uvicorn", "examples.04_fastapi:api", "--port", str(port)),
+        background("stepflow", "worker", "examples.web.04_fastapi:app"),
+        background("uvicorn", "examples.web.04_fastapi:api", "--port", str(port)),
         httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client,
     ):
         until_blocking(lambda: is_up(client))

@@ -191,7 +191,6 @@ DOORS = {
     "schema": lambda ctx: ctx.ask({"const": "x" * 2_000_000}, "?"),
     "step": lambda ctx: ctx.step(LONG_TEXT, print),
     "odd step": lambda ctx: ctx.step("\ud800", print),
-    "key": lambda ctx: ctx.step("a", print, key="\udcff"),
     "patched": lambda ctx: _now(ctx.patched(LONG_TEXT)),
     "variable": lambda ctx: ctx.vars.get("\ud800"),
     "session": lambda ctx: _now(ctx.session(LONG_TEXT)),

@@ -2,6 +2,7 @@
 
 import pytest
 
+from stepflow.core.ids import Delivery
 from stepflow.core.limits.use import LimitUse, write_uses
 from stepflow.core.limits.values import LimitValues
 from stepflow.core.run import RunState
@@ -32,7 +33,8 @@ class Limited(Store):
 
     def claimed(self, **options):
         """Claim what may begin; gives the ids of those that did."""
-        return [taken.rq_id[4:-2] for taken in self.batch(limit=100, **options).taken]
+        taken = self.batch(limit=100, **options).taken
+        return [str(Delivery.parse(each.rq_id).run_id) for each in taken]
 
     def load(self, run_id="a"):
         return self.connection.call(load_run(self.keys, run_id))

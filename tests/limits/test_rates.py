@@ -154,3 +154,72 @@ def test_one_that_is_cancelled_in_line_leaves_it(store):
     store.due()
     assert store.left() == []
     assert store.client.zcard(store.keys.due) == 0
+
+
+def rest(store, run_id, key=None, for_s=10.0):
+    """Commit what `RateLimited` leads to."""
+    from stepflow.core.backoff import RetryPolicy
+    from stepflow.core.outcomes import ErrorInfo, Raised, Rest
+    from stepflow.core.transitions import decide
+    from stepflow.store.runs import Fence, hand_over
+
+    run, raised = (
+        store.load(run_id),
+        Raised(ErrorInfo("RateLimited", ""), rest=Rest("stripe", key, for_s)),
+    )
+    move = decide(run, run.step, raised, RetryPolicy(max_attempts=1), store.now)
+    store.connection.call(
+        hand_over(
+            store.keys, run, Fence(run.token, f"{run.step}.{run.token}", f"{run.token} raised"),
+            state=move.state, step=move.step, failures=move.failures, crashes=move.crashes,
+            due_at=move.due_at, now=store.now, rests=move.rests,
+        )
+    )  # fmt: skip
+    return move
+
+
+def test_a_used_up_limit_rests_and_the_run_waits_first_in_line(store):
+    """[L10] No attempt counts; other keys go on."""
+    store.declare(concurrency=5)
+    for name in "abc":
+        store.submit(name, "stripe[x]")
+        store.clock.advance(0.1)
+    store.set(concurrency=1)
+    assert store.claimed() == ["a"]
+    assert rest(store, "a", "x").failures == 0
+    store.submit("other", "stripe[y]")
+    assert store.claimed() == ["other"]
+    assert store.line(key="x") == ["a", "b", "c"]
+    store.clock.advance(9.9)
+    store.due()
+    assert store.claimed() == []
+    store.clock.advance(0.11)
+    store.due()
+    assert store.claimed() == ["a"]
+    assert store.load("a").failures == 0
+
+
+def test_without_a_key_the_whole_limit_rests(store):
+    """[L10]"""
+    store.declare(concurrency=5)
+    store.submit("a", "stripe[x]")
+    assert store.claimed() == ["a"]
+    rest(store, "a")
+    store.submit("b", "stripe[y]")
+    assert store.claimed() == []
+    store.clock.advance(10.01)
+    store.due()
+    assert sorted(store.claimed()) == ["a", "b"]
+
+
+def test_a_run_that_does_not_have_the_limit_is_due_when_it_has_rested(store):
+    """[L10]"""
+    store.declare(concurrency=5)
+    store.submit("a")
+    assert store.claimed() == ["a"]
+    assert rest(store, "a").due_at == store.now + 10
+    store.submit("b", "stripe")
+    assert store.claimed() == []
+    store.clock.advance(10.01)
+    store.due()
+    assert sorted(store.claimed()) == ["a", "b"]

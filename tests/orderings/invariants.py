@@ -129,7 +129,7 @@ def look_at(there: Content) -> dict[str, Seen]:
 WHY_EVERY = 20
 #: the words that may stand for a state
 WORDS = {
-    RunState.RUNNING: {"running"}, RunState.PENDING: {"queued", "blocked"},
+    RunState.RUNNING: {"running"}, RunState.PENDING: {"queued", "blocked", "held"},
     RunState.SCHEDULED: {"scheduled"}, RunState.WAITING: {"waiting"}, RunState.PAUSED: {"paused"},
     RunState.SUCCEEDED: {"ended"}, RunState.FAILED: {"ended"}, RunState.CANCELLED: {"ended"},
 }  # fmt: skip

@@ -489,6 +489,30 @@ def test_a_stop_and_a_run_with_compensations(explore, outcome):
         assert word_of(seen) == "last"
 
 
+@pytest.mark.parametrize("outcome", [Continue(1), Raised(ERROR)])
+def test_a_timeout_that_undoes_nothing_and_a_run_with_compensations(explore, outcome):
+    """[K21] Whatever comes first, it ends once, by its timeout, and is not heard once more."""
+
+    async def registers(clock):
+        me = Worker("w1", clock)
+        for claimed in await me.claim():
+            await me.journal(claimed, b"value|1|", Cleanup.NEEDED)
+            await me.commit(claimed, outcome, lets_go=True)
+
+    ends = explore(
+        begun=["first"] * 3,
+        at_least=15,
+        run=spec(timeout=5.0, on_timeout="end"),
+        first=registers,
+        second=worker("w2", Continue(2)),
+        rounds=rounds(after=[5.0, GRACE_S]),
+    )
+    for each in ends:
+        seen = each.at_last["a"]
+        assert (seen.run.state, seen.run.ends) == ("failed", 1)
+        assert not [record for record in seen.steps.values() if b".last " in record]
+
+
 # deliveries that are lost
 
 

@@ -291,6 +291,8 @@ def test_labels_and_names_are_as_prometheus_wants_them() -> None:
             "queue",
             "priority",
             "why",
+            "breaker",
+            "to",
         }
         assert metric.kind is not Kind.HISTOGRAM or name.endswith("_seconds")
 
@@ -302,3 +304,16 @@ def test_the_docs_list_each_metric_with_its_labels_and_what_it_says() -> None:
         shown = name if metric.kind is Kind.HISTOGRAM else metric.samples[0]
         labels = ", ".join(f"`{label}`" for label in metric.labels)
         assert f"| `{shown}` | {labels} | {metric.says} |" in page
+
+
+def test_a_breaker_is_told_of_with_its_state_and_counts(client: Client, real: redis.Redis) -> None:
+    """[K10]"""
+    client.breakers.open("stripe", 60)
+    found = scraped(client)
+    assert value(found, "stepflow_breaker_open", breaker="stripe") == 1
+    assert value(found, "stepflow_breaker_transitions_total", breaker="stripe", to="open") == 1
+    client.breakers.close("stripe")
+    found = scraped(client)
+    assert value(found, "stepflow_breaker_open", breaker="stripe") == 0
+    assert value(found, "stepflow_breaker_waiting", breaker="stripe") == 0
+    assert value(found, "stepflow_breaker_refused_total", breaker="stripe") == 0

@@ -129,11 +129,11 @@ def test_lists_of_keys_are_told_apart_by_their_lengths():
         lists=lists,
         key_lists={
             "hook": ["h", "j"], "own": (), "parent": ["p"], "note": ["n"], "counts": ["c"],
-            "schedule": (), "group": (), "queued": (),
+            "schedule": (), "group": (), "queued": (), "once": (),
         },
     )  # fmt: skip
     assert call.keys[-5:] == ("h", "j", "p", "n", "c")
-    assert call.args[-18:] == (2, 0, 1, 1, 1, 0, 0, *[0] * len(lists))
+    assert call.args[-19:] == (2, 0, 1, 1, 1, 0, 0, 0, *[0] * len(lists))
 
 
 def test_a_group_takes_exactly_its_names():
@@ -193,6 +193,7 @@ def test_lua_builds_the_keys_of_the_table(redis_client, namespace, priority):
         f"lines_of({ns})": keys.lines,
         f"slots_of({ns})": keys.slots,
         f"kept_of({ns}, 'line', 'x', 'a%20b')": keys.of_limit("line", "x", write_key("a b")),
+        f"line_of_held({ns}, 'x|a%20b|1.5')": keys.of_limit("line", "x", write_key("a b")),
         f"list_of('{queue}')": keys.rq_list(queue),
         "job_of('run-a-0')": keys.rq_job("run-a-0"),
         f"scheduled_of('{queue}')": keys.rq_scheduled(queue),

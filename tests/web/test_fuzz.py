@@ -46,6 +46,7 @@ def known(real, server, monkeypatch):
         client.fail("failed")
         client.pause("paused")
         client.schedules.put("nightly", "report", every=3600)
+        client.groups.submit("load", {"a": ("report", 1)})
     yield ["pending", "scheduled", "cancelled", "failed", "paused"]
     real.flushall()
 
@@ -75,6 +76,8 @@ def fuzz(described, known, operation, mode, examples):
             case.path_parameters["run_id"] = run_id
         if mode is GenerationMode.POSITIVE and "schedule_id" in case.path_parameters:
             case.path_parameters["schedule_id"] = "nightly"
+        if mode is GenerationMode.POSITIVE and "group_id" in case.path_parameters:
+            case.path_parameters["group_id"] = "load"
         case.call_and_validate(headers={"Authorization": f"Bearer {TOKEN}"})
 
     one()

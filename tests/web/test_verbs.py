@@ -36,7 +36,7 @@ async def test_a_submit_takes_the_options_of_the_command_line(http, client):
     """[O16]"""
     body = {
         "runner": "report", "id": "r-1", "queue": "slow", "priority": "low",
-        "timeout": 7200, "headers": {"tenant": "acme"}, "version": 2,
+        "timeout": 7200, "on_timeout": "end", "headers": {"tenant": "acme"}, "version": 2,
     }  # fmt: skip
     assert (await http.post("/runs", json=body)).status_code == 202
     run = client.status("r-1")

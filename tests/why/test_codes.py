@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from stepflow import Fail, RetryPolicy, Step, Succeed
+from stepflow import Breaker, Fail, RetryPolicy, Step, Succeed
 from stepflow.core.tried import Trial, Tried
 from stepflow.engine.kept import pack_tried
 from tests.support import until
@@ -735,3 +735,42 @@ async def test_a_record_that_cannot_be_read_is_paused_and_not_broken(scene):
     why = await scene.client.why("a")
     assert why.word != "broken"
     scene.real.flushall()
+
+
+# ---- held
+
+
+async def test_held_breaker(scene):
+    """[K10] A workflow and a runner; the command that is named lets them go on."""
+    breaker = Breaker("stripe", failures=1, reset=600)
+
+    async def value() -> int:
+        return 1
+
+    async def flow(ctx: Any) -> Any:
+        return await ctx.step("charge", value, breaker=breaker)
+
+    add_workflow(scene, flow)
+
+    @scene.app.runner("r", retry=RetryPolicy(max_attempts=1))
+    async def run(step: Step[Any]) -> Any:
+        async with breaker:
+            if step.payload:
+                raise ConnectionError("reset")
+            return Succeed()
+
+    async with scene.working(scene.app):
+        await scene.client.submit("r", 1, run_id="bad")
+        await until(lambda: scene.real.hget(scene.key("bad"), "ended"))
+        await scene.client.submit("flow", run_id="a")
+        await parked(scene)
+        await scene.client.submit("r", run_id="b")
+        await until(lambda: scene.real.hget(scene.key("b"), "state") == b"scheduled")
+        for run_id in ("a", "b"):
+            why = await scene.why("held.breaker", run_id)
+            assert why.sentence.startswith("breaker stripe is open until ")
+            assert why.sentence.endswith(" after 1 failure (ConnectionError)")
+            assert why.evidence["error"] == "ConnectionError: reset"
+        await scene.carry(why.commands[0])
+        await until(lambda: scene.real.hget(scene.key("a"), "ended"))
+        await until(lambda: scene.real.hget(scene.key("b"), "ended"))

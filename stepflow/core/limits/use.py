@@ -9,6 +9,7 @@ from urllib.parse import quote, unquote
 
 from stepflow.core.ids import check_text
 from stepflow.errors import InvalidName, InvalidOption, shown
+from stepflow.times import in_words
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 #: what a key may have as it is; `store/lua/lib/ids.lua` has the same
@@ -112,3 +113,11 @@ def read_held(written: str) -> Held | None:
         return Held(*split_limited(limited), float(since)) if limited else None
     except ValueError:
         return None
+
+
+def held_in_words(written: str) -> str | None:
+    """Say what a run waits for in line, None where that cannot be read."""
+    held = read_held(written)
+    if held is None:
+        return None
+    return f"its turn in limit {label_of(held.name, held.key)}, since {in_words(held.since)}"

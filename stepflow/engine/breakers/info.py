@@ -30,6 +30,8 @@ class BreakerInfo:
 
     name: str
     state: BreakerState
+    #: why it is open: `after 5 failures (ConnectTimeout)`; empty for one that is closed
+    why: str = ""
     failures: int = 0
     error: str = ""
     since: datetime | None = None
@@ -46,17 +48,6 @@ class BreakerInfo:
     closed: int = 0
     rule: str = ""
 
-    @property
-    def why(self) -> str:
-        """Say why it is open: `after 5 failures (ConnectTimeout)`; empty for one that is not."""
-        if self.state is BreakerState.CLOSED:
-            return ""
-        if self.by:
-            return f"by {self.by}{f': {self.note}' if self.note else ''}"
-        times = "1 failure" if self.failures == 1 else f"{self.failures} failures"
-        kind = self.error.partition(":")[0]
-        return f"after {times}{f' ({kind})' if kind else ''}"
-
 
 def info_of(
     record: BreakerRecord, now: float, *, waiting: int, failed: int, trials: int
@@ -69,9 +60,21 @@ def info_of(
     failures, reset_s, most = record.rule
     rule = f"{failures} failures in a row, reset {reset_s:g} s, {most} at once" if failures else ""
     return BreakerInfo(
-        record.name, state, failures=record.failures if record.is_open else failed,
-        error=record.error, since=as_datetime(record.since),
+        record.name, state, why=why_open(record),
+        failures=record.failures if record.is_open else failed, error=record.error,
+        since=as_datetime(record.since),
         until=as_datetime(record.until) if record.is_open else None, by=record.by,
         note=record.note, waiting=waiting, trials=trials, refused=record.refused,
         opened=record.opened, closed=record.closed, rule=rule,
     )  # fmt: skip
+
+
+def why_open(record: BreakerRecord) -> str:
+    """Say why a breaker is open; empty for one that is not."""
+    if not record.is_open:
+        return ""
+    if record.by:
+        return f"by {record.by}{f': {record.note}' if record.note else ''}"
+    times = "1 failure" if record.failures == 1 else f"{record.failures} failures"
+    kind = record.error.partition(":")[0]
+    return f"after {times}{f' ({kind})' if kind else ''}"

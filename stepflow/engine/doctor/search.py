@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from stepflow.core.ids import hook_member, run_member, schedule_of_member, split_member
+from stepflow.core.ids import (
+    group_of_member,
+    hook_member,
+    limited_of_member,
+    run_member,
+    schedule_of_member,
+    split_member,
+)
 from stepflow.engine.env import Env
 from stepflow.engine.why.explain import explain
 from stepflow.engine.why.model import Why, WhyWord
@@ -135,7 +142,9 @@ async def gone(candidates: Sequence[Stray]) -> list[Stray]:
 
 def _record(index: str, member: str, keys: Keys) -> str:
     """Name the record of a member: the claims and the due set hold several kinds, others one."""
-    if schedule_of_member(member):
+    if limited := limited_of_member(member):  # the timer of a line, which goes with it
+        return keys.of_limit("line", *limited.split("|", 1))
+    if schedule_of_member(member) or group_of_member(member):
         return keys.record(member)
     if index in {keys.claims, keys.due}:
         return keys.record(member) if split_member(member)[0] else keys.record(run_member(member))

@@ -46,7 +46,7 @@ def event_of_entry(written: bytes) -> tuple[float, Told | None]:
 
 
 def _error(entry: Entry) -> Told:
-    kind, message, _ = unpack(entry.data)
+    kind, message, *_ = unpack(entry.data)
     error = f"{kind}: {message}"
     return EventType.STEP_FAILED, {"step": entry.name, "place": entry.place, "error": error}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 from stepflow.core.backoff import RetryPolicy
 from stepflow.core.run import Priority
@@ -53,6 +53,7 @@ class HookContext:
         delay: float | timedelta | None = None,
         start_at: float | datetime | None = None,
         timeout: float | timedelta | None = None,
+        on_timeout: Literal["undo", "end"] = "undo",
         retry: RetryPolicy | None = None,
         version: int | None = None,
     ) -> str:
@@ -78,7 +79,7 @@ class HookContext:
         self.specs.append(
             RunSpec(
                 runner, payload, chosen, headers or {}, queue, priority, delay, start_at, timeout,
-                retry=retry, version=version, tags=tags or {},
+                retry=retry, version=version, tags=tags or {}, on_timeout=on_timeout,
             )
         )  # fmt: skip
         return chosen

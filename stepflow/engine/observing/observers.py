@@ -239,7 +239,7 @@ class Observers:
             what: dict[str, Any] = {"took_s": took_s, "from_memory": not is_live}
             value = unpack(entry.data)
             if entry.kind is EntryKind.ERROR:
-                what["error"] = ErrorInfo(*value)
+                what["error"] = ErrorInfo(*value[:3])
             else:
                 what["value"] = value
             method = "on_step_failed" if entry.kind is EntryKind.ERROR else "on_step_done"
@@ -255,7 +255,7 @@ class Observers:
         with _harmless():
             _, packed = read_batch(entry.data)
             for index, is_value, answer in unpack(packed):
-                what = {"value": answer} if is_value else {"error": ErrorInfo(*answer)}
+                what = {"value": answer} if is_value else {"error": ErrorInfo(*answer[:3])}
                 fact = ObservedStep(
                     at=_sure(entry.at), run_id=run.id, runner=run.runner, worker=self.worker,
                     name=f"{name}[{index}]", place=f"{entry.place}.{index}", args=(items[index],),

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from stepflow.core.counts import MOST_RUNNERS, read_counts
 from stepflow.core.run import ENDS
+from stepflow.engine.breakers.info import BreakerInfo
+from stepflow.engine.breakers.verbs import breakers
 from stepflow.engine.env import Env
 from stepflow.engine.inspect import QueueInfo, WorkerInfo, own_workers, queues
 from stepflow.engine.stats.tally import Tally
@@ -15,6 +17,9 @@ from stepflow.store.counting.counts import load_counts
 from stepflow.store.evidence.of_run import info_if_allowed
 from stepflow.store.indexes.lists import all_runs
 from stepflow.store.query import earliest, index_size, members, server_time
+
+#: breakers that are told of
+_MOST_BREAKERS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +38,8 @@ class Snapshot:
     due_lag_s: float
     #: the fields of INFO, none where the user may not read them
     server: Mapping[str, str]
+    #: the first of the circuit breakers, by name
+    breakers: Sequence[BreakerInfo] = ()
 
     @property
     def slots(self) -> int:
@@ -55,6 +62,7 @@ async def snapshot(env: Env) -> Snapshot:
         dead_hooks=dead,
         due_lag_s=0.0 if due is None else max(0.0, now - due),
         server=server,
+        breakers=await breakers(env, limit=_MOST_BREAKERS),
     )
 
 

@@ -127,7 +127,7 @@ class JournalReader:
         )
 
     def _error(self, entry: Entry) -> None:
-        kind, message, trace = unpack(entry.data)
+        kind, message, trace, *_ = unpack(entry.data)
         error = ErrorInfo(str(kind), str(message), str(trace))
         self._put(entry.place, entry, state=StepState.FAILED, error=error, until=None)
 

@@ -35,13 +35,15 @@ from types import CoroutineType, FunctionType
 from typing import Any, Protocol
 
 from stepflow.core.backoff import RetryPolicy, is_one_of
-from stepflow.core.outcomes import ErrorInfo, Raised, readable
+from stepflow.core.outcomes import ErrorInfo, Raised, Rest, readable
 from stepflow.engine.user_code.traces import kept
 from stepflow.errors import (
     ClaimLost,
     DataError,
     PermanentError,
     Postponed,
+    RateLimited,
+    StepError,
     TransientError,
     UsageError,
 )
@@ -177,7 +179,14 @@ def raised(error: BaseException, policy: RetryPolicy) -> Raised:
     retryable = all(_is_retried(leaf, error, policy) for leaf in leaves) and not is_one_of(
         error, policy.give_up_on
     )
-    return Raised(error_info(error), retryable=retryable, retry_after_s=max(waits, default=None))
+    return Raised(
+        error_info(error), retryable=retryable, retry_after_s=max(waits, default=None),
+        rest=next((_rest_of(leaf) for leaf in leaves if isinstance(leaf, RateLimited)), None),
+    )  # fmt: skip
+
+
+def _rest_of(error: RateLimited) -> Rest:
+    return Rest(error.limit, error.key, _wait_asked_by(error) or 0.0)
 
 
 def postponed(error: BaseException) -> Postponed | None:
@@ -225,6 +234,23 @@ def error_info(error: BaseException) -> ErrorInfo:
     """Give an error as it is kept; its own methods may raise whatever they like."""
     error = escaped(error)
     return ErrorInfo(type(error).__name__, _message(error), _tail(error))
+
+
+def data_of(error: BaseException) -> Any:
+    """
+    Give the data that an error carries, of a group the first that is found; None without any.
+
+    It is the `data` of our own errors, the attribute `stepflow_data` of any other.
+    """
+    for leaf in _leaves(escaped(error)):
+        name = "data" if isinstance(leaf, StepError) else "stepflow_data"
+        try:
+            found = getattr(leaf, name, None)
+        except BaseException:  # noqa: BLE001  a property of user code
+            found = None
+        if found is not None:
+            return found
+    return None
 
 
 def escaped(error: BaseException) -> BaseException:

@@ -76,6 +76,8 @@ def _pending(facts: Facts, run: Run) -> Why | None:
             facts, "X3", "it waits for a worker that knows its runner, in a list that nobody reads",
             _BY_HAND, evidence,
         )  # fmt: skip
+    if facts.line is not None:
+        return None
     if place.lane_position is not None:
         if place.has_turn:
             return None

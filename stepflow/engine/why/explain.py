@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from stepflow.core.run import Run, RunState
+from stepflow.engine.why.breakers import BREAKER, held
 from stepflow.engine.why.defects import defect
 from stepflow.engine.why.facts import Facts
+from stepflow.engine.why.held import in_line
 from stepflow.engine.why.make import failing, make
 from stepflow.engine.why.model import Why
 from stepflow.engine.why.queued import queued
@@ -52,7 +54,7 @@ def _unclaimed(facts: Facts, run: Run, child: Why | None) -> Why:
             if facts.turn is not None:
                 return turn(facts, facts.turn)
             return waiting(facts, run, child)
-    return queued(facts, run)
+    return queued(facts, run) if facts.line is None else in_line(facts, run, facts.line)
 
 
 def _gone(facts: Facts) -> Why:
@@ -158,6 +160,8 @@ def _scheduled(facts: Facts, run: Run) -> Why:
             since=due_at, moved_by="any worker that starts",
             commands=[f"stepflow worker APP --queue {run.queue}"], evidence=evidence,
         )  # fmt: skip
+    if run.waits_for.startswith(BREAKER):
+        return held(facts, run, run.waits_for, due_at)
     if run.failures:
         of = f" of {facts.attempts}" if facts.attempts else ""
         last = f"; the last one failed: {facts.error}" if facts.error else ""

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from stepflow.core.open_command import OpenCommand
 from stepflow.core.run import Run
 from stepflow.store.hooks import HookRecord
+
+if TYPE_CHECKING:
+    from stepflow.store.breakers.record import BreakerRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +161,29 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True)
+class Line:
+    """The line of a limit that a run waits in; times are unix seconds, 0 where not known."""
+
+    #: the limit with its key: `stripe[acme]`
+    label: str
+    since: float
+    #: from 0
+    position: int
+    length: int
+    #: how many may be at work at once, None for any number; how many are
+    concurrency: int | None
+    slots: int
+    #: those who have had their slots the longest, and since when
+    holders: Sequence[tuple[str, float]] = ()
+    #: seconds between two begins, 0 without a rate
+    interval: float = 0.0
+    #: when the first in line may begin
+    next_at: float = 0.0
+    #: until when nothing begins
+    rests_until: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """All that is known of one run."""
 
@@ -172,10 +199,13 @@ class Facts:
     #: attempts that its runner's policy allows, 0 when that is not known
     attempts: int = 0
     place: Place = field(default_factory=Place)
+    #: the circuit breakers that it waits for, by what its record calls each
+    breakers: Mapping[str, BreakerRecord] = field(default_factory=dict)
     #: since when (unix seconds) the claim of it stands
     claimed_at: float = 0.0
     awaited: Awaited = field(default_factory=Awaited)
     turn: Turn | None = None
+    line: Line | None = None
     hooks: Sequence[HookRecord] = ()
     #: hooks in progress that stand in no queue, no claim and no list of what is due
     lost_hooks: Sequence[str] = ()

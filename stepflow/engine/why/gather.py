@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from stepflow.core.limits.use import label_of, read_held
+from stepflow.core.limits.values import LimitValues
 from stepflow.core.run import Run
 from stepflow.engine.kept import KeptData, read_tried
-from stepflow.engine.why.facts import Awaited, Facts, Indexes, MapCounts, Place, Turn, World
+from stepflow.engine.why.breakers import BREAKER
+from stepflow.engine.why.facts import Awaited, Facts, Indexes, Line, MapCounts, Place, Turn, World
 from stepflow.engine.why.look import Answers, Look
 from stepflow.engine.why.schema_words import type_in_words
 from stepflow.store.evidence.of_run import NEAR
@@ -35,9 +38,13 @@ def facts_of(look: Look, world: World, keys: Keys) -> Facts:
         tried=_tried(first["data"].get(b"tried")),
         attempts=0 if policy is None else policy.max_attempts,
         place=_place(look, run, world, keys) if "position" in second else Place(),
+        breakers={
+            name: found for name, found in second.items()
+            if name.startswith(BREAKER) and found is not None
+        },
         claimed_at=read_rq_time(second.get("started")) or 0.0,
         awaited=_awaited(look),
-        turn=_turn(look), hooks=_hooks(look),
+        turn=_turn(look), hooks=_hooks(look), line=_line(look, run),
         lost_hooks=[
             name.removeprefix("hook ")
             for name, position in look.third.items()
@@ -124,6 +131,20 @@ def _counts(row: Mapping[bytes, bytes], stem: str) -> MapCounts:
     return MapCounts(
         int(total) if total.isdigit() else 0, number("ok"), number("bad"), number("next")
     )
+
+
+def _line(look: Look, run: Run) -> Line | None:
+    second, held = look.second, read_held(run.held)
+    if held is None or second.get("line") is None:
+        return None
+    values: LimitValues = second["limit"]
+    interval = values.interval
+    return Line(
+        label_of(held.name, held.key), held.since, second["line"], second["line_length"],
+        values.concurrency if isinstance(values.concurrency, int) else None, second["slots"],
+        second["holders"], interval if isinstance(interval, float) else 0.0,
+        second["timer"] or 0.0, max(second["rest"], second["rest_all"]),
+    )  # fmt: skip
 
 
 def _turn(look: Look) -> Turn | None:

@@ -21,6 +21,8 @@ class WhyWord(StrEnum):
     SCHEDULED = "scheduled"
     WAITING = "waiting"
     PAUSED = "paused"
+    #: something that it shares with others does not let it go on
+    HELD = "held"
     #: no worker will ever move it: `stepflow doctor --repair` does
     BROKEN = "broken"
 
@@ -54,6 +56,8 @@ CODES: Mapping[str, str] = {
     "queued.suspended": "somebody has suspended RQ",
     "queued.paused": "somebody has paused its queue",
     "queued.again": "a further attempt stands in the queue",
+    "held.slot": "all slots of one of its limits are taken",
+    "held.rate": "as many as one of its limits allows have begun, or the limit rests",
     "lost.soon": "its queue entry is gone and will be replaced",
     "blocked.runner": "no live worker knows its runner",
     "blocked.version": "no live worker has its runner in its version",
@@ -72,6 +76,7 @@ CODES: Mapping[str, str] = {
     "waiting.turn": "it waits for its turn in the map of its parent",
     "waiting.retry": "it waits for the next attempt of one of its steps",
     "waiting.any": "it waits for the first of several",
+    "held.breaker": "a circuit breaker lets none of its calls through",
     "paused.code": "its code or its data no longer fit; somebody has to resume it",
     "paused.person": "somebody paused it; somebody has to resume it",
     "X1": "it counts as running, and no claim of it is kept",

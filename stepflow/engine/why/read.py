@@ -14,6 +14,7 @@ from stepflow.core.ids import build_key, hook_member, run_member
 from stepflow.core.run import ENDS, Run, RunState
 from stepflow.engine.env import Env
 from stepflow.engine.kept import KeptData
+from stepflow.engine.why.breakers import read_breakers
 from stepflow.engine.why.facts import Facts
 from stepflow.engine.why.gather import facts_of
 from stepflow.engine.why.look import Answers, Calls, Look
@@ -39,6 +40,7 @@ from stepflow.store.hooks import DEAD, DELIVERED, HookRecord, load_hook
 from stepflow.store.indexes.old import old_ended_index, old_expiry
 from stepflow.store.indexes.places import expiry_member
 from stepflow.store.keys import Keys
+from stepflow.store.limits.evidence import line_of
 from stepflow.store.query import index_size, list_length, members
 from stepflow.store.questions import load_questions
 from stepflow.store.runs import load_data, load_run
@@ -143,6 +145,8 @@ def _second(look: Look, keys: Keys, lists: Sequence[str]) -> Calls:
         calls["settled"] = ends_of(keys, parent.run_id, parent.generation, [stem])
     elif run.state is RunState.WAITING:
         calls |= _of_waiting(look, run, keys)
+    if run.state in {RunState.WAITING, RunState.SCHEDULED}:
+        calls |= read_breakers(look, run, keys)
     if run.has_children:
         calls["children"] = child_count(keys, run_id, run.generation)
     return calls
@@ -176,6 +180,8 @@ def _of_pending(run: Run, keys: Keys, lists: Sequence[str]) -> Calls:
         )
         for entry in builds
     }
+    if run.held:
+        calls |= line_of(keys, run)
     if run.lane:
         calls |= _of_lane(run, queue, keys)
     return calls | {
@@ -241,6 +247,7 @@ def _is_nowhere(look: Look) -> bool:
         and second["queued"] is None
         and second["waiting"] is None
         and look.build_position is None
+        and second.get("line") is None
     )
 
 

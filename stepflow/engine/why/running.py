@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from stepflow.core.ids import worker_of
-from stepflow.core.run import Cleanup, Run, StopKind
+from stepflow.core.run import Run, StopKind
 from stepflow.engine.why.facts import Facts, Worker
 from stepflow.engine.why.make import asking, cancelling, failing, make
 from stepflow.engine.why.model import Why
@@ -94,7 +94,8 @@ def stopping(facts: Facts, run: Run, inner: Why | None) -> Why:
         "stop": None if stop is None else str(stop.kind), "asked": at, "by": run.stopped_by or None,
         "cleanup": int(run.cleanup), "inside": None if inner is None else inner.code,
     }  # fmt: skip
-    if run.is_claimed and run.cleanup is Cleanup.NONE:
+    cleans_up = bool(run.cleanup) if stop is None else run.cleans_up(stop.kind)
+    if run.is_claimed and not cleans_up:
         name, until = worker_of(run.token), facts.indexes.deadline_at or 0.0
         last = f"; without it, it ends at {moment(until, now)}" if until else ""
         return make(

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from urllib.parse import quote
 
+from stepflow.core.outcomes import Resting
 from stepflow.core.run import Run
 from stepflow.store.calls import Part
 from stepflow.store.keys import Keys
 from stepflow.store.run_hash import format_time
+
+#: what a key may have as it is; core/limits/use.py has the same
+SAFE = "_.:@-"
 
 
 def lines_of(keys: Keys, run: Run) -> Sequence[str]:
@@ -18,10 +23,34 @@ def lines_of(keys: Keys, run: Run) -> Sequence[str]:
     return [keys.of_limit("line", name, key) for name, key, _ in uses]
 
 
-def limited(keys: Keys, run: Run, now: float, *, has_ended: bool = False) -> Sequence[Part]:
-    """Give what `give_back` in lua/lib/limits/admit.lua takes; nothing for a run without limits."""
-    if not run.limits:
+def limited(
+    keys: Keys,
+    run: Run,
+    now: float,
+    *,
+    has_ended: bool = False,
+    rests: Resting | None = None,
+) -> Sequence[Part]:
+    """
+    Give what `give_back` in lua/lib/limits/admit.lua takes; nothing for a run without limits.
+
+    *rests* is a limit that is to rest.
+    """
+    if not run.limits and rests is None:
         return ()
-    return (
+    given: list[Part] = [
         run.id, run.limits, keys.namespace, keys.job_prefix, format_time(now), int(has_ended)
-    )  # fmt: skip
+    ]  # fmt: skip
+    if rests is not None:
+        given += (rests.limit, quote(rests.key or "", safe=SAFE), format_time(rests.until))
+    return given
+
+
+def first_in_line(run: Run, rests: Resting | None) -> Sequence[Part]:
+    """Have a run stand before all others in the line of a limit of its own that rests."""
+    if rests is None:
+        return ()
+    for name, key, _ in (line.split("|") for line in run.limits.splitlines()):
+        if name == rests.limit and (rests.key is None or quote(rests.key, safe=SAFE) == key):
+            return ("held", f"{name}|{key}|{format_time(run.started_at or run.created_at)}")
+    return ()

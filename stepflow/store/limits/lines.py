@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from stepflow.core.ids import limit_member
 from stepflow.core.limits.use import split_limited, write_key
 from stepflow.store import scripts
 from stepflow.store.calls import Call, command
@@ -42,6 +41,11 @@ def line_length(keys: Keys, name: str, key: str) -> Call[int]:
     """Count those who wait in the line of a limit and key."""
     line = keys.of_limit("line", name, write_key(key))
     return command("ZCARD", line, read=int, misfit=int)
+
+
+def slot_count(keys: Keys, name: str, key: str) -> Call[int]:
+    """Count those who have a slot of a limit and key."""
+    return command("ZCARD", keys.of_limit("slots", name, write_key(key)), read=int, misfit=int)
 
 
 def some_of(index: str, count: int) -> Call[list[tuple[str, str]]]:
@@ -108,6 +112,8 @@ def members_since(key: str, count: int) -> Call[list[tuple[str, float]]]:
     return command("ZRANGE", key, 0, count - 1, "WITHSCORES", read=read, misfit=list)
 
 
-def forget_timer(keys: Keys, name: str, key: str) -> Call[int]:
-    """Take the timer of a line out of the due set."""
-    return command("ZREM", keys.due, limit_member(name, write_key(key)), read=int)
+def forget_rate(keys: Keys, name: str, key: str) -> Call[int]:
+    """Forget what has begun of a limit and key, and that it rests; gives how much was kept."""
+    written = write_key(key)
+    kept = [keys.of_limit(kind, name, written) for kind in ("tat", "rest")]
+    return command("DEL", *kept, read=int)

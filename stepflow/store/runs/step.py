@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 from stepflow.core.ids import run_member
 from stepflow.core.journal import start_entry
+from stepflow.core.outcomes import Resting
 from stepflow.core.run import Cleanup, PauseRequest, Run, RunState, StopRequest
 from stepflow.store import scripts
 from stepflow.store.calls import Call, Part, raw
 from stepflow.store.keys import Keys
-from stepflow.store.limits.limited import limited
+from stepflow.store.limits.limited import first_in_line, limited
 from stepflow.store.run_hash import format_time, rq_time, stop_fields
 from stepflow.store.runs.move import (
     NO_WRITES,
@@ -80,6 +81,7 @@ def hand_over(
     last_error: str | None = None,
     waits_for: str = "",
     counted: Sequence[str] = (),
+    rests: Resting | None = None,
 ) -> Call[Answer]:
     """
     Give the run back: *step* waits in its queue, or in the due set until *due_at*.
@@ -87,7 +89,7 @@ def hand_over(
     With *pause* it stands instead, until it is resumed. With *restarts* above 0 it begins a new
     history: its journal and step records go. *last_error* is what the attempt failed with,
     *waits_for* what a postponed step waits for. *counted* are the counts that this adds to, but for
-    what workers count. Answers as `keep_step`.
+    what workers count. The limit *rests* begins nothing for a while. Answers as `keep_step`.
     """
     base, queue, time = keys.run(run.id), keys.queue_of(run), format_time(now)
     delivery, old_rq_id = run.next_delivery(step), run.claimed_rq_id or run.delivery
@@ -95,12 +97,11 @@ def hand_over(
     fields: list[Part] = [
         "rev", run.rev + 1, "state", state, "step", step, "failures", failures, "crashes", crashes,
         "handoff", delivery.handoff, "delivery", rq_id, "due", due, "token", "", "claimed_id", "",
-        "updated", time, *_asked(run, pause, stop), *_waits_for(run, waits_for, state),
+        "updated", time, *_asked(run, pause, stop), *_waits_for(run, waits_for, state, rests),
     ]  # fmt: skip
     fields += () if fence.token else ("request", fence.name, "parked", "")
     fields += ("cleanup", int(cleanup)) if cleanup > run.cleanup else ()
-    if restarts:
-        fields += ("journal", 1, *(() if run.has_children else ("cleanup", int(Cleanup.NONE))))
+    fields += _restarted(run) if restarts else ()
     return scripts.HAND_OVER.call(
         raw,
         keys={
@@ -123,7 +124,7 @@ def hand_over(
         lists={
             "deleted": effects.deleted, "written": effects.written, "fields": fields,
             "data": _changed(payload=payload, last_error=last_error), "records": fence.records(),
-            "counted": counted, "limited": limited(keys, run, now),
+            "counted": counted, "limited": limited(keys, run, now, rests=rests),
         },
         key_lists={"counts": counts_keys(keys, counted), "lane": keys.lanes_with(run)},
     )  # fmt: skip
@@ -134,8 +135,10 @@ def _asked(run: Run, pause: PauseRequest | None, stop: StopRequest | None) -> Se
     return [*pause_fields(run, pause), *(() if stop is None else stop_fields(stop))]
 
 
-def _waits_for(run: Run, waits_for: str, state: RunState) -> Sequence[Part]:
+def _waits_for(run: Run, waits_for: str, state: RunState, rests: Resting | None) -> Sequence[Part]:
     """Write what a step waits for that is due later; what the run waited for before is over."""
+    if rests is not None:
+        return first_in_line(run, rests)
     is_old = bool(run.waits_for) and state is RunState.SCHEDULED
     return ("waits_for", waits_for) if waits_for or is_old else ()
 
@@ -143,3 +146,8 @@ def _waits_for(run: Run, waits_for: str, state: RunState) -> Sequence[Part]:
 def _changed(**data: bytes | str | None) -> list[Part]:
     """Write those fields of a run's data that have changed."""
     return [part for name, value in data.items() if value is not None for part in (name, value)]
+
+
+def _restarted(run: Run) -> Sequence[Part]:
+    """Write that a run begins a new history."""
+    return ("journal", 1, *(() if run.has_children else ("cleanup", int(Cleanup.NONE))))

@@ -166,6 +166,43 @@ _OF_OTHERS = (
         path="schedule_id", place=("schedules",), destroys=True,
     ),
     Action(
+        "open-breaker", "Open", "The breaker lets no call through until somebody closes it, or for "
+        "so many seconds. Steps that have it wait.",
+        "stepflow breakers open {target}", "The breaker is open.",
+        fields=(
+            Field("duration", "Seconds", "number", hint="leave empty to keep it open"),
+            Field("note", "Note", hint="for whoever reads it later"),
+        ),
+        path="breaker", place=("breakers",),
+    ),
+    Action(
+        "close-breaker", "Close", "The breaker lets calls through again. The runs that wait come "
+        "back a few at a time.",
+        "stepflow breakers close {target}", "The breaker is closed.",
+        path="breaker", place=("breakers",),
+    ),
+    Action(
+        "reset-breaker", "Reset", "The breaker is closed, and its counts are 0.",
+        "stepflow breakers reset {target}", "The breaker is closed, its counts are 0.",
+        path="breaker", place=("breakers",),
+    ),
+    Action(
+        "retry-group", "Retry failed", "The failed members of the group continue, and no other.",
+        "stepflow group retry {target}", "The failed members continue.",
+        path="group_id", place=("groups",),
+    ),
+    Action(
+        "cancel-group", "Cancel", "What has not started does not start; what lives is cancelled.",
+        "stepflow group cancel {target}", "The group is cancelled.",
+        fields=(_REASON,), path="group_id", place=("groups",), destroys=True,
+    ),
+    Action(
+        "forget-group", "Forget", "Drops what is kept of the group; its members stay as runs of "
+        "their own.",
+        "stepflow group forget {target}", "The group is forgotten.",
+        path="group_id", place=("groups",), destroys=True,
+    ),
+    Action(
         "stop-bulk", "Stop", "The bulk stops where it is; it can be resumed.",
         "stepflow bulk stop {target}", "The bulk stops.",
         path="bulk_id", place=("bulk",),

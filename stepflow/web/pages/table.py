@@ -5,9 +5,11 @@ from __future__ import annotations
 from stepflow.web.pages import act, run
 from stepflow.web.pages.actions import ACTIONS
 from stepflow.web.pages.lists import (
+    breakers,
     bulk,
     chosen,
     failures,
+    groups,
     hooks,
     now,
     questions,
@@ -26,9 +28,11 @@ PAGES: tuple[Page, ...] = (
     *queues.PAGES,
     *workers.PAGES,
     *schedules.PAGES,
+    *breakers.PAGES,
     *questions.PAGES,
     *hooks.PAGES,
     *bulk.PAGES,
+    *groups.PAGES,
     *chosen.PAGES,
     *submit.PAGES,
     *run.PAGES,

@@ -9,13 +9,13 @@ from datetime import timedelta
 from typing import Any, Literal, TypedDict, TypeVar, Unpack, overload
 
 from stepflow.core.fanout.join import JoinAll, JoinFirst, JoinLike, JoinSlots, as_join
-from stepflow.core.ids import check_name
+from stepflow.core.ids import check_name, key_name
 from stepflow.core.runner import WorkflowContext
 from stepflow.engine.spec import RunSpec
 from stepflow.engine.user_code.arguments import Reader
 from stepflow.engine.user_code.registered import registration_of
 from stepflow.errors import ChildFailed
-from stepflow.kits.flow.calls.base import ContextBase, checked_name
+from stepflow.kits.flow.calls.base import ContextBase
 from stepflow.kits.flow.commands.child import Child, id_at, spawn
 from stepflow.kits.flow.commands.map import carry_map
 from stepflow.times import seconds
@@ -39,6 +39,7 @@ class MapOptions(TypedDict, total=False):
     headers: Mapping[str, str] | None
     tags: Mapping[str, str] | None
     timeout: float | timedelta | None
+    on_timeout: Literal["undo", "end"]
     version: int | None
 
 
@@ -51,6 +52,7 @@ class SpawnOptions(TypedDict, total=False):
     headers: Mapping[str, str] | None
     tags: Mapping[str, str] | None
     timeout: float | timedelta | None
+    on_timeout: Literal["undo", "end"]
     version: int | None
     abandon: bool
 
@@ -89,6 +91,7 @@ class ChildCalls(ContextBase):
         headers: Mapping[str, str] | None = None,
         tags: Mapping[str, str] | None = None,
         timeout: float | timedelta | None = None,
+        on_timeout: Literal["undo", "end"] = "undo",
         version: int | None = None,
         abandon: bool = False,
     ) -> asyncio.Future[Child[Any]]:
@@ -99,14 +102,15 @@ class ChildCalls(ContextBase):
         its type, or its name.
 
         *queue* and *priority* default to those of this run, *version* to the newest that this
-        worker knows. *timeout* (seconds or timedelta) limits the whole child run. A child with a
+        worker knows. *timeout* (seconds or timedelta) limits the whole child run; with *on_timeout*
+        "end" it then ends as it stands, with nothing undone. A child with a
         *key* is found by that key, wherever it is called. A child that is still running when this
         run ends is cancelled, unless you *abandon* it.
         """
-        place = self._activation.next_place() if key is None else f"key:spawn:{checked_name(key)}"
+        place = self._activation.next_place() if key is None else f"key:spawn:{key_name(key)}"
         spec, read = self._child("ctx.spawn", workflow, queue, priority, headers, timeout, version)
         run_id = id_at(self._activation, place)
-        spec = replace(spec, payload=payload, run_id=run_id, tags=tags or {})
+        spec = replace(spec, payload=payload, run_id=run_id, tags=tags or {}, on_timeout=on_timeout)
         return spawn(self._activation, place, spec, abandon=abandon, read=read)
 
     @overload
@@ -185,6 +189,7 @@ class ChildCalls(ContextBase):
         headers: Mapping[str, str] | None = None,
         tags: Mapping[str, str] | None = None,
         timeout: float | timedelta | None = None,
+        on_timeout: Literal["undo", "end"] = "undo",
         version: int | None = None,
     ) -> Coroutine[Any, Any, list[Any]]:
         """
@@ -205,7 +210,7 @@ class ChildCalls(ContextBase):
         given = carry_map(
             self._activation,
             self._activation.next_place(),
-            replace(spec, tags=tags or {}),
+            replace(spec, tags=tags or {}, on_timeout=on_timeout),
             list(items),
             limit=limit,
             join=as_join(join if policy is None else policy, "ctx.map"),

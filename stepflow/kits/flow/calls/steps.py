@@ -17,12 +17,13 @@ from typing import (
 )
 
 from stepflow.core.backoff import RetryPolicy, check_policy
+from stepflow.core.ids import key_name
 from stepflow.core.journal import KEYED
 from stepflow.engine.spec import RunSpec
 from stepflow.engine.user_code.arguments import bind
 from stepflow.engine.user_code.callables import check_callable
 from stepflow.errors import InvalidOption
-from stepflow.kits.flow.calls.base import ContextBase, checked_name
+from stepflow.kits.flow.calls.base import ContextBase
 from stepflow.kits.flow.calls.functions import check_arguments, check_call, named
 from stepflow.kits.flow.commands.child import id_at
 from stepflow.kits.flow.commands.forget import ForgetCommand
@@ -137,10 +138,10 @@ class StepCalls(ContextBase):
         *retry* defaults to the workflow's policy. *timeout* (seconds or timedelta) limits one
         attempt. *compensate* is called with the step's value if the run later fails or is
         cancelled; it is retried like the step. A step with a *key* is found by that key, wherever
-        it is called; a second call returns the recorded value. With *queue* a worker of that queue
-        runs the step, as a child run; the function must be declared with `@app.step`. While
-        *breaker* is open the step waits. If the function has a parameter with one of these names,
-        use `options`.
+        it is called; a second call returns the recorded value; a key may be of any length. With
+        *queue* a worker of that queue runs the step, as a child run; the function must be declared
+        with `@app.step`. While *breaker* is open the step waits. If the function has a parameter
+        with one of these names, use `options`.
 
         Raises StepFailed in the workflow when the attempts are used up, and InvalidOption at once
         for arguments that the function does not take.
@@ -243,7 +244,7 @@ class StepCalls(ContextBase):
 
     def _keyed_place(self, key: str) -> str:
         self._activation.check_caller()
-        return KEYED + checked_name(key)
+        return KEYED + key_name(key)
 
     def forget(self, key: str) -> asyncio.Future[None]:
         """
@@ -251,9 +252,10 @@ class StepCalls(ContextBase):
 
         That is remembered, and holds from this call on.
         """
-        self._activation.commands.keyed.forget(checked_name(key))
+        name = key_name(key)
+        self._activation.commands.keyed.forget(name)
         return self._activation.start(
-            ForgetCommand(self._activation.next_place(), key, self._activation.create_future())
+            ForgetCommand(self._activation.next_place(), name, self._activation.create_future())
         )
 
 

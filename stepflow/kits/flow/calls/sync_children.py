@@ -44,11 +44,32 @@ class SyncWaitCalls(Blocking):
         return self._wait(self._of.wait_for_signal, *names, **options)
 
     @overload
-    def ask(self, wanted: type[T], prompt: str, timeout: None = None) -> T: ...
+    def ask(
+        self,
+        wanted: type[T],
+        prompt: str,
+        timeout: None = None,
+        *,
+        notify: Callable[[str], Any] | None = None,
+    ) -> T: ...
     @overload
-    def ask(self, wanted: type[T], prompt: str, timeout: float | timedelta | None) -> T | None: ...
+    def ask(
+        self,
+        wanted: type[T],
+        prompt: str,
+        timeout: float | timedelta | None,
+        *,
+        notify: Callable[[str], Any] | None = None,
+    ) -> T | None: ...
     @overload
-    def ask(self, wanted: Any, prompt: str, timeout: float | timedelta | None = None) -> Any: ...
+    def ask(
+        self,
+        wanted: Any,
+        prompt: str,
+        timeout: float | timedelta | None = None,
+        *,
+        notify: Callable[[str], Any] | None = None,
+    ) -> Any: ...
     def ask(self, *args: Any, **options: Any) -> Any:
         """Ask people a question and wait for the answer; see `Context.ask`."""
         return self._wait(self._of.ask, *args, **options)

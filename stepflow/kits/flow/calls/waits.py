@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, TypeVar, overload
 
 from stepflow.core.ids import check_text
 from stepflow.core.outcomes import LONGEST_TEXT
 from stepflow.engine.signal import check_signal
+from stepflow.engine.user_code.callables import check_callable
 from stepflow.errors import InvalidOption
-from stepflow.kits.flow.calls.base import ContextBase
+from stepflow.kits.flow.calls.base import ContextBase, checked_name
+from stepflow.kits.flow.calls.functions import check_call
 from stepflow.kits.flow.commands.expected import ExpectedAnswer, ExpectedType
-from stepflow.kits.flow.commands.question import QuestionCommand
+from stepflow.kits.flow.commands.question import (
+    Asked,
+    Notice,
+    QuestionCommand,
+    as_asked,
+    ask_and_notify,
+)
 from stepflow.kits.flow.commands.sleep_and_signal import SignalCommand, SleepCommand
+from stepflow.kits.flow.step_options import options_of, step_name
 from stepflow.store.values.codec import pack
 from stepflow.times import seconds, unix_time
 
@@ -88,39 +97,71 @@ class WaitCalls(ContextBase):
         )
 
     @overload
-    def ask(self, wanted: type[T], prompt: str, timeout: None = None) -> asyncio.Future[T]: ...
+    def ask(
+        self,
+        wanted: type[T],
+        prompt: str,
+        timeout: None = None,
+        *,
+        notify: Callable[[str], Any] | None = None,
+    ) -> Asked[T]: ...
     @overload
     def ask(
-        self, wanted: type[T], prompt: str, timeout: float | timedelta | None
-    ) -> asyncio.Future[T | None]: ...
+        self,
+        wanted: type[T],
+        prompt: str,
+        timeout: float | timedelta | None,
+        *,
+        notify: Callable[[str], Any] | None = None,
+    ) -> Asked[T | None]: ...
     @overload
     def ask(
-        self, wanted: Any, prompt: str, timeout: float | timedelta | None = None
-    ) -> asyncio.Future[Any]: ...
+        self,
+        wanted: Any,
+        prompt: str,
+        timeout: float | timedelta | None = None,
+        *,
+        notify: Callable[[str], Any] | None = None,
+    ) -> Asked[Any]: ...
     def ask(
-        self, wanted: Any, prompt: str, timeout: float | timedelta | None = None
-    ) -> asyncio.Future[Any]:
+        self,
+        wanted: Any,
+        prompt: str,
+        timeout: float | timedelta | None = None,
+        *,
+        notify: Callable[[str], Any] | None = None,
+    ) -> Asked[Any]:
         """
         Ask people a question, wait for the answer, and return it; None after *timeout*.
 
         `if await ctx.ask(bool, "Publish?", timeout=timedelta(days=3)):`. *wanted* is the type of
         the answer, or a JSON schema. `client.questions` lists open questions; `client.answer`
-        answers one, once.
+        answers one, once. What `ctx.ask` returns has the question's `token` before you await it.
+
+        *notify* is a function that is called with the token, as a step, once the question is
+        listed: to send a link. Where its attempts are used up, the question is withdrawn and
+        StepFailed raised.
         """
         wait_s = None if timeout is None else seconds(timeout, "timeout of ctx.ask")
         check_text("the prompt of ctx.ask", prompt, most=LONGEST_TEXT, least=0)
         key = repr(wanted) if isinstance(wanted, Mapping) else wanted
         answer = self._readers.known(("ask", key), lambda: ExpectedAnswer(wanted))
-        pack(
-            [prompt, answer.schema], what="what ctx.ask asks", limit=self._activation.runtime.limit
+        activation = self._activation
+        pack([prompt, answer.schema], what="what ctx.ask asks", limit=activation.runtime.limit)
+        notice = None if notify is None else self._notice(notify)
+        place = activation.next_place()
+        command = QuestionCommand(
+            place, activation.create_future(), activation, answer, prompt, wait_s
         )
-        return self._activation.start(
-            QuestionCommand(
-                self._activation.next_place(),
-                self._activation.create_future(),
-                self._activation,
-                answer,
-                prompt,
-                wait_s,
-            )
-        )
+        if notice is None:
+            asked = command.future = as_asked(command.future, command.token)
+            activation.start(command)
+            return asked
+        return ask_and_notify(activation, command, notice)
+
+    def _notice(self, notify: Callable[[str], Any]) -> Notice:
+        """Say how *notify* is called; raises InvalidOption for what cannot be."""
+        check_callable(notify, "notify of ctx.ask", "notify={}")
+        name, own = checked_name(step_name(notify)), options_of(notify)
+        check_call(name, notify, ("token",), {})
+        return Notice(name, notify, own.retry or self._policy, own.timeout_s)

@@ -140,8 +140,8 @@ class BatchCommand(Command):
         return Failed(index, self._failure(answer, None))
 
     def _failure(self, parts: Sequence[str], cause: BaseException | None) -> StepFailed:
-        kind, message, trace = parts
-        failed = StepFailed(self._work.name, kind, message)
+        kind, message, trace, *data = parts
+        failed = StepFailed(self._work.name, kind, message, *data)
         if cause is not None:
             failed.__cause__ = cause
         elif trace:

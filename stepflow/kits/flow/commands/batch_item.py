@@ -193,8 +193,8 @@ def with_index(kind: EntryKind, data: bytes, index: int) -> bytes:
         due_at, brief = read_try(data)
         error = ErrorInfo.of_brief(brief) or ErrorInfo("", "")
         return write_try(due_at, ErrorInfo(error.type, f"[{index}] {error.message}").brief())
-    error_type, message, trace = unpack(data)
-    return pack([error_type, f"[{index}] {message}", trace])
+    error_type, message, *rest = unpack(data)
+    return pack([error_type, f"[{index}] {message}", *rest])
 
 
 def index_in(brief: str) -> int:

@@ -3,18 +3,50 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar, cast
 
+from stepflow.core.backoff import RetryPolicy
 from stepflow.core.ids import question_digest
 from stepflow.core.journal import Entry, EntryKind
-from stepflow.kits.flow.commands.command import Command
+from stepflow.kits.flow.commands.command import Command, WorkflowHost
 from stepflow.kits.flow.commands.expected import ExpectedType
 from stepflow.kits.flow.commands.host import CommandHost
+from stepflow.kits.flow.commands.step import StepCommand
 from stepflow.store.questions import QuestionOutcome
 from stepflow.store.values.codec import pack
 
+T = TypeVar("T")
+
 #: what became of a question that nobody answered
 TIMED_OUT, WITHDRAWN = "timed out", "withdrawn"
+
+
+class Asked(asyncio.Future[T]):
+    """The answer to a question, to be awaited; *token* is that by which people answer it."""
+
+    token: str
+
+
+def as_asked(future: asyncio.Future[Any], token: str) -> Asked[Any]:
+    """Return *future*, or one in its stead, with the token of its question."""
+    if type(future) is asyncio.Future:
+        future = Asked(loop=future.get_loop())
+    asked = cast("Asked[Any]", future)  # one that is watched takes any attribute
+    asked.token = token
+    return asked
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """The function that tells people of a question, and how it is tried."""
+
+    name: str
+    function: Callable[[str], Any]
+    policy: RetryPolicy
+    #: seconds, of one attempt
+    timeout_s: float | None
 
 
 class QuestionCommand(Command):
@@ -43,6 +75,16 @@ class QuestionCommand(Command):
         self._wait_s = wait_s
         #: the inbox version at which it looked for an answer last
         self._seen = 0
+
+    @property
+    def token(self) -> str:
+        """The token by which people answer it."""
+        return f"{self._host.run.id}.{self._digest}"
+
+    @property
+    def is_listed(self) -> bool:
+        """Whether people find it on the list of questions."""
+        return self.future.done() or (bool(self._seen) and not self.is_busy)
 
     @property
     def awaited_id(self) -> str:
@@ -87,3 +129,59 @@ def _ignore(done: asyncio.Future[int]) -> None:
     """Retrieve an error and leave it: a question that stays on the list goes with its run."""
     if not done.cancelled():
         done.exception()
+
+
+class NotifyCommand(StepCommand):
+    """The step that tells people of a question; it begins once that is listed."""
+
+    __slots__ = ("question",)
+    has_to_be_awaited = False
+    question: QuestionCommand
+
+    def advance(self, host: CommandHost, now: float) -> None:
+        if self.question.is_listed:
+            super().advance(host, now)
+
+
+def ask_and_notify(host: WorkflowHost, question: QuestionCommand, notice: Notice) -> Asked[Any]:
+    """
+    Ask *question* and have its token told; returns its answer.
+
+    An answer that comes before all were told counts. Where nobody can be told, the question is
+    withdrawn.
+    """
+    asked = as_asked(host.create_future(), question.token)
+    told = NotifyCommand(
+        f"{question.place}.notify", notice.name, host.create_future(), notice.function,
+        (question.token,), policy=notice.policy, timeout_s=notice.timeout_s,
+    )  # fmt: skip
+    told.question = question
+
+    def was_told(done: asyncio.Future[Any]) -> None:
+        error = None if done.cancelled() else done.exception()
+        if error is not None and not asked.done():
+            asked.set_exception(error)
+            question.future.cancel()
+
+    def was_answered(done: asyncio.Future[Any]) -> None:
+        if asked.done():
+            return
+        if done.cancelled():
+            asked.cancel()
+            return
+        error = done.exception()
+        if error is None:
+            asked.set_result(done.result())
+        else:
+            asked.set_exception(error)
+
+    def was_left(done: asyncio.Future[Any]) -> None:
+        if done.cancelled():
+            question.future.cancel()
+            told.future.cancel()
+
+    host.start(question).add_done_callback(was_answered)
+    host.start(told).add_done_callback(was_told)
+    asked.add_done_callback(was_left)
+    host.give_out(asked)
+    return asked

@@ -9,22 +9,21 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
-from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from stepflow.core.backoff import RetryPolicy
-from stepflow.core.cancel import CancelToken
-from stepflow.core.ids import idempotency_key
 from stepflow.core.journal import Entry, EntryKind, write_try
 from stepflow.engine.user_code.arguments import ResultReader
 from stepflow.engine.user_code.calls import escaped, postponed, raised
-from stepflow.errors import CircuitOpen, ClaimLost, Postponed, StepFailed
+from stepflow.errors import CircuitOpen, ClaimLost, PayloadTooLarge, Postponed, StepFailed
+from stepflow.kits.flow.around.attempt import Attempt
+from stepflow.kits.flow.around.failed import pack_error, with_usage
 from stepflow.kits.flow.around.refused import pack_refused, read_refused
 from stepflow.kits.flow.commands.command import Command
 from stepflow.kits.flow.commands.host import CommandHost
-from stepflow.kits.flow.current_step import CurrentStep, StepMemo, present, refuse_memo
+from stepflow.kits.flow.current_step import present
 from stepflow.kits.flow.runtime import FlowRuntime, OutputScope
 from stepflow.logs import enter
 from stepflow.store.values.codec import pack, unpack
@@ -153,12 +152,12 @@ class StepCommand(Command):
 
     def resolve(self, entry: Entry) -> None:
         if entry.kind is EntryKind.ERROR:
-            kind, message, trace = unpack(entry.data)
+            kind, message, trace, *data = unpack(entry.data)
             refused = read_refused(kind, message, trace)
             if refused is not None:
                 self.future.set_exception(refused)
                 return
-            failed = StepFailed(self.name, kind, message)
+            failed = StepFailed(self.name, kind, message, *data)
             if self._error is not None:
                 failed.__cause__, self._error = self._error, None
             elif trace:
@@ -252,6 +251,8 @@ class StepCommand(Command):
         if error is None:
             try:
                 data = self._pack(done.result(), limit=host.runtime.limit)
+            except PayloadTooLarge as problem:
+                error = with_usage(problem, done.result())
             except BaseException as problem:  # noqa: BLE001  what packs a value is user code as well
                 error = problem
             else:
@@ -291,7 +292,7 @@ class StepCommand(Command):
                 "run=%s step %r failed for good, attempt %s of %s: %s\n%s", host.run.id, self.name,
                 failures, most, info.summary, info.traceback.rstrip(),
             )  # fmt: skip
-            self._write_error(host, pack([info.type, info.message, info.traceback]))
+            self._write_error(host, pack_error(self.name, info, error, host.runtime.limit))
             return
         runtime = host.runtime
         wait_s = max(self._policy.wait_s(failures, runtime.spread()), fault.retry_after_s or 0.0)
@@ -321,67 +322,3 @@ class StepCommand(Command):
         self.is_busy = True
         scope.reset(None)
         host.spawn(scope.end(), go_on)
-
-
-class Attempt:
-    """
-    One attempt of a step, as its function may ask about it.
-
-    Called it gives the CurrentStep; most attempts are never asked.
-    """
-
-    __slots__ = ("_command", "_host", "_is_over", "_loop", "_made", "_unsubscribe", "_writing")
-
-    def __init__(self, command: StepCommand, host: CommandHost) -> None:
-        self._command = command
-        self._host = host
-        self._is_over = False
-        self._made: CurrentStep | None = None
-
-    def __call__(self) -> CurrentStep:
-        """Return the step; any thread may ask."""
-        if self._made is None:
-            command, host = self._command, self._host
-            run, cancel = host.run, CancelToken()
-            self._writing: deque[asyncio.Future[None]] = deque()
-            self._loop = host.outer_loop
-            self._unsubscribe = host.runtime.cancel.subscribe(
-                lambda: cancel.fire(host.runtime.cancel.reason or "")
-            )
-            self._made = CurrentStep(
-                run.id, command.name, command.key,
-                attempt=command.attempt, is_last_attempt=command.is_last_attempt,
-                idempotency_key=idempotency_key(run.seed, host.restarts, command.occurrence),
-                memo=StepMemo(command.memo, self, self._loop), cancel=cancel,
-            )  # fmt: skip
-            if self._is_over:
-                self.end()
-        return self._made
-
-    def remember(self, key: str, value: Any) -> asyncio.Future[None]:
-        """Put a memo value; the future is done when it is durable."""
-        command, host = self._command, self._host
-        if self._is_over:
-            raise refuse_memo(host.run.id, command.name)
-        what = f"memo {key!r} of step {command.name!r}"
-        data = pack([key, value], what=what, limit=host.runtime.limit)
-        written: asyncio.Future[None] = self._loop.create_future()
-        self._writing.append(written)
-        host.leave_memo(command, data)
-        return written
-
-    def note_written(self) -> None:
-        """Learn that the first of the memos on their way is durable."""
-        if self._made is not None and self._writing:
-            written = self._writing.popleft()
-            if not written.done():
-                written.set_result(None)
-
-    def end(self) -> None:
-        """Take no more memos, and tell who still works on it that nobody waits any more."""
-        self._is_over = True
-        if self._made is not None:
-            self._unsubscribe()
-            self._made.cancel.fire("the attempt has ended")
-            while self._writing:
-                self._writing.popleft().cancel()

@@ -12,10 +12,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Container, Coroutine, Sequence
+from time import perf_counter
 from typing import Any, TypeVar
 
-from stepflow.core.journal import MISREAD, Entry, EntryKind, first_step, misread, read_journal
-from stepflow.core.outcomes import ErrorInfo, Outcome, Park, Pause, TryElsewhere, Yield
+from stepflow.core.journal import MISREAD, Entry, EntryKind, first_step, misread
+from stepflow.core.outcomes import CleanedUp, ErrorInfo, Outcome, Park, Pause, TryElsewhere, Yield
 from stepflow.core.run import Cleanup
 from stepflow.engine.gate import pause_for
 from stepflow.errors import DataError
@@ -30,6 +31,7 @@ from stepflow.kits.flow.replay.loop import WorkflowLoop
 from stepflow.kits.flow.replay.misfit import misfit, misread_end
 from stepflow.kits.flow.replay.patches import Patches
 from stepflow.kits.flow.replay.suspend import park, was_here, yield_slot
+from stepflow.kits.flow.replay.timing.stretches import Stretches
 from stepflow.kits.flow.runtime import FlowRuntime
 from stepflow.logs import StepFacts, StepLog
 
@@ -104,11 +106,13 @@ class Activation(ActivationHost):
     async def _replay_all(self, workflow: Begin) -> Outcome | None:
         journal = await self.runtime.load_journal() if self.run.has_journal else []
         self.recalled |= await recall(journal, self.runtime)
-        return self._replay(workflow, journal)
+        return await self._replay(workflow, journal)
 
-    def _replay(self, workflow: Begin, journal: Sequence[bytes]) -> Outcome | None:
+    async def _replay(self, workflow: Begin, journal: Sequence[bytes]) -> Outcome | None:
         """Hand over all that *journal* remembers; returns the outcome where that does not fit."""
-        entries = read_journal(journal, self.run.id)
+        self._time_slice.begin_replay()
+        stretches = Stretches(self._time_slice)
+        entries = await stretches.read(journal, self.run.id)
         self._writer.index = len(journal)
         began_with = 0
         if entries and entries[0].kind is EntryKind.START:
@@ -119,12 +123,13 @@ class Activation(ActivationHost):
         self._is_repeating = was_here(self.run, began_with)
         self._patches, self._left = Patches(entries), len(entries)
         stops = self._begin_time(entries)
-        self._time_slice.begin_replay()
         self._marks.reach(0)
         self._main = self.loop.create_task(workflow())
         self.loop.run_ready()
         for count, entry in enumerate(entries, 1):
             self._left -= 1
+            if perf_counter() > stretches.until:
+                await stretches.let_turn()
             if count in stops:
                 self._marks.reach(count)
             try:
@@ -273,6 +278,8 @@ class Activation(ActivationHost):
 
     def _advance(self) -> Outcome | None:
         """Do for every open command what can be done now; returns the outcome once it ends."""
+        if self.runtime.cancel.is_set and self.run.is_timed_out_for_good:
+            return CleanedUp()
         if self.runtime.cancel.is_set and self._ending.accept_stop():
             self._remember(EntryKind.STOP)
         if not self._ending.is_stop_pending:

@@ -32,6 +32,10 @@ class TimeSlice:
         """Note that the replay begins."""
         self._began = self._loop.time()
 
+    def leave_out(self, seconds: float) -> None:
+        """Leave out *seconds* of the replay, in which others had the loop."""
+        self._began += seconds
+
     def begin(self) -> None:
         """Note that the replay is over: from here on the workflow gets on."""
         now = self._loop.time()

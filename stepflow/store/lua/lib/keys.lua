@@ -34,6 +34,11 @@ local function lane_of(ns, queue, lane) return ns .. ':lane:' .. queue .. ':' ..
 local function limits_of(ns) return ns .. ':limits' end
 local function lines_of(ns) return ns .. ':lines' end
 local function slots_of(ns) return ns .. ':slots' end
+-- the line that a field `held` names, nil for none
+local function line_of_held(ns, held)
+  local name, key = string.match(held or '', '^([%w_.-]+)|([^|]*)|[%d.]+$')
+  return name and ns .. ':line:' .. name .. ':' .. key
+end
 local function kept_of(ns, kind, name, key) return ns .. ':' .. kind .. ':' .. name .. ':' .. key end
 
 local function list_of(queue) return 'rq:queue:' .. queue end

@@ -6,6 +6,7 @@
 --@ include lists
 --@ include ids
 --@ include keys
+--@ include limits/held
 --@ constants STATE_PENDING STATE_SCHEDULED STATE_WAITING STATE_PAUSED PARKED_LIMIT
 --@ keys claims due deadlines waiting_lists
 --@ args ns runs*
@@ -16,6 +17,7 @@ local function lacks(index, member) return not soft('ZSCORE', index, member) end
 local function is_nowhere(row, member)
   local queue, runner = row[5] or '', row[12] or ''
   if (row[3] or '') == '' or not is_queue(queue) then return true end
+  if stands_in_line(run_id_of(member), row[15], ns) then return false end
   local lane = row[14] or ''
   if lane ~= '' and not lacks(lane_of(ns, queue, lane), member) then
     return lacks(lanes_of(ns, queue), lane) or soft('SISMEMBER', laned_of(ns), queue) ~= 1
@@ -26,7 +28,7 @@ local function is_nowhere(row, member)
 end
 
 -- row: state, token, delivery, due, queue, deadline, stop, unroutable, ended, parked, children,
--- runner, rev, lane.
+-- runner, rev, lane, held.
 local function is_suspect(id, run, row)
   local state, member, due = row[1], run_member(id), row[4] or ''
   if not row[13] or (row[9] or '') ~= '' then return true end
@@ -44,7 +46,8 @@ local found = {}
 for _, id in ipairs(table_of(runs)) do
   local run = run_of(ns, id)
   local row = is_run_id(id) and soft('HMGET', run, 'state', 'token', 'delivery', 'due', 'queue',
-    'deadline', 'stop', 'unroutable', 'ended', 'parked', 'children', 'runner', 'rev', 'lane')
+    'deadline', 'stop', 'unroutable', 'ended', 'parked', 'children', 'runner', 'rev', 'lane',
+    'held')
   if not row or is_suspect(id, run, row) then found[#found + 1] = id end
 end
 return found

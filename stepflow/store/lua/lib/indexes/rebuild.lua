@@ -1,8 +1,5 @@
 -- Go through a small page of the live runs, and put back what an index lost of them.
---@ include total clock
---@ include ids
---@ include keys
---@ include lanes/join
+--@ include total clock ids keys limits/held lanes/join
 --@ constants STATE_PENDING STATE_SCHEDULED STATE_WAITING STATE_PAUSED
 
 -- Which page follows from the time and from this worker's place among the live ones. Together they
@@ -41,7 +38,8 @@ local function restore(id, row, now, index)
     added = redis.call('ZADD', index.claims, 'NX', stamp_of(now + index.lease), member)
   elseif delivery ~= '' and (state == STATE_SCHEDULED or state == STATE_WAITING) then
     if due and due < 1e12 then added = redis.call('ZADD', index.due, 'NX', row[4], member) end
-  elseif delivery ~= '' and state == STATE_PENDING and not row[8] and is_queue(queue) then
+  elseif delivery ~= '' and state == STATE_PENDING and not row[8] and is_queue(queue)
+    and not stands_in_line(id, row[16], index.ns) then
     added = restore_place(index.ns, queue, row[15], member, now)
   end
   local stands = state == STATE_PAUSED and (row[12] or '') == '' -- set aside, perhaps
@@ -60,7 +58,7 @@ local function rebuild(live, page, now, index, strays)
     local run = run_of(index.ns, id)
     local row = is_run_id(id) and soft('HMGET', run, 'state', 'token', 'delivery', 'due', 'queue',
       'deadline', 'stop', 'unroutable', 'ended', 'children', 'generation', 'pause', 'runner',
-      'created', 'lane') or {}
+      'created', 'lane', 'held') or {}
     if redis.call('EXISTS', run) == 0 then
       redis.call('ZREM', live, id)
       strays[#strays + 1] = live .. ' ' .. id

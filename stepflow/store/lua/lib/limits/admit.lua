@@ -30,12 +30,21 @@ local function admit(at, run_id)
   return true
 end
 
+-- Have a limit rest until a time, or longer where it does already.
+local function rest(at, key, till)
+  if (tonumber(soft('GET', key) or nil) or 0) < till and till > at.now then
+    redis.call('SET', key, stamp_of(till), 'PX', math.ceil((till - at.now) * 1000))
+  end
+end
+
 -- Give back what a run has of its limits, when its claim ends, or when nothing claims it any more;
 -- the next in line get their turn. A slot of scope `run` stays until the run has ended.
--- Without *run_id* the run has no limits.
-local function give_back(run_id, limits, ns, prefix, now, has_ended)
+-- Without *run_id* the run has no limits. resting, key: a limit that begins nothing until a time,
+-- for one key or for all with ''.
+local function give_back(run_id, limits, ns, prefix, now, has_ended, resting, key, till)
   if not run_id then return end
   local at = limits_at(ns, prefix, tonumber(now))
+  if resting then rest(at, kept_of(ns, 'rest', resting, key), tonumber(till)) end
   for _, use in ipairs(limits_in(at, limits)) do
     local limit = use.limit
     if has_ended == '1' or limit.scope ~= 'run' then soft('ZREM', limit.slots, run_id) end

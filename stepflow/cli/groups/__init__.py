@@ -1,0 +1,1 @@
+"""`stepflow group`."""

@@ -1,0 +1,1 @@
+"""`stepflow limits`: look at limits and set them."""
