@@ -21,7 +21,6 @@ from stepflow.store.values.annotations import is_record
 class Graph(Protocol):
     """What is checked of a machine."""
 
-    states: type[Enum]
     data: Any
     labels: list[str]
     label_of_start: str
@@ -29,6 +28,10 @@ class Graph(Protocol):
     forms: dict[str, Form]
     #: what was wrong where it was declared
     faults: list[str]
+
+    @property
+    def states(self) -> type[Enum]:
+        """Its states."""
 
 
 def faults_of(machine: Graph) -> list[str]:
