@@ -9,8 +9,8 @@ from contextvars import ContextVar
 from typing import Any, Protocol
 
 from stepflow.core.cancel import CancelToken
+from stepflow.core.memos.memo import Memo
 from stepflow.core.output import TOPIC, emit
-from stepflow.core.runner import Memo
 from stepflow.errors import StepOver
 
 
