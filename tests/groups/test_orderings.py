@@ -12,6 +12,7 @@ from typing import NamedTuple
 import pytest
 
 from stepflow.core.fanout.group import GroupState
+from stepflow.engine.doctor.groups import broken_groups, mend_group
 from stepflow.engine.groups import verbs
 from stepflow.engine.groups.carry import look
 from stepflow.engine.groups.manifest import make_manifest
@@ -313,7 +314,25 @@ def an_end_by_who_saw_no_live_member(bench, order):
     assert not bench.connection.call(call)
 
 
+def a_recount_and_an_end(bench, order):
+    bench.submit("abc")
+    bench.succeed("a")
+    bench.redis.hset(bench.keys.group("g"), "n.succeeded", 5)
+
+    async def mended():
+        for broken in await broken_groups(bench.env):
+            await mend_group(broken, bench.env)
+
+    interleaved(bench, [mended(), bench._succeed("g--b")], order)
+    assert bench.groups.status("g").succeeded in {2, 6}
+    bench.do(mended())
+    counted(bench)
+    bench.succeed("c")
+    assert settle(bench).state == "succeeded"
+
+
 MEETINGS = [
+    a_recount_and_an_end,
     two_who_submit,
     a_submit_and_a_worker,
     a_submit_and_a_cancel,
@@ -371,6 +390,8 @@ GUARDS = [
     Guard("mend_member", COUNTED_ONCE, "", an_end_and_who_takes_it_for_lost),
     Guard("mend_member", "(row[3] or '') == ''", "false", an_end_and_who_takes_it_for_lost),
     Guard("finish_run", LOOKED_AT, "  return true\nend", two_last_ends),
+    Guard("recount_group", "~= seen[i] then return 0 end", "== 1 then return 0 end",
+          a_recount_and_an_end),
     Guard("retry_run", "if not ended or ", "if ", a_forget_and_a_retry_by_hand),
 ]  # fmt: skip
 
