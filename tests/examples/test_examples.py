@@ -64,6 +64,15 @@ def test_saga(run_example):
     ]
 
 
+def test_machine(run_example):
+    """[M6]"""
+    assert run_example("25_machine.py").splitlines() == [
+        "300: granted, score 650",
+        "5000: refused, score 200",
+        "-1: refused, score 0",
+    ]
+
+
 def test_fan_out(run_example):
     expected = {"winner": 1, "price": 6, "resized": 495, "broken": 5}
     assert run_example("19_fan_out.py").splitlines() == [f"result: {expected}"]
