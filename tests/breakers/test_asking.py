@@ -22,7 +22,7 @@ class Link:
         future = asyncio.get_running_loop().create_future()
         self.sent.append(future)
         if len(self.sent) <= self.refusals:
-            future.set_exception(RedisRefused("OOM full"))
+            future.set_exception(RedisRefused("OOM it is full", "give it memory"))
         return future
 
     async def call(self, call):
@@ -52,7 +52,7 @@ async def test_a_refusal_is_outlasted(quickly):
     """[K8] While Redis refuses to write the step waits, and is not failed."""
     link, given_back = Link(refusals=3), []
     asking = asyncio.ensure_future(ask(link, CALL, "it cannot ask", given_back.append))
-    while len(link.sent) <= 3:
+    while len(link.sent) <= 3 and not asking.done():
         await asyncio.sleep(0.001)
     link.sent[-1].set_result("a permit")
     assert await asking == "a permit"
