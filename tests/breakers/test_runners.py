@@ -134,8 +134,8 @@ async def test_one_that_waits_is_paused_resumed_and_has_its_deadline(app, h):
         assert await h.result(f"{runner}-paused") == "charged"
 
 
-async def test_observers_are_told_that_one_waits_and_that_it_has_opened(app):
-    """[K9] [K15] No step is told as done that has not been."""
+async def test_observers_are_told_that_one_waits_and_of_no_step_that_has_not_begun(app):
+    """[K9] [K15]"""
     observer = RecordingObserver()
     app.observe(observer)
 
@@ -144,12 +144,31 @@ async def test_observers_are_told_that_one_waits_and_that_it_has_opened(app):
         async with STRIPE:
             return Succeed()
 
+    @app.workflow("flow")
+    async def flow(ctx) -> str:
+        return await ctx.step("charge", lambda: "charged", breaker=STRIPE)
+
     async with Harness(app) as h:
         await open_it(app, h)
         run = await h.submit("charge")
         [waiting] = observer.of("on_waiting")
         assert (waiting.run_id, waiting.waits_for) == (run.id, "breaker stripe")
         assert observer.of("on_step_done") == []
+        observer.told.clear()
+        await h.submit("flow")
+        assert observer.of("on_step_started") == []
+        await h.client.breakers.close("stripe")
+        await h.settle()
+        [begun] = [fact for fact in observer.of("on_step_started") if fact.runner == "flow"]
+        assert begun.name == "charge"
+
+
+async def test_observers_are_told_that_a_breaker_has_opened(app):
+    """[K8] [K15]"""
+    observer = RecordingObserver()
+    app.observe(observer)
+    async with Harness(app) as h:
+        await open_it(app, h)
         [opened] = observer.of("on_circuit_open")
         assert (opened.name, opened.details["reset_s"]) == ("stripe", 30)
 
