@@ -216,6 +216,8 @@ class Run:
     held: str = ""
     #: whether the run has ever emitted something
     has_output: bool = False
+    #: whether only its input and its end were kept when it ended
+    is_cleared: bool = False
     #: whether the run was given tags
     has_tags: bool = False
     #: the id of the schedule that began the run at one of its times

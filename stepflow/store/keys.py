@@ -78,6 +78,12 @@ Every key stepflow uses, in one table.
     <ns>:breaker:<name>:failed       set      permits of the failures in a row so far
     <ns>:breaker:<name>:waiting      zset     run:<id> -> since when it waits for a permit
 
+    of values that runs share; each goes when it expires
+    <ns>:shared                      zset     name -> its last value expires
+    <ns>:shared:<name>               zset     digest -> expires at, of its values
+    <ns>:shared:<name>:<digest>      hash     the value, or who computes it
+    <ns>:shared:<name>:<digest>:waiting zset  run:<id> -> since when it waits for the value
+
     of hooks, sessions and workers                                  lives until
     <ns>:bulk:<bulk id>              hash     one verb for many     result TTL after its end
     <ns>:bulk:<bulk id>:runs         zset     run id -> created at, its end
@@ -166,6 +172,7 @@ class Keys:
         "paused_queues",
         "questions",
         "schedules",
+        "shared",
         "slots",
         "totals",
         "versions",
@@ -196,6 +203,7 @@ class Keys:
         self.builds = f"{namespace}:builds"
         self.dead_hooks = f"{namespace}:hooks:dead"
         self.format = f"{namespace}:format"
+        self.shared = f"{namespace}:shared"
         self.schedules = f"{namespace}:schedules"
         self.declared = f"{namespace}:declared"
         self.groups = f"{namespace}:groups"
@@ -227,6 +235,10 @@ class Keys:
 
     def group(self, group_id: str) -> str:
         return f"{self.namespace}:group:{group_id}"
+
+    def shared_values(self, name: str) -> str:
+        """Name the index of the shared values of a name; their keys begin with it."""
+        return f"{self.namespace}:shared:{name}"
 
     def breaker(self, name: str) -> str:
         return f"{self.namespace}:breaker:{name}"

@@ -76,8 +76,7 @@ CLIENT = Role(
         scripts.MEND_INDEX, scripts.MEND_TTL, scripts.TELL_GONE, scripts.START_BULK,
         scripts.ADVANCE_BULK, scripts.ASK_WORKER, scripts.WRITE_SCHEDULE, scripts.DELETE_SCHEDULE,
         scripts.WRITE_SLICE, scripts.SUBMIT_MEMBER, scripts.ADVANCE_GROUP, scripts.MEND_MEMBER,
-        scripts.FORGET_GROUP, scripts.RECOUNT_GROUP,
-        scripts.SET_BREAKER,
+        scripts.FORGET_GROUP, scripts.RECOUNT_GROUP, scripts.SET_BREAKER, scripts.DROP_SHARED,
     ),
     (
         *_LOOKING, "hdel", "hset", "hsetnx", "lrem", "publish", "rpush", "subscribe", "unsubscribe",

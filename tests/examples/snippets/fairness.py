@@ -1,4 +1,4 @@
-"""What the reader of docs/how-to/fairness.md has at hand."""
+"""What the reader of docs/how-to/queues/fairness.md has at hand."""
 
 from stepflow import Continue, Debounce, Step, Stepflow, Succeed
 

@@ -19,7 +19,7 @@
 --@      scheduled hook_list hook_queued_at hook_wake live_hooks rq_queues journal mail sent
 --@      variables questions replies output questions_index hook* own* parent* note* counts* schedule*
 --@      group* queued* once*
---@ args rev token fence lapsed member wip_member delivery run_id ttl_s output_ttl_s expires_at
+--@ args rev token fence lapsed member wip_member delivery run_id ttl_s output_ttl_s keeps_all expires_at
 --@      expiry_member has_deadline has_tags channel message now rq_time ns hook_queue
 --@      deleted* written* fields* data* records* hooks* stop_hook* parent* note* counted* limited*
 local refused = refusal(run_key, steps_key, claims_key, rev, token, fence, lapsed, member)
