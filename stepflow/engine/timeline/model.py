@@ -67,7 +67,7 @@ class StepState(StrEnum):
     TIMED_OUT = "timed out"
     #: the attempt was lost with its worker
     LOST = "lost"
-    #: the attempt was handed back by a leaving worker
+    #: the attempt was handed back by a leaving worker, or has to wait before it may go on
     HANDED_BACK = "handed back"
 
 
