@@ -34,7 +34,9 @@ MODULES = (
     "stepflow.cli.look.show", "stepflow.client", "stepflow.entry", "stepflow.kits.app",
     "stepflow.worker.worker", "stepflow.worker.single", "stepflow.supervisor",
     "stepflow.hooks.deliver",
-    "stepflow.engine.inspect", "rich.table", "rich.live", "rq", "jsonschema",
+    "stepflow.engine.inspect", "stepflow.cli.web", "stepflow.web.server",
+    "stepflow.web.mount", "stepflow.web.pages", "uvicorn", "rich.table", "rich.live", "rq",
+    "jsonschema",
 )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 
 from stepflow import Client
 from stepflow.cli.main import cli
-from tests.fork_server import ForkServer, fork_server
+from tests.fork_server import ForkServer
 from tests.support import until_blocking
 
 ROOT = Path(__file__).parents[2]
@@ -75,13 +75,6 @@ def bare_env() -> dict[str, str]:
         if not name.startswith(("STEPFLOW_", "REDIS_URL"))
     }
     return {**kept, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
-
-
-@pytest.fixture(scope="session")
-def forks() -> Iterator[ForkServer]:
-    """What forks the program off."""
-    with fork_server() as server:
-        yield server
 
 
 @pytest.fixture
