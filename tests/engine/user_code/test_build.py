@@ -53,11 +53,15 @@ INSIDE = ["", "site-packages"]
 
 
 def builds(folders: list[Path], seed: int) -> list[str]:
-    """Give the builds of deployed apps, as another process has them that loads one after another."""
+    """Give the builds of deployed apps, as another process has them that loads each in turn."""
     each = "for folder in sys.argv[1:]:\n    sys.path.insert(0, folder)\n"
     each += indent(PRINT, "    ") + "    print('--')\n"
     each += "    for name in [name for name in sys.modules if name.startswith('deployed')]:\n"
     each += "        del sys.modules[name]\n"
+    # what a process remembers of its files for as long as it lives
+    each += "    from stepflow.engine.user_code import build\n"
+    each += "    for kept in vars(build).values():\n"
+    each += "        getattr(kept, 'cache_clear', int)()\n"
     done = subprocess.run(
         [sys.executable, "-c", f"import sys\n{each}", *map(str, folders)], check=True,
         capture_output=True, text=True, cwd=folders[0],
