@@ -18,8 +18,10 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.client import RunHandle as RunHandle
     from stepflow.client import SessionReader as SessionReader
     from stepflow.client import SubmitOptions as SubmitOptions
-    from stepflow.client.breakers import AsyncBreakers as AsyncBreakers
-    from stepflow.client.breakers import Breakers as Breakers
+    from stepflow.client.around.breakers import AsyncBreakers as AsyncBreakers
+    from stepflow.client.around.breakers import Breakers as Breakers
+    from stepflow.client.around.shared import AsyncSharedValues as AsyncSharedValues
+    from stepflow.client.around.shared import SharedValues as SharedValues
     from stepflow.client.groups import AsyncGroups as AsyncGroups
     from stepflow.client.groups import Groups as Groups
     from stepflow.client.limits import AsyncLimits as AsyncLimits
@@ -39,6 +41,8 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.core.fanout.join import JoinFirst as JoinFirst
     from stepflow.core.fanout.join import JoinSlots as JoinSlots
     from stepflow.core.limits.limit import Limit as Limit
+    from stepflow.core.memos.memo import Memo as Memo
+    from stepflow.core.memos.memo import SharedValue as SharedValue
     from stepflow.core.outcomes import Cancel as Cancel
     from stepflow.core.outcomes import Continue as Continue
     from stepflow.core.outcomes import ErrorFrame as ErrorFrame
@@ -58,7 +62,6 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.core.run import RunState as RunState
     from stepflow.core.run import RunStatus as RunStatus
     from stepflow.core.runner import Effects as Effects
-    from stepflow.core.runner import Memo as Memo
     from stepflow.core.runner import Step as Step
     from stepflow.core.runner import StepRunner as StepRunner
     from stepflow.core.runner import WorkflowContext as WorkflowContext
@@ -80,6 +83,8 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.engine.observing.observer import Observer as Observer
     from stepflow.engine.observing.ready import JsonlObserver as JsonlObserver
     from stepflow.engine.observing.ready import LogObserver as LogObserver
+    from stepflow.engine.once.options import Debounce as Debounce
+    from stepflow.engine.once.options import Singleton as Singleton
     from stepflow.engine.questions import Question as Question
     from stepflow.engine.schedules.info import FiringInfo as FiringInfo
     from stepflow.engine.schedules.info import NextTime as NextTime
@@ -87,6 +92,7 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.engine.schedules.info import ScheduleState as ScheduleState
     from stepflow.engine.schedules.spec import ScheduleOptions as ScheduleOptions
     from stepflow.engine.schedules.why import ScheduleWhy as ScheduleWhy
+    from stepflow.engine.shared.verbs import SharedValueInfo as SharedValueInfo
     from stepflow.engine.spec import RunSpec as RunSpec
     from stepflow.engine.stats import FailureGroup as FailureGroup
     from stepflow.engine.stats import RunnerStats as RunnerStats
@@ -131,6 +137,7 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.errors import GroupMismatch as GroupMismatch
     from stepflow.errors import GroupNotFound as GroupNotFound
     from stepflow.errors import HookNotFound as HookNotFound
+    from stepflow.errors import InvalidMachine as InvalidMachine
     from stepflow.errors import InvalidName as InvalidName
     from stepflow.errors import InvalidOption as InvalidOption
     from stepflow.errors import InvalidRunId as InvalidRunId
@@ -178,6 +185,7 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.errors import ServerUnfit as ServerUnfit
     from stepflow.errors import SignalMisfit as SignalMisfit
     from stepflow.errors import SignalRefused as SignalRefused
+    from stepflow.errors import SingletonTaken as SingletonTaken
     from stepflow.errors import SpawnRefused as SpawnRefused
     from stepflow.errors import StepError as StepError
     from stepflow.errors import StepFailed as StepFailed
@@ -195,6 +203,7 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.errors import UsageError as UsageError
     from stepflow.errors import WebhookRefused as WebhookRefused
     from stepflow.errors import WorkerSilent as WorkerSilent
+    from stepflow.errors import WrongTransition as WrongTransition
     from stepflow.hooks.webhook import Webhook as Webhook
     from stepflow.jobs import Job as Job
     from stepflow.jobs import JobDecorator as JobDecorator
@@ -224,6 +233,9 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.kits.flow.current_step import CurrentStep as CurrentStep
     from stepflow.kits.flow.current_step import current_step as current_step
     from stepflow.kits.flow.sync_context import SyncContext as SyncContext
+    from stepflow.kits.machine.context import More as More
+    from stepflow.kits.machine.context import StateContext as StateContext
+    from stepflow.kits.machine.machine import Machine as Machine
     from stepflow.logs import StepFilter as StepFilter
     from stepflow.logs import StepLog as StepLog
     from stepflow.logs import log as log
@@ -237,7 +249,8 @@ _EXPORTS = {
     """,
     "client.limits": "AsyncLimits LimitOptions Limits",
     "client.groups": "AsyncGroups Groups",
-    "client.breakers": "AsyncBreakers Breakers",
+    "client.around.breakers": "AsyncBreakers Breakers",
+    "client.around.shared": "AsyncSharedValues SharedValues",
     "client.schedules": "AsyncSchedules Schedules",
     "core.backoff": "RetryPolicy",
     "core.breakers.breaker": "Breaker",
@@ -249,11 +262,13 @@ _EXPORTS = {
     "core.outcomes": "Cancel Continue ErrorFrame ErrorInfo Fail Outcome Succeed",
     "core.output": "OutputEnd OutputEvent OutputGap OutputItem OutputReset OutputView emit",
     "core.run": "Priority RunOutcome RunState RunStatus",
-    "core.runner": "Effects Memo Step StepRunner WorkflowContext",
+    "core.memos.memo": "Memo SharedValue",
+    "core.runner": "Effects Step StepRunner WorkflowContext",
     "engine.hooks.context": "HookContext",
     "engine.breakers.info": "BreakerInfo BreakerState",
     "engine.inspect": "QueueInfo WorkerInfo",
     "engine.lanes.look": "LaneInfo",
+    "engine.once.options": "Debounce Singleton",
     "engine.observing.facts": "ObservedCall ObservedRun ObservedStep",
     "engine.observing.observer": "Observer",
     "engine.observing.ready": "JsonlObserver LogObserver",
@@ -262,6 +277,7 @@ _EXPORTS = {
     "engine.schedules.info": "FiringInfo NextTime ScheduleInfo ScheduleState",
     "engine.schedules.spec": "ScheduleOptions",
     "engine.schedules.why": "ScheduleWhy",
+    "engine.shared.verbs": "SharedValueInfo",
     "engine.spec": "RunSpec",
     "engine.limits.info": "LimitHolder LimitInfo",
     "engine.listing": "Page",
@@ -282,7 +298,8 @@ _EXPORTS = {
     "engine.steering.bulk": "BulkInfo Preview",
     "errors": """
         AnswerMisfit AppNotFound BreakerNotFound BulkGrown BulkNotFound CancelRequested ChildFailed
-        CircuitOpen ClaimLost DataError EmbeddedServerError HookNotFound InvalidName InvalidOption
+        CircuitOpen ClaimLost DataError EmbeddedServerError HookNotFound InvalidMachine InvalidName
+        InvalidOption
         GroupBusy GroupMismatch GroupNotFound InvalidRunId JoinNotMet LifespanFailed LifespanNotOpen
         LimitFull LimitNotFound MailboxFull MapNotMet NameTaken
         NoServer NotAnswered
@@ -291,12 +308,12 @@ _EXPORTS = {
         PermanentError Postponed QuestionClosed QuestionNotFound RateLimited RedisRefused
         RedisUnreachable
         ReplyLost ReservedHeader ResourceFailed ResourceNotOpen ResultMismatch RightsMissing
-        RunCancelled RunConflict
+        RunCancelled RunConflict SingletonTaken
         RunFailed RunNotFound RunStateError ScheduleNotFound ServerUnfit SignalMisfit SignalRefused
         SpawnRefused StepError StepFailed StepOver StepflowError TransientError
         UnavailableError UnknownChild UnknownRunner UnknownStep UnreadableHistory
         UnreadableRecord UnreadableValue UnsupportedValue UsageError WebhookRefused
-        WorkerSilent
+        WorkerSilent WrongTransition
     """,
     "hooks.webhook": "Webhook",
     "jobs": "Job JobDecorator",
@@ -317,6 +334,8 @@ _EXPORTS = {
     "kits.flow.current": "current",
     "kits.flow.current_step": "CurrentStep current_step",
     "kits.flow.sync_context": "SyncContext",
+    "kits.machine.context": "More StateContext",
+    "kits.machine.machine": "Machine",
     "logs": "StepFilter StepLog log",
     "settings": "Settings",
 }

@@ -16,7 +16,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -110,6 +110,10 @@ class WorkerSettings(_Group):
     """Seconds that a queue entry must be missing before its run is queued again."""
 
 
+#: what a finished run keeps: all, its result alone, or all where it has failed
+Keep = Literal["all", "result", "failed"]
+
+
 class ResultSettings(_Group):
     """How long the records of one runner's finished runs are kept, in seconds."""
 
@@ -119,6 +123,7 @@ class ResultSettings(_Group):
     succeeded_s: float | None = Field(default=None, gt=0, le=CENTURY_S)
     failed_s: float | None = Field(default=None, gt=0, le=CENTURY_S)
     cancelled_s: float | None = Field(default=None, gt=0, le=CENTURY_S)
+    keep: Keep | None = None
 
 
 def _parsed(value: object) -> object:
@@ -142,6 +147,8 @@ class RetentionSettings(_Group):
     """The same for a run that was cancelled; RESULT_S without one."""
     runners: Annotated[Mapping[str, ResultSettings], BeforeValidator(_parsed)] = Field(default={})
     """The same by runner, as JSON: `{"etl": {"result_s": 3600, "failed_s": 86400}}`."""
+    keep: Keep = "all"
+    """What a finished run keeps: `all`, its `result` alone, or all where it has `failed`."""
     output_s: float | None = Field(default=None, gt=0, le=CENTURY_S)
     """Seconds to keep the output of a finished run; as long as its record without one."""
     hook_s: float = Field(default=30 * 86400.0, gt=0, le=CENTURY_S)
@@ -160,6 +167,11 @@ class RetentionSettings(_Group):
         own = self.runners.get(runner, _ALL_RUNNERS)
         found = (getattr(own, f"{end}_s"), own.result_s, getattr(self, f"{end}_s"))
         return next((float(seconds) for seconds in found if seconds is not None), self.result_s)
+
+    def keeps_all(self, runner: str, end: str) -> bool:
+        """Say whether a run of *runner* with that *end* keeps more than its input and result."""
+        keep = self.runners.get(runner, _ALL_RUNNERS).keep or self.keep
+        return keep == "all" or (keep == "failed" and end == "failed")
 
 
 def _rules(value: object) -> object:

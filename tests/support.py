@@ -168,6 +168,9 @@ class Leaks:
                 self._members(key, self._is_live)
             case "declared" | "levels" | "fair":
                 pass
+            case "once":
+                holder = (self.client.get(key) or b"").decode()
+                self._unless(self._is_live(holder), key)
             case "lane":
                 self._members(key, self._is_awaited)
             case "lanes" | "laned":

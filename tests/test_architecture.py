@@ -252,7 +252,7 @@ def test_rooms_that_are_apart_do_not_know_each_other(room, other):
 
 @pytest.mark.parametrize(
     "path",
-    sorted(chain(ROOT.glob("workers/*.py"), ROOT.glob("examples/*.py"))),
+    sorted(chain(ROOT.glob("workers/*.py"), ROOT.glob("examples/**/*.py"))),
     ids=lambda p: p.name,
 )
 def test_workers_and_examples_import_only_the_public_face_and_the_top_floor(path):

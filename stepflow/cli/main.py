@@ -39,6 +39,7 @@ VERBS = {
     "fork": "history",
     "export": "look.histories",
     "check": "look.histories",
+    "machine": "look.machine",
     "workers": "workers",
     "runners": "workers",
     "queues": "workers",
@@ -48,7 +49,8 @@ VERBS = {
     "limits": "limits.command",
     "group": "groups.command",
     "schedules": "schedules.command",
-    "breakers": "breakers",
+    "breakers": "around.breakers",
+    "shared": "around.shared",
     "hooks": "hooks",
     "doctor": "look.doctor",
     "health": "look.health",
@@ -63,13 +65,13 @@ PARTS = {
     "Run": "worker submit group result",
     "Look": "list show why watch output events questions workers runners queues hooks stats",
     "Steer": "signal answer cancel pause resume run-now retry fork fail delete queue bulk "
-    "schedules limits breakers",
+    "schedules limits breakers shared",
     "Operate": "doctor health export config web redis completion",
-    "Develop": "dev demo check",
+    "Develop": "dev demo check machine",
 }
 #: what other programs call our verbs
 OTHER_NAMES = {
-    "breaker": "breakers", "circuit": "breakers",
+    "breaker": "breakers", "cache": "shared", "circuit": "breakers",
     "cron": "schedules", "enqueue": "submit", "get": "show", "groups": "group", "info": "show",
     "inspect": "show", "kill": "cancel", "logs": "watch", "ls": "list", "ps": "list",
     "replay": "check", "reset": "fork", "run": "submit", "runs": "list", "send": "signal",

@@ -49,6 +49,23 @@ if TYPE_CHECKING:
     help="Which runs of a queue go first: 0 to 9, or high, normal, low for 2, 5, 8.",
 )
 @click.option("--lane", metavar="NAME", help="Whose it is, where tenants take turns.")
+@click.option("--singleton", metavar="KEY", help="At most one run with this key lives at a time.")
+@click.option(
+    "--when-taken",
+    type=click.Choice(["same", "refuse", "replace"]),
+    default="same",
+    show_default=True,
+    help="If one does: take that run, be refused, or cancel it and take its place.",
+)
+@click.option("--debounce", metavar="KEY", help="Submits with this key are one run.")
+@click.option(
+    "--wait-for-more",
+    type=DURATION,
+    default=5.0,
+    metavar="S",
+    show_default=True,
+    help="It begins so long after the last of them.",
+)
 @click.option("--delay", type=DURATION, metavar="S", help="Start the first step after this time.")
 @click.option(
     "--timeout",
@@ -93,6 +110,7 @@ def submit_command(
     """Submit a run of RUNNER with JSON ("-" reads stdin) and print its id."""
     webhooks = read_webhooks(options.pop("urls"), options.pop("webhook_secret_env"))
     options |= {name: dict(options[name]) for name in ("headers", "tags")}
+    _add_once(options)
     app = context.load_app()
     if app is not None:
         newest = app.registry.newest(runner)
@@ -151,3 +169,16 @@ def read_webhooks(urls: tuple[str, ...], variable: str | None) -> list[Webhook]:
                 Exit.USAGE,
             )
     return [Webhook(url, secret_env=variable) for url in urls]
+
+
+def _add_once(options: dict[str, Any]) -> None:
+    """Turn the options of a singleton and of a debounced run into what `submit` takes."""
+    when_taken, wait = options.pop("when_taken"), options.pop("wait_for_more")
+    if options["singleton"] is not None:
+        from stepflow.engine.once.options import Singleton
+
+        options["singleton"] = Singleton(options["singleton"], when_taken)
+    if options["debounce"] is not None:
+        from stepflow.engine.once.options import Debounce
+
+        options["debounce"] = Debounce(options["debounce"], wait)

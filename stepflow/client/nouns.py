@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, cast
 from stepflow.client.output import AsyncFollowing, Following
 
 if TYPE_CHECKING:
+    from stepflow.client.around.breakers import AsyncBreakers, Breakers
+    from stepflow.client.around.shared import AsyncSharedValues, SharedValues
     from stepflow.client.base import BaseClient
-    from stepflow.client.breakers import AsyncBreakers, Breakers
     from stepflow.client.groups import AsyncGroups, Groups
     from stepflow.client.limits import AsyncLimits, Limits
     from stepflow.client.schedules import AsyncSchedules, Schedules
@@ -42,9 +43,16 @@ class Nouns(Following):
     @cached_property
     def breakers(self) -> Breakers:
         """The circuit breakers: list, get, open, close, reset."""
-        from stepflow.client.breakers import Breakers  # noqa: PLC0415  few have any
+        from stepflow.client.around.breakers import Breakers  # noqa: PLC0415  few have any
 
         return Breakers(cast("BaseClient", self), self)
+
+    @cached_property
+    def shared(self) -> SharedValues:
+        """The values that runs share: names, list, drop."""
+        from stepflow.client.around.shared import SharedValues  # noqa: PLC0415  few have any
+
+        return SharedValues(cast("BaseClient", self), self)
 
 
 class AsyncNouns(AsyncFollowing):
@@ -74,6 +82,13 @@ class AsyncNouns(AsyncFollowing):
     @cached_property
     def breakers(self) -> AsyncBreakers:
         """The circuit breakers: list, get, open, close, reset."""
-        from stepflow.client.breakers import AsyncBreakers  # noqa: PLC0415  few have any
+        from stepflow.client.around.breakers import AsyncBreakers  # noqa: PLC0415  few have any
 
         return AsyncBreakers(cast("BaseClient", self), self)
+
+    @cached_property
+    def shared(self) -> AsyncSharedValues:
+        """The values that runs share: names, list, drop."""
+        from stepflow.client.around.shared import AsyncSharedValues  # noqa: PLC0415  few have any
+
+        return AsyncSharedValues(cast("BaseClient", self), self)

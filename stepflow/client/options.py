@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal, TypedDict
 
 from stepflow.core.backoff import RetryPolicy
+from stepflow.engine.once.options import Debounce, Singleton
 from stepflow.engine.spec import RunSpec
 from stepflow.hooks.webhook import Webhook
 
@@ -29,6 +30,8 @@ class SubmitOptions(TypedDict, total=False):
     strict: bool
     tags: Mapping[str, str] | None
     lane: str | None
+    singleton: str | Singleton | None
+    debounce: Debounce | None
     limits: Mapping[str, str] | None
     units: Mapping[str, int] | None
 

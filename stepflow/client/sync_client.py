@@ -209,6 +209,8 @@ class Client(Nouns, Reading, Beside, Exporting, Bulks, Steering, Signals, BaseCl
         does not name; *units* says how much of its rate the run takes, 1 by default.
         On a fair queue it waits in its *lane*, by default the one that the setting `queues.fair`
         makes of its headers or tags; lanes take turns.
+        Of a *singleton* at most one run lives at a time, by its key; a later submit gives that run,
+        see Singleton. Submits with one *debounce* key are one run, see Debounce.
         *version* defaults to the newest version of the workflow that this app registers, or that
         live workers have. A runner that no live worker knows is a warning in the log; with *strict*
         it raises UnknownRunner, also while no worker lives. Raises RunConflict, InvalidRunId,

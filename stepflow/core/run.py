@@ -31,11 +31,7 @@ ENDS = (RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED)
 
 
 class Priority(IntEnum):
-    """
-    Names for three of the ten priorities, 0 (first) to 9, of the runs of a queue.
-
-    High before normal before low, whatever else waits; first in first out within each.
-    """
+    """Names for three of the priorities of a queue, 0 to 9; 0 goes first, whatever waits."""
 
     HIGH = 2
     NORMAL = 5
@@ -220,6 +216,8 @@ class Run:
     held: str = ""
     #: whether the run has ever emitted something
     has_output: bool = False
+    #: whether only its input and its end were kept when it ended
+    is_cleared: bool = False
     #: whether the run was given tags
     has_tags: bool = False
     #: the id of the schedule that began the run at one of its times
@@ -230,6 +228,8 @@ class Run:
     group: str = ""
     #: the fair lane of its queue in which it waits; empty for none
     lane: str = ""
+    #: `singleton:<key>` or `debounce:<key>` of the key that it has, empty for none
+    once: str = ""
     #: the fields that could not be read and stand at their default here
     damage: Sequence[Damage] = ()
 

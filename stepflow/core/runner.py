@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from stepflow.core.cancel import CancelToken
 from stepflow.core.ids import check_text, step_key
+from stepflow.core.memos.memo import Memo, MemoSide, SharedSide
 from stepflow.core.outcomes import Outcome
 from stepflow.core.output import TOPIC
 from stepflow.core.schedules.scheduled import scheduled_for
@@ -43,17 +44,7 @@ class StepRunner(ABC):
         """
 
 
-class MemoSide(Protocol):
-    """Where the memos of a step are kept."""
-
-    def memo_get(self, key: str, default: Any) -> Any:
-        """Read the memo: the value, or an awaitable of it."""
-
-    def memo_put(self, key: str, value: Any) -> Any:
-        """Write the memo value under the claim; None or an awaitable."""
-
-
-class StepRuntime(MemoSide, Protocol):
+class StepRuntime(MemoSide, SharedSide, Protocol):
     """
     The runtime's side of a Step: what it can do for the step while it runs.
 
@@ -75,29 +66,6 @@ class StepRuntime(MemoSide, Protocol):
     @property
     def permits(self) -> Permits:
         """What gives the step permits of circuit breakers."""
-
-
-class Memo:
-    """
-    Small values that later attempts of the same step can read.
-
-    In an async runner `await step.memo.get(...)`, in a plain function `step.memo.get(...)`. Raises
-    ClaimLost when another worker has taken over the step, InvalidOption for a key that is not 1 to
-    200 characters long.
-    """
-
-    __slots__ = ("_runtime",)
-
-    def __init__(self, runtime: MemoSide) -> None:
-        self._runtime = runtime
-
-    def get(self, key: str, default: Any = None) -> Any:
-        """Return what this attempt or an earlier one put under *key*, else *default*."""
-        return self._runtime.memo_get(check_text("the key of a memo", key), default)
-
-    def put(self, key: str, value: Any) -> Any:
-        """Store *value* under *key*; it is durable when this returns, or has been awaited."""
-        return self._runtime.memo_put(check_text("the key of a memo", key), value)
 
 
 #: stands for a deletion among the effects
@@ -147,6 +115,24 @@ class _LocalRuntime:
 
     def __init__(self) -> None:
         self._memo: dict[str, Any] = {}
+        self._shared: dict[str, Any] = {}
+
+    def shared_get(self, key: str, default: Any) -> Any:
+        return _for_either(self._shared.get(key, default))
+
+    def shared_put(self, key: str, value: Any, lasts_s: float) -> Any:
+        del lasts_s
+        self._shared[key] = value
+        return _for_either(None)
+
+    def shared_compute(
+        self, key: str, lasts_s: float, function: Callable[..., Any], args: Sequence[Any]
+    ) -> Any:
+        del lasts_s
+        if key not in self._shared:
+            self._shared[key] = function(*args)
+        value = self._shared[key]
+        return value if isinstance(value, Awaitable) else _for_either(value)
 
     def memo_get(self, key: str, default: Any) -> Any:
         return _for_either(self._memo.get(key, default))

@@ -159,6 +159,7 @@ async def finish_from_outside(
         env.keys, run, fence, state=move.state, now=now,
         ttl_s=env.settings.retention.of_run(run.runner, move.state),
         output_ttl_s=env.settings.retention.output_s,
+        keeps_all=env.settings.retention.keeps_all(run.runner, move.state),
         data=fields, hooks=hooks, update=plan_family_update(run, move, options, fields, env, now),
         untold=note_untold(run, move, options, now) if known is None else None, stopped_by=by,
         counted=[*end_counts(run.runner, move.state, move.error), *counted],

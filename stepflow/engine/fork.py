@@ -109,7 +109,7 @@ def _forked(source: Run, new_id: str, env: Env, *, logged: bool) -> Run:
         ended_at=0.0, unroutable_since=0.0, inbox=0, has_journal=logged, waits_for="",
         cleanup=Cleanup.NEEDED if source.cleanup and logged else Cleanup.NONE,
         deadline_at=now + source.deadline_at - source.created_at if source.deadline_at else 0.0,
-        schedule="", group="", origin=f"{source.seed}|{format_time(source.began_at)}",
+        schedule="", group="", once="", origin=f"{source.seed}|{format_time(source.began_at)}",
     )  # fmt: skip
 
 

@@ -15,6 +15,9 @@ from stepflow.errors import NotRetryable, RunNotFound
 from stepflow.store.journal import load_journal
 from stepflow.store.runs import STALE, load_run, retry_run
 
+#: why a run is not taken up again of which only the result was kept
+_CLEARED = "only its input and its error were kept (keep); submit it anew, or set keep=failed"
+
 
 async def retry(run_id: str, env: Env) -> None:
     """Take a failed run up again; raises RunNotFound or NotRetryable."""
@@ -26,6 +29,8 @@ async def retry(run_id: str, env: Env) -> None:
         move = decide_retry(check_readable(run))
         if move.kind is TransitionKind.DROP:
             raise NotRetryable(run_id, move.why)
+        if run.is_cleared:
+            raise NotRetryable(run_id, _CLEARED)
         forget = last_failure(await load_journal(env.keys, run_id)) if run.has_journal else []
         answer = await retry_run(env.keys, run, request=request, now=env.clock.now(), forget=forget)
         if answer[0] != STALE:

@@ -11,6 +11,7 @@ from stepflow.core.backoff import RetryPolicy
 from stepflow.core.children import Parent
 from stepflow.core.run import PRIORITIES, Priority
 from stepflow.core.schedules.scheduled import Scheduled
+from stepflow.engine.once.options import Debounce, Singleton
 from stepflow.errors import InvalidOption, ReservedHeader, StepflowError, UnreadableValue, shown
 from stepflow.store.values.codec import pack, unpack
 
@@ -52,6 +53,10 @@ class RunSpec:
     #: the lane in which it waits for its turn, of a fair queue; by default what the setting
     #: `queues.fair` says of the queue
     lane: str | None = None
+    #: the key of which at most one run lives at a time
+    singleton: str | Singleton | None = None
+    #: the key whose submits are one run, which begins some time after the last of them
+    debounce: Debounce | None = None
     #: for which key a limit counts the run: name -> key; over what its runner's limits say
     limits: Mapping[str, str] = field(default_factory=dict)
     #: how much of a limit's rate the run takes: name -> units
@@ -66,6 +71,16 @@ class RunSpec:
     trace: Mapping[str, str] = field(default_factory=dict)
     #: set by the runtime for the runs of a schedule: which one, and for which time
     scheduled: Scheduled | None = None
+
+    @property
+    def once(self) -> Singleton | Debounce | None:
+        """The key that it shares with other submits; InvalidOption for two of them."""
+        if self.singleton is None:
+            return self.debounce
+        if self.debounce is not None:
+            msg = "submit takes singleton or debounce, not both"
+            raise InvalidOption(msg)
+        return Singleton(self.singleton) if isinstance(self.singleton, str) else self.singleton
 
 
 @dataclass(frozen=True, slots=True)

@@ -164,6 +164,8 @@ def _waits_for(run: Run, live: Sequence[int], tried: Tried | None = None) -> str
     if run.state is RunState.WAITING:
         until = f", until {in_words(run.due_at)}" if run.due_at else ""
         return f"{run.waits_for or 'its turn in the map of its parent'}{until}"
+    if run.state is RunState.SCHEDULED and run.waits_for:
+        return f"{run.waits_for}, until {in_words(run.due_at)}"
     if run.state is RunState.SCHEDULED:
         return f"its due time, {in_words(run.due_at)}"
     return f"a worker that listens to {run.queue!r}"

@@ -19,12 +19,13 @@ from stepflow.core.ids import (
 from stepflow.core.run import Run, RunState
 from stepflow.engine.env import Env
 from stepflow.engine.lanes.name import lane_of
+from stepflow.engine.once.settle import settle_taken
 from stepflow.engine.spec import RunSpec, pack_options, read_priority
 from stepflow.engine.tags import write_tags
 from stepflow.errors import InvalidOption, RunConflict
 from stepflow.store.calls import Call, Part, batch_of
 from stepflow.store.run_hash import read_run
-from stepflow.store.runs import submit_run
+from stepflow.store.runs import Taken, submit_run
 from stepflow.store.values.codec import pack
 from stepflow.store.values.digest import digest
 from stepflow.times import seconds, unix_time
@@ -90,6 +91,9 @@ def prepare(spec: RunSpec, env: Env) -> Prepared:
     if spec.delay is not None and spec.start_at is not None:
         msg = "submit takes delay or start_at, not both"
         raise InvalidOption(msg)
+    if spec.debounce is not None and not spec.delay is spec.start_at is None:
+        msg = "a debounced run has its own time to begin; leave delay and start_at out"
+        raise InvalidOption(msg)
     if spec.on_conflict not in ("return", "restart"):
         msg = f"on_conflict {spec.on_conflict!r} is neither 'return' nor 'restart'"
         raise InvalidOption(msg)
@@ -120,6 +124,7 @@ def prepare(spec: RunSpec, env: Env) -> Prepared:
         version=1 if spec.version is None else check_version(spec.version),
         has_tags=bool(tags),
         lane=lane_of(spec, env),
+        once="" if spec.once is None else spec.once.name,
         schedule="" if spec.scheduled is None else spec.scheduled.schedule_id,
         limits=spec.uses,
         ends_at_timeout=spec.on_timeout == "end",
@@ -133,7 +138,9 @@ def prepare(spec: RunSpec, env: Env) -> Prepared:
 def _hand_over_first(run: Run, spec: RunSpec, env: Env) -> None:
     """Set the run's first delivery and when it is due."""
     due_at = 0.0
-    if spec.delay is not None:
+    if spec.debounce is not None:
+        due_at = spec.debounce.due_at(run.created_at, run.created_at)
+    elif spec.delay is not None:
         due_at = run.created_at + seconds(spec.delay, "delay")
     elif spec.start_at is not None:
         due_at = unix_time(spec.start_at, "start_at")
@@ -150,22 +157,28 @@ def begin_again(run: Run, spec: RunSpec, ended: Run, env: Env) -> None:
 
 
 def _call(
-    prepared: Prepared, env: Env, replaces: Run | None = None
-) -> Call[dict[bytes, bytes] | None]:
+    prepared: Prepared, env: Env, replaces: Run | None = None, ousted: str = ""
+) -> Call[dict[bytes, bytes] | Taken | None]:
     return submit_run(
         env.keys, prepared.run, request=prepared.request, data=prepared.data, tags=prepared.tags,
-        replaces=replaces,
+        replaces=replaces, ousted=ousted,
     )  # fmt: skip
 
 
 async def _settle(
-    spec: RunSpec, prepared: Prepared, row: dict[bytes, bytes] | None, env: Env
+    spec: RunSpec, prepared: Prepared, row: dict[bytes, bytes] | Taken | None, env: Env
 ) -> Submitted:
     """Say what it means that the run id was free, or taken by the run of *row*."""
     run = prepared.run
     for _ in range(_RESTARTS):
         if row is None:
             return Submitted(run.id, created=True)
+        if isinstance(row, Taken):
+            found = await settle_taken(spec.once, row.run_id, run, prepared.data, env)
+            if found is not None:
+                return Submitted(found, created=False)
+            row = await _call(prepared, env, ousted=row.run_id)
+            continue
         there = read_run(run.id, row, env.keys)
         if there.is_finished and spec.on_conflict == "restart":
             begin_again(run, spec, there, env)

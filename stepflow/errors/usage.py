@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from stepflow.errors.base import StepflowError, did_you_mean, shown
 
 
@@ -40,6 +42,15 @@ class NameTaken(InvalidName):
 
 class InvalidOption(UsageError):
     """An argument is invalid, or two arguments exclude each other."""
+
+
+class InvalidMachine(InvalidOption):
+    """The graph of a machine is wrong; *faults* has all that is wrong, a sentence each."""
+
+    def __init__(self, machine: str, faults: Sequence[str]) -> None:
+        self.machine, self.faults = machine, tuple(faults)
+        lines = "".join(f"\n  - {fault}" for fault in faults)
+        super().__init__(f"machine {machine!r} cannot run; correct this:{lines}")
 
 
 class ReservedHeader(UsageError):
@@ -189,6 +200,18 @@ class RunConflict(UsageError):
         super().__init__(
             f"run {run_id!r} is {state} with a different {difference}; pick another run id, or "
             'wait for it to end and submit with on_conflict="restart"'
+        )
+
+
+class SingletonTaken(RunConflict):
+    """Another run of a singleton lives, and your submit asks to be refused then."""
+
+    def __init__(self, key: str, run_id: str) -> None:
+        self.key, self.run_id = key, run_id
+        UsageError.__init__(
+            self,
+            f"run {run_id!r} lives and has singleton {shown(key)}; wait for it to end, or submit "
+            'with when_taken="same" or "replace"',
         )
 
 

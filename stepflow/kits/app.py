@@ -14,24 +14,27 @@ from stepflow.engine.user_code.callables import check_callable
 from stepflow.engine.user_code.declarations import check_declared, own_name, takes_input
 from stepflow.engine.user_code.registered import Registration, mark
 from stepflow.jobs import call_runner
-from stepflow.kits.flow.step_options import DeclaredStep, check_breaker, declare
+from stepflow.kits.flow.step_options import DeclaredStep, cache_of, check_breaker, declare
 from stepflow.kits.flow.workflow import Workflow, WorkflowFunction, context_of
 from stepflow.times import seconds
 
 if TYPE_CHECKING:
     from stepflow.core.breakers.breaker import Breaker
     from stepflow.core.limits.limit import Limit
+    from stepflow.kits.machine.machine import Machine
 
 W = TypeVar("W", bound=WorkflowFunction)
 S = TypeVar("S", bound=Callable[..., Any])
+M = TypeVar("M", bound="Machine[Any, Any]")
 
 
 class Stepflow(app.CoreApp):
     """
     The app: it registers what its workers run.
 
-    `@app.workflow` registers a workflow, `@app.runner` a runner, `@app.job` a function that is a
-    run of one step, `@app.on_terminal` a hook. `@app.step` declares how a function runs as a step.
+    `@app.workflow` registers a workflow, `app.machine` a state machine, `@app.runner` a runner,
+    `@app.job` a function that is a run of one step, `@app.on_terminal` a hook. `@app.step` declares
+    how a function runs as a step.
 
     Redis is *url*, else STEPFLOW_REDIS_URL, else REDIS_URL, else the embedded server. The app
     connects when it first has to. *webhooks* are called at the end of every run of this app.
@@ -92,6 +95,17 @@ class Stepflow(app.CoreApp):
         function, name = name, None
         return register(function)
 
+    def machine(self, machine: M) -> M:
+        """
+        Register a Machine as the workflow of its name; returns it.
+
+        Raises InvalidMachine, which names all that is wrong with its graph.
+        """
+        from stepflow.kits.machine.register import register_machine  # noqa: PLC0415  few have any
+
+        register_machine(self.registry, machine)
+        return machine
+
     @overload
     def step(self, function: S) -> S: ...
 
@@ -105,6 +119,8 @@ class Stepflow(app.CoreApp):
         compensate: Callable[..., Any] | None = None,
         queue: str | None = None,
         breaker: Breaker | None = None,
+        cache: float | timedelta | None = None,
+        version: int = 1,
     ) -> Callable[[S], S]: ...
 
     def step(
@@ -117,6 +133,8 @@ class Stepflow(app.CoreApp):
         compensate: Callable[..., Any] | None = None,
         queue: str | None = None,
         breaker: Breaker | None = None,
+        cache: float | timedelta | None = None,
+        version: int = 1,
     ) -> Any:
         """
         Declare the options of the function below as a step: `await ctx.step(charge, order)`.
@@ -124,7 +142,8 @@ class Stepflow(app.CoreApp):
         It stays an ordinary function. Options that you pass to `ctx.step` override these. *timeout*
         (seconds or timedelta) limits one attempt. *name* is the step's name in the journal, by
         default the function's own. With *queue*, workers of that queue run the step as a child run.
-        While *breaker* is open the step waits.
+        While *breaker* is open the step waits. With *cache* (seconds or timedelta) its values are
+        shared with all runs for so long; raise *version* when it computes something else.
         """
         limit_s = None if timeout is None else seconds(timeout, "timeout of @app.step")
 
@@ -135,7 +154,9 @@ class Stepflow(app.CoreApp):
                 check_callable(compensate, "compensate of @app.step", "compensate={}")
             if breaker is not None:
                 check_breaker(breaker, "@app.step")
-            options = DeclaredStep(name, retry, limit_s, compensate, queue, breaker)
+            options = DeclaredStep(
+                name, retry, limit_s, compensate, queue, breaker, cache_of(cache, version)
+            )
             declare(function, options)
             runner = f"step:{name or own_name(function, '@app.step', is_dotted=True)}"
             declare(function, replace(options, runner=runner))

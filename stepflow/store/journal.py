@@ -141,6 +141,10 @@ def send_signal(
     )
 
 
+#: what `submit_run` is told of a key that runs share; a run that a signal starts has none
+_ONCE = frozenset({"once", "ousted", "waits"})
+
+
 def signal_start(
     keys: Keys,
     run: Run,
@@ -162,9 +166,10 @@ def signal_start(
         read_submit,
         keys=made.keys,
         args={
-            **made.args, "signal_id": signal_id, "item": item, "answer": STARTED, "most_ids": SENT,
+            **{name: each for name, each in made.args.items() if name not in _ONCE},
+            "signal_id": signal_id, "item": item, "answer": STARTED, "most_ids": SENT,
             "long_bytes": LONG,
         },
         lists={name: made.lists[name] for name in ("fields", "data")},
-        key_lists={name: each for name, each in made.key_lists.items() if name != "source"},
+        key_lists={name: made.key_lists[name] for name in ("tag", "level")},
     )  # fmt: skip

@@ -42,6 +42,7 @@ Every key stepflow uses, in one table.
     <ns>:lane:<rq queue>:<lane>      zset     run:<id> -> queued at
     <ns>:fair                        hash     <queue>|<lane> -> weight, <queue> -> window: what
                                               operators have set
+    <ns>:once:<kind>:<key>           string   run id that has the key of a singleton
     <ns>:levels                      set      RQ queues of priorities without a name, once in use
 
     of limits; <key> is written as in a URL; those of a key go when nothing runs and waits there
@@ -76,6 +77,12 @@ Every key stepflow uses, in one table.
     <ns>:breaker:<name>:trials       hash     permit -> run:<id>|<token> of a trial under way
     <ns>:breaker:<name>:failed       set      permits of the failures in a row so far
     <ns>:breaker:<name>:waiting      zset     run:<id> -> since when it waits for a permit
+
+    of values that runs share; each goes when it expires
+    <ns>:shared                      zset     name -> its last value expires
+    <ns>:shared:<name>               zset     digest -> expires at, of its values
+    <ns>:shared:<name>:<digest>      hash     the value, or who computes it
+    <ns>:shared:<name>:<digest>:waiting zset  run:<id> -> since when it waits for the value
 
     of hooks, sessions and workers                                  lives until
     <ns>:bulk:<bulk id>              hash     one verb for many     result TTL after its end
@@ -165,6 +172,7 @@ class Keys:
         "paused_queues",
         "questions",
         "schedules",
+        "shared",
         "slots",
         "totals",
         "versions",
@@ -195,6 +203,7 @@ class Keys:
         self.builds = f"{namespace}:builds"
         self.dead_hooks = f"{namespace}:hooks:dead"
         self.format = f"{namespace}:format"
+        self.shared = f"{namespace}:shared"
         self.schedules = f"{namespace}:schedules"
         self.declared = f"{namespace}:declared"
         self.groups = f"{namespace}:groups"
@@ -226,6 +235,10 @@ class Keys:
 
     def group(self, group_id: str) -> str:
         return f"{self.namespace}:group:{group_id}"
+
+    def shared_values(self, name: str) -> str:
+        """Name the index of the shared values of a name; their keys begin with it."""
+        return f"{self.namespace}:shared:{name}"
 
     def breaker(self, name: str) -> str:
         return f"{self.namespace}:breaker:{name}"
@@ -271,6 +284,14 @@ class Keys:
     def lanes_with(self, run: Run) -> Sequence[str]:
         """Give the lane that may hold *run*, if it has one."""
         return (self.lane(self.queue_of(run), run.lane),) if run.lane else ()
+
+    def once(self, name: str) -> str:
+        """Name the key of what `Run.once` says."""
+        return f"{self.namespace}:once:{name}"
+
+    def once_of(self, run: Run) -> Sequence[str]:
+        """Give the key that *run* has as a singleton or debounced, if it is one."""
+        return (self.once(run.once),) if run.once else ()
 
     def marks_of(self, run: Run) -> Sequence[str]:
         """Give the sets that may say since when *run* waits for a claim."""

@@ -70,14 +70,13 @@ VIEWER = Role("viewer", (), _LOOKING)
 CLIENT = Role(
     "client",
     (
-        scripts.SUBMIT_RUN, scripts.FINISH_RUN, scripts.HAND_OVER, scripts.PARK_RUN,
-        scripts.MARK_RUN, scripts.RETRY_RUN, scripts.DELETE_RUN, scripts.SEND_SIGNAL,
-        scripts.ANSWER_QUESTION, scripts.REQUEUE_HOOK, scripts.INSPECT_RUNS, scripts.MEND_INDEX,
-        scripts.MEND_TTL, scripts.TELL_GONE, scripts.START_BULK, scripts.ADVANCE_BULK,
-        scripts.ASK_WORKER, scripts.WRITE_SCHEDULE, scripts.DELETE_SCHEDULE,
+        scripts.SUBMIT_RUN, scripts.PUT_OFF, scripts.FINISH_RUN, scripts.HAND_OVER,
+        scripts.PARK_RUN, scripts.MARK_RUN, scripts.RETRY_RUN, scripts.DELETE_RUN,
+        scripts.SEND_SIGNAL, scripts.ANSWER_QUESTION, scripts.REQUEUE_HOOK, scripts.INSPECT_RUNS,
+        scripts.MEND_INDEX, scripts.MEND_TTL, scripts.TELL_GONE, scripts.START_BULK,
+        scripts.ADVANCE_BULK, scripts.ASK_WORKER, scripts.WRITE_SCHEDULE, scripts.DELETE_SCHEDULE,
         scripts.WRITE_SLICE, scripts.SUBMIT_MEMBER, scripts.ADVANCE_GROUP, scripts.MEND_MEMBER,
-        scripts.FORGET_GROUP,
-        scripts.SET_BREAKER,
+        scripts.FORGET_GROUP, scripts.RECOUNT_GROUP, scripts.SET_BREAKER, scripts.DROP_SHARED,
     ),
     (
         *_LOOKING, "hdel", "hset", "hsetnx", "lrem", "publish", "rpush", "subscribe", "unsubscribe",

@@ -219,16 +219,26 @@ _FIELDS = (
     Field("held", "held", "text"),
     Field("has_output", "out", "is_set"),
     Field("ends_at_timeout", "hard_end", "is_set", is_new=True),
+    Field("is_cleared", "cleared", "is_set"),
     Field("has_tags", "tagged", "is_set", is_new=True),
     Field("schedule", "sched", "text", is_new=True),
     Field("group", "group", "text", is_new=True),
     Field("lane", "lane", "text", is_new=True),
+    Field("once", "once", "text", is_new=True),
 )
 #: what is not written as the run has it
 _WRITERS: dict[str, Callable[[float], Part]] = {"time": format_time, "is_set": int, "cleanup": int}
 _NEW = [
     (field.attribute, field.name, _WRITERS.get(field.kind)) for field in _FIELDS if field.is_new
 ]
+#: attributes that a submit chooses for a run, apart from its runner, its place and its times
+CHOSEN = tuple(
+    field.attribute
+    for field in _FIELDS
+    if field.is_new
+    and field.kind in {"text", "is_set"}
+    and field.attribute not in {"group", "schedule"}
+)
 #: attributes that more than one field decides, or that are not in the hash
 _OTHERS = ("id", "runner", "version", "queue", "priority", "state", "delivery")
 

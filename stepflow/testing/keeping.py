@@ -13,7 +13,7 @@ def keeping(settings: Settings) -> Settings:
     Times to live are counted by the fake server, in real time, and what has expired is swept by the
     clock that the test moves: a test that looks at a run must not depend on either.
     """
-    spans = set(type(settings.retention).model_fields) - {"runners"}
-    kept = {**dict.fromkeys(spans, LAST), "runners": {}}
+    spans = set(type(settings.retention).model_fields) - {"runners", "keep"}
+    kept = {**dict.fromkeys(spans, LAST), "runners": {}, "keep": "all"}
     retention = settings.retention.model_copy(update=kept)
     return settings.model_copy(update={"retention": retention})

@@ -136,6 +136,21 @@ class DeleteQuery(Given):
     force: Flag = False
 
 
+class SingletonKey(Given):
+    """A key of which at most one run lives at a time."""
+
+    key: Annotated[str, Field(min_length=1, max_length=1024)]
+    when_taken: Literal["same", "refuse", "replace"] = "same"
+
+
+class DebounceKey(Given):
+    """A key whose submits are one run, which begins *wait* seconds after the last of them."""
+
+    key: Annotated[str, Field(min_length=1, max_length=1024)]
+    wait: Span
+    max_wait: Span | None = None
+
+
 class Submit(Given):
     """A run to submit; the fields are the options of `stepflow submit`."""
 
@@ -147,6 +162,8 @@ class Submit(Given):
     queue: Annotated[str, Field(pattern=QUEUE)] = "default"
     priority: Level = "normal"
     lane: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+    singleton: SingletonKey | None = None
+    debounce: DebounceKey | None = None
     delay: Span | None = None
     start_at: Annotated[str, Field(json_schema_extra={"format": "date-time"})] | None = None
     timeout: Annotated[float, Field(gt=0, le=_YEAR_S, allow_inf_nan=False)] | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from stepflow.engine.fork import SAME_INPUT
+from stepflow.engine.once.options import Debounce, Singleton
 from stepflow.engine.spec import RunSpec
 from stepflow.engine.steering.audit import name_of, note
 from stepflow.errors import InvalidOption, RunNotFound, RunStateError
@@ -38,6 +39,8 @@ async def submit(call: Call) -> Reply:
         on_conflict="restart" if given.restart else "return",
         version=given.version,
         lane=given.lane,
+        singleton=given.singleton and Singleton(**given.singleton.model_dump()),
+        debounce=given.debounce and Debounce(**given.debounce.model_dump()),
     )
     if run.created:
         note("submit", run.id, name_of(call.by or None), given.runner)

@@ -241,6 +241,7 @@ def _finish(
         env.keys, run, fence, state=move.state, now=now,
         ttl_s=env.settings.retention.of_run(run.runner, move.state),
         output_ttl_s=env.settings.retention.output_s,
+        keeps_all=env.settings.retention.keeps_all(run.runner, move.state),
         failures=run.failures + 1 if move.error is not None else None, data=data, effects=effects,
         hooks=plan_hooks(
             run, move, claimed.options, worker_state.app_hooks(run.runner, move.state), env, now

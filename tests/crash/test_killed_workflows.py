@@ -71,6 +71,42 @@ def test_workflows_end_as_they_should_though_workers_are_killed_at_random(make_c
     until(lambda: not leftovers(cluster), what="nothing left over")
 
 
+def test_timers_fire_once_and_memos_stay_though_workers_are_killed_at_random(make_cluster):
+    """[G8] [G5]"""
+    cluster = make_cluster(STEPFLOW_WORKER_LEASE_S=1)
+    dice = random.Random(17)
+    workers = [cluster.worker("--concurrency", "10") for _ in range(2)]
+    runs = cluster.submit(RunSpec("timed", 4, run_id=f"t-{n}") for n in range(30))
+    next_kill, kills = time.monotonic() + 0.5, 0
+
+    def attack() -> None:
+        nonlocal next_kill, kills
+        if time.monotonic() >= next_kill and kills < 8:
+            workers.pop(dice.randrange(len(workers))).kill()
+            kills += 1
+            workers.append(cluster.worker("--concurrency", "10", ready=False))
+            next_kill = time.monotonic() + 0.4
+
+    cluster.all_ended(runs, 90, also=attack)
+    assert kills >= 4
+    done = Counter(cluster.witness.read_text().split("\n"))
+    for run_id in runs:
+        assert cluster.status(run_id).result == {
+            "slept": [f"slept-{n}" for n in range(4)], "late": True, "pages": [*range(6)],
+        }  # fmt: skip
+        journal = cluster.server.client.lrange(f"stepflow:run:{run_id}:journal", 0, -1)
+        fired = Counter(entry.split(b"|")[1] for entry in journal if entry.startswith(b"timer|"))
+        assert len(fired) == 5, f"{run_id}: four naps and one timeout"
+        assert set(fired.values()) == {1}
+        assert len([entry for entry in journal if entry.startswith(b"memo|")]) == 6
+        for page in range(6):  # a page that is in the memo is not gone through again
+            assert done[f"{run_id} page {page}"] <= 1 + kills
+    again = sum(count - 1 for line, count in done.items() if line)
+    assert again > 0, "no kill cost a step: the attack missed"
+    assert again < 10 * kills, "what was remembered was done again"
+    until(lambda: not leftovers(cluster), what="nothing left over")
+
+
 def test_what_was_done_is_undone_once_though_workers_are_killed_at_random(make_cluster):
     """
     [F15] Half of the runs fail, half are cancelled while they wait; a compensation may begin twice,

@@ -13,7 +13,7 @@ from tests.support import until_blocking
 #: each is a process of its own, with workers of its own
 pytestmark = pytest.mark.crash
 
-EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.py"))
+EXAMPLES = sorted((Path(__file__).parents[2] / "examples").rglob("*.py"))
 
 
 def test_hello(run_example):
@@ -41,6 +41,15 @@ def test_nightly(run_example):
     ]
 
 
+def test_limits(run_example):
+    """[L1] [L9] Twenty at once, and five a second with a burst of five."""
+    loaded, at_once, took = run_example("24_limits.py", PARTITIONS="45").splitlines()
+    assert loaded == "loaded 45 partitions: 990"
+    assert at_once.startswith("at most 20 at once, at most ")
+    assert int(at_once.split()[6]) <= 10
+    assert took == "in 18 s"
+
+
 def test_agent(run_example):
     assert run_example("03_agent.py").splitlines() == [
         "answer: The moon pulls the sea. It goes round in 27 days.",
@@ -64,9 +73,27 @@ def test_saga(run_example):
     ]
 
 
+def test_machine(run_example):
+    """[M6]"""
+    assert run_example("25_machine.py").splitlines() == [
+        "300: granted, score 650",
+        "5000: refused, score 200",
+        "-1: refused, score 0",
+    ]
+
+
 def test_fan_out(run_example):
     expected = {"winner": 1, "price": 6, "resized": 495, "broken": 5}
     assert run_example("19_fan_out.py").splitlines() == [f"result: {expected}"]
+
+
+def test_group(run_example):
+    """[K7]"""
+    assert run_example("22_group.py").splitlines() == [
+        "failed: 97 succeeded, 3 say 'PermanentError: the disk is full'",
+        "retried: 3",
+        "succeeded: 100 succeeded",
+    ]
 
 
 def test_map(run_example):
@@ -125,8 +152,8 @@ def api(background):
     """A client of the FastAPI example, a worker beside it."""
     port = free_port()
     with (
-        background("stepflow", "worker", "examples.04_fastapi:app"),
-        background("uvicorn", "examples.04_fastapi:api", "--port", str(port)),
+        background("stepflow", "worker", "examples.web.04_fastapi:app"),
+        background("uvicorn", "examples.web.04_fastapi:api", "--port", str(port)),
         httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client,
     ):
         until_blocking(lambda: is_up(client))

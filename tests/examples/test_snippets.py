@@ -67,8 +67,8 @@ async def test_the_python_blocks_run(page, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "snippets", module)
     space = vars(module)
     space["app"] = Stepflow()
-    setup = SNIPPETS / f"{page.stem}.py"
-    if setup.exists():
+    setup = next(SNIPPETS.rglob(f"{page.stem}.py"), None)
+    if setup is not None:
         exec(compile(setup.read_text(), setup, "exec", dont_inherit=True), space)
     async with Harness(space["app"]) as harness:
         space.update(h=harness, client=harness.client)

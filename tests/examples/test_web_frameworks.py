@@ -40,7 +40,7 @@ def site(background: Any) -> Site:
     def serve(example: str, *command: str) -> Iterator[httpx.Client]:
         port = free_port()
         with (
-            background("stepflow", "worker", f"examples.{example}:app"),
+            background("stepflow", "worker", f"examples.web.{example}:app"),
             background(*command, "--port", port),
             httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as http,
         ):
@@ -54,7 +54,7 @@ def test_django_submits_when_the_row_is_committed_and_only_then(
     site: Site, environment: dict[str, str], home: Path
 ) -> None:
     environment["ORDERS_FILE"] = str(home / "orders.sqlite3")
-    with site("14_django", "uvicorn", "examples.14_django:site") as http:
+    with site("14_django", "uvicorn", "examples.web.14_django:site") as http:
         bought = http.get("/buy/kite")
         assert (bought.status_code, bought.json()) == (202, {"order": 1})
         assert http.get("/buy/nothing").json() == {"order": 2}  # rolled back
@@ -64,7 +64,7 @@ def test_django_submits_when_the_row_is_committed_and_only_then(
 
 
 def test_flask_submits_and_a_person_answers(site: Site) -> None:
-    with site("15_flask", "flask", "--app", "examples.15_flask:site", "run") as http:
+    with site("15_flask", "flask", "--app", "examples.web.15_flask:site", "run") as http:
         small = http.post("/expenses", json={"amount": 7}).json()
         key = {"idempotency-key": "expense-1"}
         asked = [http.post("/expenses", json={"amount": 700}, headers=key) for _ in range(2)]
@@ -82,7 +82,7 @@ def test_flask_submits_and_a_person_answers(site: Site) -> None:
 
 
 def test_the_api_is_mounted_behind_the_guard_of_the_site(site: Site) -> None:
-    with site("16_mounted_api", "uvicorn", "examples.16_mounted_api:api") as http:
+    with site("16_mounted_api", "uvicorn", "examples.web.16_mounted_api:api") as http:
         look = http.post("/reports", params={"customer": "acme"}).json()["look"]
         assert http.get(look).status_code == 401
         for user, allowed in (("ann", 409), ("bob", 403)):  # it has ended, so it is not cancelled

@@ -67,6 +67,15 @@ class Bench:
         )  # fmt: skip
         return self.connection.call(call)
 
+    def give_back_waiting(self, run_id, due_at=None):
+        """Hand a run over again that waits for its claim, as somebody outside does."""
+        run = self.run(run_id)
+        call = hand_over(
+            self.keys, run, Fence("", "r2"), state=RunState.PENDING, step=run.step, failures=0,
+            crashes=0, due_at=due_at, now=self.clock.now(),
+        )  # fmt: skip
+        return self.connection.call(call)
+
     def scan(self):
         call = scan_maintenance(
             self.keys, sources_of(self.keys, "default"), "default", "w1", given=self.clock.given,

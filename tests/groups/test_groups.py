@@ -2,7 +2,15 @@
 
 import pytest
 
-from stepflow import GroupBusy, GroupMismatch, GroupNotFound, InvalidOption, Join, RunSpec
+from stepflow import (
+    GroupBusy,
+    GroupMismatch,
+    GroupNotFound,
+    InvalidOption,
+    Join,
+    RetryPolicy,
+    RunSpec,
+)
 from stepflow.core.fanout.group import Counts, check_group_id, key_of, member_run_id
 
 
@@ -269,3 +277,25 @@ def test_groups_are_listed_the_newest_first(bench):
 
 def test_counts_say_what_has_not_begun():
     assert Counts(10, live=2, succeeded=3, failed=1, refused=1).unbegun == 3
+
+
+def test_a_member_is_as_a_submit_of_it_would_have_made_it(bench):
+    """Each option of a run, whatever version adds one: the manifest keeps what a submit chooses."""
+    options = {
+        "headers": {"tenant": "acme"}, "tags": {"tenant": "acme"}, "queue": "slow", "lane": "acme",
+        "priority": 3, "timeout": 60, "on_timeout": "end", "units": {"stripe": 2}, "delay": 5,
+        "limits": {"stripe": "acme"}, "retry": RetryPolicy(max_attempts=2), "version": 4,
+        "webhooks": ["https://example.com/told"],
+    }  # fmt: skip
+    bench.client.submit("etl", [1, {2, 3}], run_id="plain", **options)
+    bench.groups.submit("g", {"a": RunSpec("etl", [1, {2, 3}], **options)})
+    plain, member = (
+        {**bench.redis.hgetall(bench.keys.run(run_id))} for run_id in ("plain", "g--a")
+    )
+    assert member.pop(b"group") == b"g"
+    for row in (plain, member):
+        del row[b"submit_id"], row[b"delivery"]
+    assert member == plain
+    of_both = [bench.redis.hgetall(bench.keys.run(each) + ":data") for each in ("plain", "g--a")]
+    assert of_both[0] == of_both[1]
+    bench.redis.flushall()

@@ -368,6 +368,7 @@ WITHOUT = {
     "mend_index": "tests/why/test_doctor.py",
     "mend_slots": "tests/limits/test_orderings.py",
     "mend_ttl": "tests/why/test_doctor.py",
+    "put_off": "tests/fairness/test_guards.py",
     "prune_waiting_list": "it asks and forgets in one, and guards nothing",
     "scan_maintenance": "it reads",
     "move_old": "it goes by the record: tests/listing/test_old_indexes.py",

@@ -27,6 +27,22 @@ def test_an_end_that_arrives_again_after_a_retry_knows_itself(store, keys):
     assert store.dump() == before
 
 
+def test_an_end_of_which_only_the_result_is_kept_knows_its_second_arrival(store, keys):
+    """[C13] [K22] The record of its step stays, by which it does."""
+    run = store.held()
+    store.client.hset(keys.run("a") + ":steps", "0.x", "an attempt")
+    end = finish_run(
+        keys, run, store.fence(run), state=RunState.SUCCEEDED, now=store.now, ttl_s=50,
+        keeps_all=False,
+    )  # fmt: skip
+    assert store.connection.call(end)[0] == DONE
+    assert store.client.hlen(keys.run("a") + ":steps") == 1
+    before = store.dump()
+    assert store.connection.call(end) == [AGAIN]
+    assert store.dump() == before
+    assert store.load().is_cleared
+
+
 @pytest.mark.parametrize("by", ["", "ann"])
 def test_who_asked_a_claimed_run_to_stop_is_kept(store, keys, by):
     run = store.held()

@@ -23,7 +23,7 @@ def is_typed(example):
     return "@app.workflow" in source and not FRAMEWORKS.search(source)
 
 
-WORKFLOWS = [path for path in sorted((ROOT / "examples").glob("*.py")) if is_typed(path)]
+WORKFLOWS = [path for path in sorted((ROOT / "examples").rglob("*.py")) if is_typed(path)]
 FILES = [USES, *WORKFLOWS]
 
 #: rules of basedpyright that pyright does not have are off in its mode "strict"

@@ -737,6 +737,46 @@ async def test_a_record_that_cannot_be_read_is_paused_and_not_broken(scene):
     scene.real.flushall()
 
 
+async def test_waiting_value(scene):
+    """[K17] A workflow and a runner; their word differs with the state that they are in."""
+    gate = asyncio.Event()
+
+    async def value() -> int:
+        await gate.wait()
+        return 1
+
+    async def flow(ctx: Any) -> Any:
+        return await ctx.step("square", value, cache=60)
+
+    add_workflow(scene, flow)
+
+    @scene.app.runner("r")
+    async def run(step: Step[Any]) -> Any:
+        return Succeed(await step.memo.shared("k").compute(value))
+
+    async with scene.working(scene.app):
+        for runner, first, other, state in (
+            ("flow", "f", "a", b"waiting"), ("r", "s", "b", b"scheduled"),
+        ):  # fmt: skip
+            await scene.client.submit(runner, run_id=first)
+            await until(lambda run_id=first: scene.real.hget(scene.key(run_id), "token"))
+            await until(lambda: list(scene.real.scan_iter("stepflow:shared:*:*")))
+            await scene.client.submit(runner, run_id=other)
+            await until(
+                lambda run_id=other, state=state: (
+                    scene.real.hget(scene.key(run_id), "state") == state
+                )
+            )
+        why = await scene.why("waiting.value", "a")
+        assert why.sentence == "it waits for the value of 'square' that another run computes"
+        await scene.why("waiting.value", "b")
+        gate.set()
+        for run_id in ("f", "a", "s", "b"):
+            await scene.ends("succeeded", run_id)
+    await scene.client.shared.drop("square")
+    await scene.client.shared.drop("memo")
+
+
 # ---- held
 
 

@@ -7,8 +7,17 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from stepflow.engine.doctor.groups import BrokenGroup, broken_groups, mend_group
 from stepflow.engine.doctor.limits import SENTENCES, OddLimit, mend_limit, odd_limits
-from stepflow.engine.doctor.model import EXPIRES, LEFTOVER, LOST_SCHEDULE, Finding, Line, Report
+from stepflow.engine.doctor.model import (
+    BROKEN_GROUP,
+    EXPIRES,
+    LEFTOVER,
+    LOST_SCHEDULE,
+    Finding,
+    Line,
+    Report,
+)
 from stepflow.engine.doctor.repair import mend, mend_hook, mend_life, remove
 from stepflow.engine.doctor.schedules import LostSchedule, lost_schedules, mend_schedule
 from stepflow.engine.doctor.search import (
@@ -44,6 +53,7 @@ class _Seen:
     broken: Sequence[Why] = ()
     lost: Sequence[HookRecord] = ()
     schedules: Sequence[LostSchedule] = ()
+    groups: Sequence[BrokenGroup] = ()
     limits: Sequence[OddLimit] = ()
     strays: Sequence[Stray] = ()
     wrong: Sequence[WrongTtl] = ()
@@ -51,8 +61,8 @@ class _Seen:
 
     @property
     def is_well(self) -> bool:
-        found = (self.broken, self.lost, self.schedules, self.limits, self.strays, self.wrong)
-        return not any(found)
+        runs = self.broken, self.lost, self.strays, self.wrong
+        return not any((*runs, self.schedules, self.limits, self.groups))
 
 
 def examine(
@@ -80,6 +90,9 @@ def examine(
             is_mended = (yield 0.0, mend_schedule(schedule, env)) if repair else None
             text = "the schedule stands in no due set: nobody would come to it"
             findings.append(Finding(LOST_SCHEDULE, schedule.id, text, is_mended))
+        for group in sure.groups:
+            is_mended = (yield 0.0, mend_group(group, env)) if repair else None
+            findings.append(Finding(BROKEN_GROUP, group.id, group.sentence, is_mended))
         for odd in sure.limits:
             is_mended = (yield 0.0, mend_limit(odd, env)) if repair else None
             findings.append(Finding(odd.code, odd.where, SENTENCES[odd.code], is_mended))
@@ -115,7 +128,8 @@ async def _look(env: Env, run_ids: Sequence[str], *, deep: bool) -> _Seen:
     left, members = await strays(env)
     return _Seen(
         len(runs), len(hooks), members, await broken_runs(closely, env),
-        await lost_hooks(hooks, env), await lost_schedules(env), await odd_limits(env),
+        await lost_hooks(hooks, env), await lost_schedules(env), await broken_groups(env),
+        await odd_limits(env),
         [*left, *walked.strays], walked.wrong, lines,
     )  # fmt: skip
 
@@ -131,6 +145,9 @@ async def _look_again(seen: _Seen, env: Env) -> _Seen:
         lost=[hook for hook in lost if hook.rev == revs[hook.id]],
         schedules=[each for each in await lost_schedules(env) if each in seen.schedules]
         if seen.schedules
+        else (),
+        groups=[each for each in await broken_groups(env) if each in seen.groups]
+        if seen.groups
         else (),
         limits=[odd for odd in await odd_limits(env) if odd in seen.limits] if seen.limits else (),
         strays=await gone(seen.strays),

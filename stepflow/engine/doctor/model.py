@@ -31,10 +31,11 @@ class Finding:
     """
     One thing that is broken, or left over.
 
-    *code* is one of the `X` codes of `why`, `X11` of a schedule in no due set, `X12` to
-    `X14` of what limits keep, `expires` of a live
-    run whose keys have a time to live, or `leftover`. *where* is a run, a hook, a schedule, or an
-    index and the member that it holds of nothing. *is_mended* is None where nobody asked for that.
+    *code* is one of the `X` codes of `why`, `X11` of a schedule in no due set, `X12` to `X14` of
+    what limits keep, `X15` of a group that does not stand as it should, `expires` of a live run
+    whose keys have a time to live, or `leftover`. *where* is a run, a hook, a schedule, a group, or
+    an index and the member that it holds of nothing. *is_mended* is None where nobody asked for
+    that.
     """
 
     code: str
@@ -68,3 +69,5 @@ class Report:
 LEFTOVER, EXPIRES = "leftover", "expires"
 #: that of a schedule that nobody would come to
 LOST_SCHEDULE = "X11"
+#: that of a group that counts wrong, or that nobody would come to
+BROKEN_GROUP = "X15"

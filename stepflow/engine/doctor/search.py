@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from stepflow.core.ids import (
+    group_of_member,
     hook_member,
     limited_of_member,
     run_member,
@@ -143,7 +144,7 @@ def _record(index: str, member: str, keys: Keys) -> str:
     """Name the record of a member: the claims and the due set hold several kinds, others one."""
     if limited := limited_of_member(member):  # the timer of a line, which goes with it
         return keys.of_limit("line", *limited.split("|", 1))
-    if schedule_of_member(member):
+    if schedule_of_member(member) or group_of_member(member):
         return keys.record(member)
     if index in {keys.claims, keys.due}:
         return keys.record(member) if split_member(member)[0] else keys.record(run_member(member))

@@ -41,6 +41,7 @@ from stepflow.store.groups.moves import (
 from stepflow.store.groups.reads import failed_members, load_group, load_slice, to_be_asked
 from stepflow.store.groups.record import GroupRecord, Member, read_members
 from stepflow.store.hooks import ANYONE, HookJob
+from stepflow.store.run_hash import CHOSEN
 from stepflow.store.values.codec import unpack
 from stepflow.times import as_datetime
 
@@ -139,11 +140,10 @@ def _begun(group_id: str, index: int, member: Member, env: Env) -> Call[int]:
     """Make the call that begins a member."""
     now = env.clock.now()
     run = Run(
-        member_run_id(group_id, member.key), member.runner, member.queue,
-        member.priority, digest=member.run_digest, created_at=now,
+        member_run_id(group_id, member.key), member.runner, member.queue, member.priority,
+        digest=member.run_digest, created_at=now,
         deadline_at=now + member.timeout_s if member.timeout_s else 0.0, version=member.version,
-        has_tags=bool(member.tags), limits=member.limits, lane=member.lane,
-        group=group_id,
+        group=group_id, **{name: value for name, value in member.chosen.items() if name in CHOSEN},
     )  # fmt: skip
     if member.due_at > now:
         run.due_at, run.state = member.due_at, RunState.SCHEDULED

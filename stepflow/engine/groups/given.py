@@ -12,7 +12,7 @@ from stepflow.errors import InvalidOption, shown
 #: what a member may say beside its runner
 OPTIONS = (
     "payload", "headers", "queue", "priority", "delay", "timeout", "version", "tags", "lane",
-    "limits", "units",
+    "limits", "units", "on_timeout",
 )  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from stepflow.engine.spec import RunSpec, pack_options
 from stepflow.engine.submit import CHUNK, prepare
 from stepflow.errors import InvalidOption
 from stepflow.store.groups.record import GroupRecord, Member
+from stepflow.store.run_hash import CHOSEN
 from stepflow.store.values.codec import pack
 from stepflow.times import seconds, unix_time
 
@@ -108,9 +109,14 @@ def _member(
     member = Member(
         key, run.runner, run.version, run.queue, run.priority, run.digest,
         run.deadline_at - run.created_at if run.deadline_at else 0.0, run.due_at,
-        bytes(data["payload"]), bytes(data.get("spec", b"")), list(made.tags), run.limits, run.lane,  # type: ignore[arg-type]
+        bytes(data["payload"]), bytes(data.get("spec", b"")), list(made.tags), _chosen(run),  # type: ignore[arg-type]
     )  # fmt: skip
     return _digest(spec, run, headers, made.tags, env), member
+
+
+def _chosen(run: Run) -> dict[str, Any]:
+    """Give what a submit has chosen for a run beside what a member names."""
+    return {name: value for name in CHOSEN if (value := getattr(run, name))}
 
 
 def _digest(
@@ -123,7 +129,8 @@ def _digest(
     said = [
         run.runner, run.digest, run.queue, run.priority, options, sorted(tags),
         sorted(map(list, spec.limits.items())), sorted(map(list, spec.units.items())),
-        spec.lane, None if spec.timeout is None else seconds(spec.timeout, "timeout"),
+        spec.lane, spec.on_timeout,
+        None if spec.timeout is None else seconds(spec.timeout, "timeout"),
         None if spec.delay is None else seconds(spec.delay, "delay"),
         None if spec.start_at is None else unix_time(spec.start_at, "start_at"),
     ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Runs that a circuit breaker holds up."""
+"""Runs that a circuit breaker holds up, or that wait for what another run computes."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from stepflow.engine.why.model import Why
 from stepflow.engine.why.words import moment
 from stepflow.store.keys import Keys
 
-#: how a record begins to say that its run waits for a breaker
-BREAKER = "breaker "
+#: how a record begins to say that its run waits for a breaker, and for a shared value
+BREAKER, SHARED = "breaker ", "shared "
 
 
 def read_breakers(look: Look, run: Run, keys: Keys) -> Calls:
@@ -52,4 +52,19 @@ def held(facts: Facts, run: Run, waits_for: str, due_at: float) -> Why:
             "until": record.until if record is not None else None,
             "error": record.error if record is not None else None,
         },
+    )  # fmt: skip
+
+
+def tell_value(waits_for: str) -> str:
+    """Say which value a run waits for."""
+    return f"waits for the value of {waits_for.removeprefix(SHARED)!r} that another run computes"
+
+
+def waiting_for_value(facts: Facts, run: Run, waits_for: str, due_at: float) -> Why:
+    """Explain a run that waits for a value, and for nothing else."""
+    name = waits_for.removeprefix(SHARED)
+    return make(
+        facts, "waiting.value", f"it {tell_value(waits_for)}", since=run.updated_at, until=due_at,
+        moved_by="the run that computes it",
+        commands=[cancelling(facts)], evidence={"name": name, "due": due_at or None},
     )  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stepflow.core.run import Run, RunState
-from stepflow.engine.why.breakers import BREAKER, held
+from stepflow.engine.why.breakers import BREAKER, SHARED, held, waiting_for_value
 from stepflow.engine.why.defects import defect
 from stepflow.engine.why.facts import Facts
 from stepflow.engine.why.held import in_line
@@ -162,6 +162,8 @@ def _scheduled(facts: Facts, run: Run) -> Why:
         )  # fmt: skip
     if run.waits_for.startswith(BREAKER):
         return held(facts, run, run.waits_for, due_at)
+    if run.waits_for.startswith(SHARED):
+        return waiting_for_value(facts, run, run.waits_for, due_at)
     if run.failures:
         of = f" of {facts.attempts}" if facts.attempts else ""
         last = f"; the last one failed: {facts.error}" if facts.error else ""

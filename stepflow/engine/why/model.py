@@ -74,6 +74,7 @@ CODES: Mapping[str, str] = {
     "waiting.child": "it waits for a child",
     "waiting.map": "it waits for the children of a map",
     "waiting.turn": "it waits for its turn in the map of its parent",
+    "waiting.value": "it waits for a value that another run computes",
     "waiting.retry": "it waits for the next attempt of one of its steps",
     "waiting.any": "it waits for the first of several",
     "held.breaker": "a circuit breaker lets none of its calls through",

@@ -7,7 +7,14 @@ from typing import Any
 
 from stepflow.core.open_command import OpenCommand
 from stepflow.core.run import Run
-from stepflow.engine.why.breakers import BREAKER, held, tell_breaker
+from stepflow.engine.why.breakers import (
+    BREAKER,
+    SHARED,
+    held,
+    tell_breaker,
+    tell_value,
+    waiting_for_value,
+)
 from stepflow.engine.why.facts import Facts, Turn
 from stepflow.engine.why.make import cancelling, make
 from stepflow.engine.why.model import Why
@@ -44,6 +51,9 @@ def waiting(facts: Facts, run: Run, child: Why | None) -> Why:
         )  # fmt: skip
     if len(commands) == 1 and commands[0].awaited_id.startswith(BREAKER):
         return held(facts, run, commands[0].awaited_id, commands[0].due_at or due_at)
+    if len(commands) == 1 and commands[0].awaited_id.startswith(SHARED):
+        due_at = commands[0].due_at or due_at
+        return waiting_for_value(facts, run, commands[0].awaited_id, due_at)
     told = [_tell(facts, one, child if index == 0 else None) for index, one in enumerate(commands)]
     if len(commands) == 1:
         [(sentence, moved_by, typed)] = told
@@ -100,6 +110,8 @@ def _tell(facts: Facts, one: OpenCommand, child: Why | None) -> tuple[str, str, 
                 f"tries step {one.name!r} again when it may: {tell_breaker(facts, one.awaited_id)}"
             )
             return text, "a trial that succeeds", []
+        case "step" if one.awaited_id.startswith(SHARED):
+            return tell_value(one.awaited_id), "the run that computes it", []
         case "step":
             last = f"; the last attempt failed: {one.last_error}" if one.last_error else ""
             text = f"tries step {one.name!r} again at {moment(one.due_at, now)}{last}"

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from concurrent.futures import Future as ThreadFuture
 from contextvars import ContextVar
 from typing import Any, Protocol
 
 from stepflow.core.cancel import CancelToken
+from stepflow.core.memos.memo import Memo
 from stepflow.core.output import TOPIC, emit
-from stepflow.core.runner import Memo
 from stepflow.errors import StepOver
 
 
@@ -124,8 +124,16 @@ class CurrentStep:
         return emit(data, topic)
 
 
-#: makes the CurrentStep of the present code; a step pays for one only when it asks
-present: ContextVar[Callable[[], CurrentStep] | None] = ContextVar(
+class Known(Protocol):
+    """The command of a step, which knows its attempts."""
+
+    def current_step(self, host: Any, failures: int) -> CurrentStep:
+        """Return what the function of the attempt after so many *failures* may know of itself."""
+
+
+#: the step that the present code is of, its host, and the failures before its attempt: a step pays
+#: for a CurrentStep only when it asks
+present: ContextVar[tuple[Known, Any, int] | None] = ContextVar(
     "stepflow_current_step", default=None
 )
 
@@ -137,8 +145,11 @@ def current_step() -> CurrentStep | None:
     None elsewhere: in the workflow's own code, in runners and jobs, whose Step says all this, and
     outside.
     """
-    make = present.get()
-    return None if make is None else make()
+    found = present.get()
+    if found is None:
+        return None
+    step, host, failures = found
+    return step.current_step(host, failures)
 
 
 def refuse_memo(run_id: str, name: str) -> StepOver:

@@ -48,6 +48,27 @@ class OutputScope(Protocol):
         """Take nothing more, and wait until all is written; raises why that cannot be."""
 
 
+class ToCompute(Protocol):
+    """The right to compute a shared value."""
+
+    def keep(self, packed: bytes, lasts_s: float, label: str = "") -> None:
+        """Write the value, for so many seconds."""
+
+    def give_back(self) -> None:
+        """Let another compute it."""
+
+
+class SharedValues(Protocol):
+    """The values that runs share, by name and digest."""
+
+    async def claim(self, name: str, digest: str) -> bytes | ToCompute:
+        """
+        Get a value, packed, or the right to compute it.
+
+        Raises Postponed while another run computes it.
+        """
+
+
 class FlowRuntime(Protocol):
     """
     The runtime's side of one activation: a worker's, the replayer's, or a test's in memory.
@@ -104,6 +125,10 @@ class FlowRuntime(Protocol):
     @property
     def permits(self) -> Permits:
         """What gives its steps permits of circuit breakers."""
+
+    @property
+    def shared(self) -> SharedValues:
+        """What has the values that runs share."""
 
     async def is_slot_wanted(self) -> bool:
         """Whether others wait for the run's slot, or its worker is to keep no run."""

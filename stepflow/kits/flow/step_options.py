@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary
 
 from stepflow.core.backoff import RetryPolicy
+from stepflow.core.ids import check_version
 from stepflow.engine.user_code.arguments import result_reader
 from stepflow.errors import InvalidOption, shown
+from stepflow.times import seconds
 
 if TYPE_CHECKING:
     from stepflow.core.breakers.breaker import Breaker
@@ -26,6 +29,19 @@ _MOST_SHAPES = 100
 
 
 @dataclass(frozen=True, slots=True)
+class Cache:
+    """How long a step's value is shared, in seconds; *version* is that of what computes it."""
+
+    lasts_s: float
+    version: int = 1
+
+    def __post_init__(self) -> None:
+        if self.lasts_s <= 0:
+            msg = f"cache of a step is {self.lasts_s}; it must be above 0 seconds"
+            raise InvalidOption(msg)
+
+
+@dataclass(frozen=True, slots=True)
 class DeclaredStep:
     """The options of `@app.step`, which `ctx.step` may override; *timeout_s* is of one attempt."""
 
@@ -35,12 +51,21 @@ class DeclaredStep:
     compensate: Callable[..., Any] | None = None
     queue: str | None = None
     breaker: Breaker | None = None
+    cache: Cache | None = None
     #: the runner it is registered as, for steps on another queue
     runner: str = ""
 
 
 #: what a function that was not declared says
 UNDECLARED = DeclaredStep()
+
+
+def cache_of(lasts: float | timedelta | None, version: int) -> Cache | None:
+    """Say how long the values of a declared step are shared; None for not at all."""
+    check_version(version)
+    if lasts is None:
+        return None
+    return Cache(seconds(lasts, "cache of @app.step"), version)
 
 
 def check_breaker(breaker: object, what: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from stepflow.core.fanout.group import GroupState
 from stepflow.core.ids import group_member
@@ -128,6 +128,30 @@ def mend_member(
         args={
             "run_id": run_id, "group_id": group_id, "gone": "gone", "now": format_time(now),
             "ns": keys.namespace,
+        },
+    )  # fmt: skip
+
+
+def recount_group(
+    keys: Keys,
+    group_id: str,
+    expected: Mapping[str, int],
+    counts: Mapping[str, int],
+    *,
+    now: float,
+    queue: str = "default",
+) -> Call[bool]:
+    """Write the counts of a group anew; False when they are not as *expected*."""
+    return scripts.RECOUNT_GROUP.call(
+        bool,
+        keys={
+            **some_parts(keys, group_id, "group", "group_live"), "due": keys.due,
+            "wake": keys.wake_of(queue),
+        },
+        args={"now": format_time(now), "ns": keys.namespace},
+        lists={
+            "words": list(counts), "expected": [expected[word] for word in counts],
+            "counts": list(counts.values()),
         },
     )  # fmt: skip
 

@@ -55,6 +55,24 @@ def failed_members(
     )  # fmt: skip
 
 
+def group_ids(keys: Keys, first: int, count: int) -> Call[list[str]]:
+    """Read the ids of some groups, the one submitted first first."""
+    return command("ZRANGE", keys.groups, first, first + count - 1, read=_names, misfit=list)
+
+
+def member_state(keys: Keys, run_id: str) -> Call[tuple[str, str]]:
+    """Read how a member stands, "live" or its end, and of which group; "" and "" without a run."""
+    return command(
+        "HMGET", keys.run(run_id), "state", "ended", "group", read=_state,
+        misfit=lambda: ("", ""),
+    )  # fmt: skip
+
+
+def _state(reply: Any) -> tuple[str, str]:
+    state, ended, group = (item.decode("utf-8", "replace") if item else "" for item in reply)
+    return (state if ended else "live", group) if state else ("", "")
+
+
 def group_due(keys: Keys, group_id: str) -> Call[float | None]:
     """Read when somebody is to look at a group; None when nobody is before its members settle."""
     return command(

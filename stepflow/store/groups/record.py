@@ -100,8 +100,8 @@ class Member:
     """
     What a member begins with, as the manifest keeps it.
 
-    *run_digest* is that of runner and payload; *payload* and *options* are packed, *limits* and
-    *lane* are as its record has them. *due_at* is unix seconds, 0 for at once; *timeout_s*
+    *run_digest* is that of runner and payload; *payload* and *options* are packed, *chosen* are
+    the other attributes of its record. *due_at* is unix seconds, 0 for at once; *timeout_s*
     counts from its begin, 0 for none.
     """
 
@@ -116,8 +116,7 @@ class Member:
     payload: bytes
     options: bytes
     tags: Sequence[str]
-    limits: str
-    lane: str
+    chosen: Mapping[str, Any]
 
     def listed(self) -> list[Any]:
         """Write it for `pack`."""

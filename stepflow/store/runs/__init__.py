@@ -27,7 +27,14 @@ from stepflow.store.runs.move import (
 )
 from stepflow.store.runs.stand import park_run, pause_run
 from stepflow.store.runs.step import hand_over, keep_step
-from stepflow.store.runs.submit import Submission, read_submit, submission, submit_run
+from stepflow.store.runs.submit import (
+    Submission,
+    Taken,
+    put_off,
+    read_submit,
+    submission,
+    submit_run,
+)
 
 __all__ = [
     "AGAIN",
@@ -39,6 +46,7 @@ __all__ = [
     "Answer",
     "Fence",
     "Submission",
+    "Taken",
     "Writes",
     "finish_run",
     "hand_over",
@@ -52,6 +60,7 @@ __all__ = [
     "mark_run",
     "park_run",
     "pause_run",
+    "put_off",
     "read_submit",
     "retry_run",
     "submission",

@@ -82,6 +82,7 @@ def finish_run(
     untold: bytes | None = None,
     stopped_by: str = "",
     output_ttl_s: float | None = None,
+    keeps_all: bool = True,
     counted: Sequence[str] = (),
 ) -> Call[Answer]:
     """
@@ -89,17 +90,16 @@ def finish_run(
 
     A record that could not be read can be from then on. *stopped_by* is who ended it, for an end
     by hand. *untold* notes it for hooks of its app that nobody has announced; STALE if somebody
-    has. The output stream may live shorter than the record: for *output_ttl_s*. *counted* are the
-    counts that this adds to: what a worker ends, it counts itself.
+    has. The output stream may live shorter than the record: for *output_ttl_s*; unless it
+    *keeps_all*, only its input and its end stay. *counted* are the counts that this adds to: what
+    a worker ends, it counts itself.
     """
     base, queue, time = keys.run(run.id), keys.queue_of(run), format_time(now)
-    fields: list[Part] = [
-        *mended(run, keys, now), "rev", run.rev + 1, "state", state, "token", "", "claimed_id", "",
-        "delivery", "", "due", "", "ended", time, "updated", time, "ends", run.ends + 1,
-        *pause_fields(run), *(("held", "") if run.held else ()),
-    ]  # fmt: skip
-    fields += () if failures is None else ("failures", failures)
-    fields += (*_by(stopped_by), *(() if fence.token else ("request", fence.name)))
+    fields = _end_fields(run, keys, state, now, failures, stopped_by)
+    fields += (
+        *(() if fence.token else ("request", fence.name)),
+        *(() if keeps_all else ("cleared", 1)),
+    )
     return scripts.FINISH_RUN.call(
         raw,
         keys={
@@ -115,9 +115,10 @@ def finish_run(
             "member": run_member(run.id), "wip_member": wip_member(run), "delivery": run.delivery,
             "run_id": run.id, "ttl_s": max(1, int(ttl_s)), "expires_at": format_time(now + ttl_s),
             "output_ttl_s": max(1, int(min(ttl_s, output_ttl_s or ttl_s))), "ns": keys.namespace,
-            "expiry_member": f"{state}|{run.runner}|{run.id}", "has_tags": int(run.has_tags),
-            "has_deadline": int(_has_deadline(run)), "channel": keys.done_channel(run.id),
-            "message": state, "now": time, "rq_time": rq_time(now), "hook_queue": keys.hook_queue,
+            "keeps_all": int(keeps_all), "expiry_member": f"{state}|{run.runner}|{run.id}",
+            "has_tags": int(run.has_tags), "has_deadline": int(_has_deadline(run)),
+            "channel": keys.done_channel(run.id), "message": state, "now": time,
+            "rq_time": rq_time(now), "hook_queue": keys.hook_queue,
         },
         lists={
             "deleted": effects.deleted, "written": effects.written, "fields": fields, "data": data,
@@ -130,15 +131,24 @@ def finish_run(
             "hook": hook_job_keys(keys, hooks), "own": update.own_keys,
             "parent": update.parent_keys, "counts": counts_keys(keys, counted),
             "note": () if untold is None else (keys.app_hooks, keys.untold(run.runner)),
-            "schedule": _schedule_keys(keys, run), "queued": keys.marks_of(run),
-            "group": ended_member_keys(keys, run),
+            **_kept_for(keys, run), "group": ended_member_keys(keys, run),
         },
     )  # fmt: skip
 
 
-def _by(who: str) -> Sequence[Part]:
-    """Write who ended a run by hand, where somebody did."""
-    return ("stop_by", who) if who else ()
+def _end_fields(
+    run: Run, keys: Keys, state: RunState, now: float, failures: int | None, stopped_by: str
+) -> list[Part]:
+    """Give the fields of a record that ends: nothing of it stands anywhere any more."""
+    time = format_time(now)
+    fields: list[Part] = [
+        *mended(run, keys, now), "rev", run.rev + 1, "state", state, "token", "", "claimed_id", "",
+        "delivery", "", "due", "", "ended", time, "updated", time, "ends", run.ends + 1,
+        *pause_fields(run), *(("held", "") if run.held else ()),
+    ]  # fmt: skip
+    fields += () if failures is None else ("failures", failures)
+    fields += ("stop_by", stopped_by) if stopped_by else ()
+    return fields
 
 
 def _has_deadline(run: Run) -> bool:
@@ -146,9 +156,10 @@ def _has_deadline(run: Run) -> bool:
     return bool(run.deadline_at or run.stop or run.damage)
 
 
-def _schedule_keys(keys: Keys, run: Run) -> Sequence[str]:
-    """Give the keys by which the schedule of *run*, if there is one, hears of its end."""
-    return (keys.schedule(run.schedule), keys.wake_of(run.queue)) if run.schedule else ()
+def _kept_for(keys: Keys, run: Run) -> dict[str, Sequence[str]]:
+    """Give what stands for a run until it ends, and by what its schedule hears of its end."""
+    of_schedule = (keys.schedule(run.schedule), keys.wake_of(run.queue)) if run.schedule else ()
+    return {"schedule": of_schedule, "queued": keys.marks_of(run), "once": keys.once_of(run)}
 
 
 def retry_run(
@@ -194,6 +205,6 @@ def retry_run(
                 *kept.values(),
                 *children_keys(keys, run.id, run.generation),
             ),
-            "group": reopened_keys(keys, run),
+            "once": keys.once_of(run), "group": reopened_keys(keys, run),
         },
     )  # fmt: skip

@@ -9,11 +9,14 @@ from stepflow.core.counts import Counted, field_of
 from stepflow.core.ids import run_member
 from stepflow.core.run import Run
 from stepflow.store import scripts
-from stepflow.store.calls import Call, Part, flat_map
+from stepflow.store.calls import Call, Part, flat_map, raw
 from stepflow.store.indexes.places import expiry_member
 from stepflow.store.keys import LIVE, RQ_QUEUES, Keys
 from stepflow.store.run_hash import format_time, rq_time, write_new
-from stepflow.store.runs.move import DONE, flow_keys, is_brief
+from stepflow.store.runs.move import DONE, Answer, flow_keys, is_brief
+
+#: the answer of `submit_run` when another run has the key
+_TAKEN = 3
 
 
 class Submission(NamedTuple):
@@ -33,6 +36,7 @@ def submission(
     data: Sequence[Part],
     tags: Sequence[str] = (),
     replaces: Run | None = None,
+    ousted: str = "",
 ) -> Submission:
     """Give what makes *run*, for the scripts that do; `submit_run` says what it is."""
     base, queue = keys.run(run.id), keys.queue_of(run)
@@ -56,7 +60,8 @@ def submission(
             "queue": queue, "lane": run.lane, "rq_time": rq_time(run.created_at),
             "ns": keys.namespace, "deadline": format_time(run.deadline_at),
             "is_brief": is_brief(run.due_at, run.created_at), "expired": expiry_member(old),
-            "counted": field_of(Counted.SUBMITTED, run.runner),
+            "counted": field_of(Counted.SUBMITTED, run.runner), "once": run.once,
+            "ousted": ousted, "waits": int(run.once.startswith("debounce:")),
         },
         {
             "fields": (*write_new(run, keys), "submit_id", request),
@@ -64,9 +69,15 @@ def submission(
         },
         {
             "source": (), "tag": [keys.tag_index(tag) for tag in tags],
-            "level": keys.level_of(run),
+            "level": keys.level_of(run), "once": keys.once_of(run),
         },
     )  # fmt: skip
+
+
+class Taken(NamedTuple):
+    """The run that has the key of another: of a singleton, or debounced."""
+
+    run_id: str
 
 
 def submit_run(
@@ -77,17 +88,21 @@ def submit_run(
     data: Sequence[Part],
     tags: Sequence[str] = (),
     replaces: Run | None = None,
-) -> Call[dict[bytes, bytes] | None]:
+    ousted: str = "",
+) -> Call[dict[bytes, bytes] | Taken | None]:
     """
     Make the run with its first delivery.
 
     Gives None when it was made, else the hash of the run that is there. *run* has the delivery and
     due time, *tags* are written `key=value`; *replaces* is the ended run of the generation before,
-    which must be unchanged.
+    which must be unchanged. *ousted* is the run whose place it takes as a singleton; another one
+    that has its key is Taken.
     """
-    made = submission(keys, run, request=request, data=data, tags=tags, replaces=replaces)
+    made = submission(
+        keys, run, request=request, data=data, tags=tags, replaces=replaces, ousted=ousted
+    )
     return scripts.SUBMIT_RUN.call(
-        read_submit,
+        _read_made,
         keys=made.keys,
         args=made.args,
         lists=made.lists,
@@ -98,3 +113,46 @@ def submit_run(
 def read_submit(reply: Any) -> dict[bytes, bytes] | None:
     """Read the answer of `submit_run`."""
     return None if reply[0] == DONE else flat_map(reply[1])
+
+
+def _read_made(reply: Any) -> dict[bytes, bytes] | Taken | None:
+    return Taken(reply[1].decode()) if reply[0] == _TAKEN else read_submit(reply)
+
+
+def put_off(
+    keys: Keys,
+    run: Run,
+    once: str,
+    *,
+    request: str,
+    digest: bytes,
+    data: Sequence[Part],
+    due_at: float,
+    now: float,
+) -> Call[Answer]:
+    """
+    Give a debounced run that is not due yet the payload in *data*, and another due time.
+
+    *once* is what its record says of its key. Gives [DONE], [AGAIN], or [STALE].
+    """
+    base, queue = keys.run(run.id), keys.queue_of(run)
+    return scripts.PUT_OFF.call(
+        raw,
+        keys={
+            "run": base, "data": f"{base}:data", "once": keys.once(once), "due": keys.due,
+            "scheduled": keys.rq_scheduled(queue), "wake": keys.wake_of(run.queue),
+            "job": keys.rq_job(run.delivery),
+        },
+        args={
+            "run_id": run.id, "rev": run.rev, "request": request, "member": run_member(run.id),
+            "due": format_time(due_at), "rq_id": run.delivery, "is_brief": is_brief(due_at, now),
+            "ns": keys.namespace, "queue": queue, "rq_time": rq_time(now),
+        },
+        lists={
+            "fields": (
+                "rev", run.rev + 1, "due", format_time(due_at), "digest", digest, "updated",
+                format_time(now), "request", request,
+            ),
+            "data": data,
+        },
+    )  # fmt: skip

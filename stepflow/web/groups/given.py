@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -30,6 +30,7 @@ class Member(Given):
     lane: Annotated[str, Field(min_length=1, max_length=64)] | None = None
     delay: Span | None = None
     timeout: Annotated[float, Field(gt=0, le=3e7, allow_inf_nan=False)] | None = None
+    on_timeout: Literal["undo", "end"] = "undo"
     version: Version | None = None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from stepflow.core.run import Run
@@ -19,6 +19,7 @@ from stepflow.worker.state import WorkerState
 
 if TYPE_CHECKING:
     from stepflow.core.breakers.breaker import Permits
+    from stepflow.worker.runtime.shared import ClaimShared
 
 T = TypeVar("T")
 
@@ -110,6 +111,30 @@ class RunnerSide:
             self._claimed.run, self._token, self._env, self._connection, state.loop,
             state.loop_thread,
         )  # fmt: skip
+
+    @property
+    def shared(self) -> ClaimShared:
+        """What has the values that runs share."""
+        from stepflow.worker.runtime.shared import ClaimShared  # noqa: PLC0415  wanted by few
+
+        return ClaimShared(self._claimed.run, self._token, self._env, self._connection)
+
+    def shared_get(self, key: str, default: Any) -> Any:
+        """Return a value that runs share, or an awaitable of it."""
+        return self._either(self.shared.get(key, default))
+
+    def shared_put(self, key: str, value: Any, lasts_s: float) -> Any:
+        """Write a value for all runs; None or an awaitable."""
+        return self._either(self.shared.write(key, value, lasts_s))
+
+    def shared_compute(
+        self, key: str, lasts_s: float, function: Callable[..., Any], args: Sequence[Any]
+    ) -> Any:
+        """Return such a value, or compute it where no run does."""
+        run_id, state = self._claimed.run.id, self._worker_state
+        return self._either(
+            self.shared.compute(key, lasts_s, lambda: state.call(run_id, key, function, args, {}))
+        )
 
     def output_writer(self) -> OutputWriter:
         """Give the writer of what the claimed run emits, made at first use."""

@@ -29,6 +29,12 @@ async def charge(ctx: Context, order: int) -> int:
     return await ctx.step(call, order, breaker=endpoint)
 
 
+@app.workflow("cached", retry=RetryPolicy(max_attempts=50, initial=0.05, max_delay=0.5))
+async def cached(ctx: Context, order: int) -> int:
+    """Call the endpoint for an order that no run has called it for."""
+    return await ctx.step(call, order, cache=60)
+
+
 @app.runner("quick")
 async def quick(step: Step[int]) -> Succeed:
     """Need no endpoint."""

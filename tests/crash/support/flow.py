@@ -10,7 +10,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-from stepflow import Context, Failed, Join, PermanentError, TransientError
+import anyio
+
+from stepflow import Context, Failed, Join, PermanentError, TransientError, current_step
 from tests.crash.support.app import QUICK, app
 
 WITNESS = os.environ.get("CRASH_WITNESS")
@@ -71,6 +73,37 @@ async def many(ctx: Context, count: int) -> dict[str, Any]:
 
     found = await ctx.batch("item", item, range(count), limit=10, errors="slot")
     return {"failed": [each.index for each in found if isinstance(each, Failed)]}
+
+
+async def paged(run_id: str, pages: int) -> list[int]:
+    """Go through pages, and leave to the next attempt how far it came."""
+    step = current_step()
+    assert step is not None
+    done: list[int] = await step.memo.get("done", [])
+    for page in range(len(done), pages):
+        await work(run_id, f"page {page}", 0.05)
+        done = [*done, page]
+        await step.memo.put("done", done)
+    return done
+
+
+@app.workflow("timed", retry=QUICK)
+async def timed(ctx: Context, naps: int) -> dict[str, Any]:
+    """Sleep, be limited and not limited, as code of asyncio and anyio is."""
+    said: list[Any] = []
+
+    async def nap(number: int) -> None:
+        await asyncio.sleep(0.3 + number / 10)
+        said.append(await ctx.step(f"slept-{number}", work, ctx.run_id, f"slept-{number}", 0.05))
+
+    async with anyio.create_task_group() as group:
+        for number in range(naps):
+            group.start_soon(nap, number)
+    with anyio.move_on_after(0.2) as scope:
+        await ctx.wait_for_signal("never")
+    async with asyncio.timeout(3600):
+        pages = await ctx.step("pages", paged, ctx.run_id, 6)
+    return {"slept": sorted(said), "late": scope.cancelled_caught, "pages": pages}
 
 
 async def give_back(booked: str) -> None:

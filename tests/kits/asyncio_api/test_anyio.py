@@ -126,6 +126,53 @@ async def scopes(ctx: Context) -> Any:
     return [scope.cancelled_caught, last, anyio.current_effective_deadline() == math.inf]
 
 
+async def cleaned_up(ctx: Context) -> Any:
+    """The scope cancels who waits for the group at each turn, and that waits for a step."""
+    cleaned: list[int] = []
+
+    async def child() -> None:
+        try:
+            await ctx.sleep(1000)
+        finally:
+            cleaned.append(await ctx.step(double, 2))
+
+    with anyio.move_on_after(1000) as scope:
+
+        async def cancel() -> None:
+            await ctx.step(double, 1)
+            scope.cancel()
+
+        cancelling = asyncio.create_task(cancel())
+        async with asyncio.TaskGroup() as group:
+            group.create_task(child())
+    await cancelling
+    return cleaned
+
+
+async def in_order(ctx: Context) -> Any:
+    """A group cancels its tasks in one order, whatever process they are in."""
+    ended: list[int] = []
+
+    async def child(number: int) -> None:
+        try:
+            await ctx.sleep(1000)
+        finally:
+            ended.append(number)
+
+    async def fail() -> None:
+        await ctx.step(double, 1)
+        raise ValueError("no")
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for number in range(6):
+                group.create_task(child(number))
+            group.create_task(fail())
+    except* ValueError:
+        pass
+    return ended
+
+
 async def queues(ctx: Context) -> Any:
     queue: asyncio.Queue[int] = asyncio.Queue(1)
 
@@ -159,6 +206,7 @@ async def asked_of_the_loop(ctx: Context) -> Any:
 ALL: list[tuple[Any, Any]] = [
     (task_group, [0, 2, 4]), (started, 6), (failing, ["cancelled", "no"]), (streams, [0, 2, 4, 6]),
     (locks, [6]), (scopes, [True, 8, True]), (queues, [0, 2, 4]), (bare_task, [0, 4, 8]),
+    (cleaned_up, [4]), (in_order, [*range(6)]),
     (asked_of_the_loop, [1, False, True, False, None, None, True]),
 ]  # fmt: skip
 

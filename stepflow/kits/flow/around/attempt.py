@@ -19,10 +19,6 @@ class Attempted(Writable, Protocol):
     key: str | None
 
     @property
-    def attempt(self) -> int:
-        """The number of the attempt, from 1."""
-
-    @property
     def is_last_attempt(self) -> bool:
         """Whether an error that may be tried again fails the step."""
 
@@ -36,35 +32,32 @@ class Attempted(Writable, Protocol):
 
 
 class Attempt:
-    """Gives the CurrentStep when it is called; most attempts are never asked."""
+    """
+    What the function of an attempt is told: *made*.
 
-    __slots__ = ("_command", "_host", "_is_over", "_loop", "_made", "_unsubscribe", "_writing")
+    Most attempts never ask, and have none.
+    """
 
-    def __init__(self, command: Attempted, host: CommandHost) -> None:
+    __slots__ = ("_command", "_host", "_is_over", "_loop", "_unsubscribe", "_writing", "made")
+
+    def __init__(
+        self, command: Attempted, host: CommandHost, attempt: int, *, is_over: bool = False
+    ) -> None:
         self._command = command
         self._host = host
         self._is_over = False
-        self._made: CurrentStep | None = None
-
-    def __call__(self) -> CurrentStep:
-        """Return the step; any thread may ask."""
-        if self._made is None:
-            command, host = self._command, self._host
-            run, cancel = host.run, CancelToken()
-            self._writing: deque[asyncio.Future[None]] = deque()
-            self._loop = host.outer_loop
-            self._unsubscribe = host.runtime.cancel.subscribe(
-                lambda: cancel.fire(host.runtime.cancel.reason or "")
-            )
-            self._made = CurrentStep(
-                run.id, command.name, command.key,
-                attempt=command.attempt, is_last_attempt=command.is_last_attempt,
-                idempotency_key=idempotency_key(run.seed, host.restarts, command.occurrence),
-                memo=StepMemo(command.memo, self, self._loop), cancel=cancel,
-            )  # fmt: skip
-            if self._is_over:
-                self.end()
-        return self._made
+        self._loop = host.outer_loop
+        self._writing: deque[asyncio.Future[None]] = deque()
+        run, of_run, cancel = host.run, host.runtime.cancel, CancelToken()
+        self._unsubscribe = of_run.subscribe(lambda: cancel.fire(of_run.reason or ""))
+        self.made = CurrentStep(
+            run.id, command.name, command.key,
+            attempt=attempt, is_last_attempt=command.is_last_attempt,
+            idempotency_key=idempotency_key(run.seed, host.restarts, command.occurrence),
+            memo=StepMemo(command.memo, self, self._loop), cancel=cancel,
+        )  # fmt: skip
+        if is_over:
+            self.end()
 
     def remember(self, key: str, value: Any) -> asyncio.Future[None]:
         """Put a memo value; the future is done when it is durable."""
@@ -80,7 +73,7 @@ class Attempt:
 
     def note_written(self) -> None:
         """Learn that the first of the memos on their way is durable."""
-        if self._made is not None and self._writing:
+        if self._writing:
             written = self._writing.popleft()
             if not written.done():
                 written.set_result(None)
@@ -88,8 +81,7 @@ class Attempt:
     def end(self) -> None:
         """Take no more memos, and tell who still works on it that nobody waits any more."""
         self._is_over = True
-        if self._made is not None:
-            self._unsubscribe()
-            self._made.cancel.fire("the attempt has ended")
-            while self._writing:
-                self._writing.popleft().cancel()
+        self._unsubscribe()
+        self.made.cancel.fire("the attempt has ended")
+        while self._writing:
+            self._writing.popleft().cancel()

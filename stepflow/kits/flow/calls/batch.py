@@ -163,8 +163,9 @@ class BatchCalls(ContextBase):
     ) -> ItemFunction:
         """Say how each item is done; raises InvalidOption for what a batch cannot do."""
         own = options_of(function)
-        if own.queue is not None or own.compensate is not None:
+        if own.queue is not None or own.compensate is not None or own.cache is not None:
             what = "runs on another queue" if own.queue is not None else "has a compensation"
+            what = "shares its values" if own.cache is not None else what
             msg = (
                 f"batch {name!r} cannot do that: its function {what}; use ctx.gather with ctx.step"
             )
@@ -175,7 +176,7 @@ class BatchCalls(ContextBase):
             own.timeout_s if timeout is None else seconds(timeout, f"timeout of batch {name!r}")
         )
         policy, read = retry or own.retry or self._policy, self._readers.of(function).read
-        around = None if own.breaker is None else around_of(own.breaker, name)
+        around = around_of(own.breaker, name)
         return ItemFunction(name, function, policy, timeout_s, read, around)
 
 

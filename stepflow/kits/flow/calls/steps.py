@@ -30,6 +30,7 @@ from stepflow.kits.flow.commands.forget import ForgetCommand
 from stepflow.kits.flow.commands.remote_step import step_remotely
 from stepflow.kits.flow.commands.step import Around, StepCommand
 from stepflow.kits.flow.step_options import (
+    Cache,
     DeclaredStep,
     check_breaker,
     compensation_of,
@@ -57,6 +58,8 @@ class StepOptions(TypedDict, total=False):
     timeout: float | timedelta | None
     queue: str | None
     breaker: Breaker | None
+    cache: float | timedelta | None
+    cache_key: Any
 
 
 class StepCalls(ContextBase):
@@ -127,6 +130,8 @@ class StepCalls(ContextBase):
         compensate: Callable[[Any], Any] | None = None,
         queue: str | None = None,
         breaker: Breaker | None = None,
+        cache: float | timedelta | None = None,
+        cache_key: Any = None,
         **kwargs: Any,
     ) -> asyncio.Future[Any]:
         """
@@ -148,8 +153,9 @@ class StepCalls(ContextBase):
         """
         name, function, args = named(name, args)
         return self._start_step(
-            name, function, args, kwargs, key, retry, timeout, compensate, queue, breaker
-        )
+            name, function, args, kwargs, key, retry, timeout, compensate, queue, breaker,
+            cache, cache_key,
+        )  # fmt: skip
 
     def _start_step(
         self,
@@ -163,10 +169,12 @@ class StepCalls(ContextBase):
         compensate: Callable[[Any], Any] | None,
         queue: str | None,
         breaker: Breaker | None,
+        cache: float | timedelta | None,
+        cache_key: Any,
     ) -> asyncio.Future[Any]:
         made = self._make_step(
             StepCommand, name, function, args, kwargs, key, retry, timeout, compensate, queue,
-            breaker,
+            breaker, cache, cache_key,
         )  # fmt: skip
         return made if isinstance(made, asyncio.Future) else self._activation.start(made)
 
@@ -183,6 +191,8 @@ class StepCalls(ContextBase):
         compensate: Callable[[Any], Any] | None,
         queue: str | None,
         breaker: Breaker | None = None,
+        cache: float | timedelta | None = None,
+        cache_key: Any = None,
     ) -> S | asyncio.Future[Any]:
         """Make the command of a step, not started; the answer of one on another queue, which is."""
         known = self._readers.of(function)
@@ -190,7 +200,8 @@ class StepCalls(ContextBase):
         if shape not in known.shapes:
             check_call(name, function, args, kwargs)
             known.learn(shape)
-        check_arguments(name, args, kwargs)
+        if args or kwargs:
+            check_arguments(name, args, kwargs)
         own = options_of(function)
         place = self._activation.next_place() if key is None else self._keyed_place(key)
         if retry is not None:
@@ -205,7 +216,7 @@ class StepCalls(ContextBase):
         compensation = None if undo is None else compensation_of(undo, policy, timeout_s)
         queue, breaker = queue or own.queue, breaker or own.breaker
         if queue is not None:
-            _check_remote(name, own, timeout, breaker)
+            _check_remote(name, own, timeout, breaker, is_cached=cache is not None)
             occurrence = self._activation.commands.keyed.occurrence(place)
             spec = RunSpec(
                 own.runner, bind(function, args, kwargs), id_at(self._activation, occurrence),
@@ -214,11 +225,16 @@ class StepCalls(ContextBase):
             return step_remotely(
                 self._activation, place, name, spec, read=known.read, compensation=compensation
             )
+        around = None
+        if breaker is not None or cache is not None or own.cache is not None:
+            around = _around(
+                own.cache, cache, name, function, args, kwargs, cache_key, known.read, breaker
+            )
         command = kind(
             place, name, self._activation.create_future(), function, args, kwargs,
             policy=policy, timeout_s=timeout_s, read=known.read,
-            scope=self._activation.commands.keyed.occurrence(place),
-            around=None if breaker is None else around_of(breaker, name),
+            scope=place if key is None else self._activation.commands.keyed.occurrence(place),
+            around=around,
         )  # fmt: skip
         command.key = key
         command.compensation = compensation
@@ -233,6 +249,8 @@ class StepCalls(ContextBase):
         compensate: Callable[[Any], Any] | None = None,
         queue: str | None = None,
         breaker: Breaker | None = None,
+        cache: float | timedelta | None = None,
+        cache_key: Any = None,
     ) -> StepCaller:
         """
         Set options of a step apart from its function's arguments.
@@ -240,7 +258,7 @@ class StepCalls(ContextBase):
         `await ctx.options(timeout=30).step(fetch, url, timeout=5)`: the 5 is `fetch`'s own, the 30
         is the step's. The options are those of `step`.
         """
-        return StepCaller(self, (key, retry, timeout, compensate, queue, breaker))
+        return StepCaller(self, (key, retry, timeout, compensate, queue, breaker, cache, cache_key))
 
     def _keyed_place(self, key: str) -> str:
         self._activation.check_caller()
@@ -292,16 +310,45 @@ class StepCaller:
         return self._ctx._start_step(name, function, args, kwargs, *self._options)  # noqa: SLF001  one house
 
 
-def around_of(breaker: Breaker, name: str) -> Around:
-    """Say what stands around the call of a step's function."""
+def around_of(breaker: Breaker | None, name: str) -> Around | None:
+    """Say what breaker stands around the call of a step's function, if any."""
+    if breaker is None:
+        return None
     from stepflow.kits.flow.around.breaker import through  # noqa: PLC0415  wanted by few
 
     check_breaker(breaker, f"step {name!r}")
     return through(breaker)
 
 
+def _around(
+    own: Cache | None,
+    lasts: float | timedelta | None,
+    name: str,
+    function: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+    key: Any,
+    read: Callable[[Any], Any],
+    breaker: Breaker | None,
+) -> Around | None:
+    """Say what stands around the call: a breaker, and around that the value that runs share."""
+    inner = around_of(breaker, name)
+    if lasts is not None:
+        own = Cache(seconds(lasts, f"cache of step {name!r}"), 1 if own is None else own.version)
+    if own is None:
+        return inner
+    from stepflow.kits.flow.around.cache import shared  # noqa: PLC0415  wanted by few
+
+    return shared(own, name, function, args, kwargs, key, read, inner)
+
+
 def _check_remote(
-    name: str, own: DeclaredStep, timeout: float | timedelta | None, breaker: Breaker | None
+    name: str,
+    own: DeclaredStep,
+    timeout: float | timedelta | None,
+    breaker: Breaker | None,
+    *,
+    is_cached: bool,
 ) -> None:
     if not own.runner:
         msg = (
@@ -319,5 +366,11 @@ def _check_remote(
         msg = (
             f"step {name!r} runs on another queue, as its own run: "
             f"enter breaker {breaker.name!r} in its function, by `async with`"
+        )
+        raise InvalidOption(msg)
+    if is_cached or own.cache is not None:
+        msg = (
+            f"step {name!r} runs on another queue, as its own run, and cannot share its value: "
+            "share that of a step that its function is called in, or leave out queue="
         )
         raise InvalidOption(msg)

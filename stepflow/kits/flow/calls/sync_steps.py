@@ -90,6 +90,8 @@ class SyncStepCalls(Blocking):
         compensate: Callable[[Any], Any] | None = None,
         queue: str | None = None,
         breaker: Breaker | None = None,
+        cache: float | timedelta | None = None,
+        cache_key: Any = None,
     ) -> SyncStepCaller:
         """
         Set options of a step apart from its function's arguments.
@@ -103,6 +105,8 @@ class SyncStepCalls(Blocking):
             compensate=compensate,
             queue=queue,
             breaker=breaker,
+            cache=cache,
+            cache_key=cache_key,
         )
         return SyncStepCaller(caller, self._loop)
 

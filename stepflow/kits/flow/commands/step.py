@@ -23,7 +23,7 @@ from stepflow.kits.flow.around.failed import pack_error, with_usage
 from stepflow.kits.flow.around.refused import pack_refused, read_refused
 from stepflow.kits.flow.commands.command import Command
 from stepflow.kits.flow.commands.host import CommandHost
-from stepflow.kits.flow.current_step import present
+from stepflow.kits.flow.current_step import CurrentStep, present
 from stepflow.kits.flow.runtime import FlowRuntime, OutputScope
 from stepflow.logs import enter
 from stepflow.store.values.codec import pack, unpack
@@ -122,6 +122,14 @@ class StepCommand(Command):
             self._memo = {}
         return self._memo
 
+    def current_step(self, host: CommandHost, failures: int) -> CurrentStep:
+        """Return what the function of the attempt after so many *failures* may know of itself."""
+        if failures != self._failures or not self.is_busy:  # a thread that was left behind asks
+            return Attempt(self, host, failures + 1, is_over=True).made
+        if self._attempt is None:
+            self._attempt = Attempt(self, host, failures + 1)
+        return self._attempt.made
+
     @property
     def is_last_attempt(self) -> bool:
         """Whether an error that may be tried again fails it now."""
@@ -170,10 +178,10 @@ class StepCommand(Command):
         if self.due_at is None or self.due_at <= now or self._is_told(host):
             self.is_busy, self.began_at = True, now
             self._postponed = None
-            if host.runtime.observers is not None:
+            if host.runtime.observers is not None and self._around is None:
                 host.runtime.observers.step_began(host.run, self, now)
-            self._attempt = Attempt(self, host)
-            work = self._call(host.runtime, self._begin_scope(host), self._attempt)
+            self._attempt = None
+            work = self._call(host, self._begin_scope(host))
             # a copy: what its function changes there is not for the next attempt to see
             self._task = host.spawn(work, partial(self._tried, host), self._context.copy())
 
@@ -213,23 +221,33 @@ class StepCommand(Command):
         """Name its scope: a place means another step in each history."""
         return f"{host.restarts}/{self._scope_name}" if host.restarts else self._scope_name
 
-    async def _call(self, runtime: FlowRuntime, scope: OutputScope, attempt: Attempt) -> Any:
+    async def _call(self, host: CommandHost, scope: OutputScope) -> Any:
         """Call the function; all that it emits is written before its value is."""
         enter(scope)
-        present.set(attempt)
+        present.set((self, host, self._failures))
+        runtime = host.runtime
         try:
             if self._around is not None:
-                value = await self._around(runtime, partial(self._limited, runtime))
+                value = await self._around(runtime, partial(self._let_through, host))
             elif self._timeout_s is None:
                 value = await runtime.call(self.name, self.function, self.args, self.kwargs)
             else:
                 value = await self._limited(runtime)
         finally:
             scope.close()
-            attempt.end()
+            if self._attempt is not None:
+                self._attempt.end()
         if scope.has_emitted:
             await scope.end()
         return value
+
+    async def _let_through(self, host: CommandHost) -> Any:
+        """Call the function now that what stands around it lets it: the attempt begins here."""
+        runtime = host.runtime
+        self.began_at = runtime.now()
+        if runtime.observers is not None:
+            runtime.observers.step_began(host.run, self, self.began_at)
+        return await self._limited(runtime)
 
     async def _limited(self, runtime: FlowRuntime) -> Any:
         async with runtime.timeout(self._timeout_s):

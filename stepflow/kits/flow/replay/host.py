@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
+from zlib import crc32
 
 from stepflow.core.journal import Entry, EntryKind
 from stepflow.core.outcomes import ContinueAsNew
@@ -45,6 +46,7 @@ class ActivationHost:
         # only to the type checker it is abstract: asyncio leaves what is not there to raise
         self.loop = loop or WorkflowLoop()  # type: ignore[abstract]
         self.loop.now = self.run.began_at
+        self.loop.next_serial = crc32(self.run.seed.encode())
         self._outer = asyncio.get_running_loop()
         #: grows whenever something may have come into the run's inbox: a command that waits for
         #: something from there looks once for each

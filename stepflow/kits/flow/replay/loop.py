@@ -13,13 +13,20 @@ import logging
 import sys
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn
 
 from stepflow.errors import NotReplayable
+from stepflow.kits.flow.branches import Branch, BranchTask
 from stepflow.kits.flow.replay.misuse import find_call
+from stepflow.kits.flow.replay.timing.timer import TimerBook, WorkflowTimer
 
 log = logging.getLogger("stepflow.flow")
 
+
+#: callbacks in a row after which some are put off
+_MANY = 2000
+#: what anyio calls at each turn for a scope whose tasks have not ended
+_CANCEL_AGAIN = "_deliver_cancellation"
 
 #: what is refused where no code of the workflow runs
 OUTSIDE = "ctx outside of the workflow's own code, such as inside a step"
@@ -31,52 +38,6 @@ class Evicted(BaseException):
 
     Its run waits, and goes on from the top in another activation.
     """
-
-
-class Branch:
-    """
-    One task of a workflow; counts the places of its steps and of the branches it starts.
-
-    Timers have places of their own: code that gets a timeout keeps the places of its steps.
-    *context* is the one that its task runs in, None where Python does not tell.
-    """
-
-    __slots__ = ("_count", "_timers", "context", "path")
-
-    def __init__(self, path: str, context: contextvars.Context | None = None) -> None:
-        self.path = path
-        self.context = context
-        self._count = self._timers = 0
-
-    def next_place(self) -> str:
-        """Take the next place of this branch."""
-        place = f"{self.path}{self._count}"
-        self._count += 1
-        return place
-
-    def next_timer(self) -> str:
-        """Take the next place of a timer of this branch."""
-        place = f"{self.path}t{self._timers}"
-        self._timers += 1
-        return place
-
-
-class WorkflowTimer(asyncio.TimerHandle):
-    """A callback that is called at its time; *place* is where the journal says that it was."""
-
-    __slots__ = ("place",)
-
-    place: str
-
-
-class TimerBook(Protocol):
-    """What has the timers of a loop called at their times."""
-
-    def start(self, timer: WorkflowTimer) -> None:
-        """Begin to wait for *timer*."""
-
-    def drop(self, timer: WorkflowTimer) -> None:
-        """Wait no more for *timer*, which was cancelled."""
 
 
 class WorkflowLoop(asyncio.AbstractEventLoop):
@@ -91,6 +52,8 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
     def __init__(self) -> None:
         self._ready: deque[asyncio.Handle] = deque()
         self._branches: dict[asyncio.Task[Any], Branch] = {}
+        #: of the task made next; runs begin at different numbers, so that hashes differ
+        self.next_serial = 0
         #: for what no task of ours has created
         self._outside = Branch("c")
         #: what was refused last, should the workflow get stuck over it
@@ -111,6 +74,8 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         self.floor = 0.0
         #: called before the loop is asked for its time, where that may have to catch up
         self.before_time: Callable[[], None] | None = None
+        #: callbacks that wait until something has happened
+        self._put_off: list[asyncio.Handle] = []
         #: async generators that were left in the middle, their `finally` blocks running
         self._closing: set[asyncio.Task[None]] = set()
 
@@ -147,8 +112,10 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
     ) -> asyncio.Task[Any]:
         """Make a task whose places begin with *path*, whatever branch it is made in."""
         context = contextvars.copy_context() if context is None else context
-        task: asyncio.Task[Any] = asyncio.Task(coro, loop=self, name=name, context=context)
-        self._branches[task] = Branch(path, context)
+        branch = Branch(path, context)
+        task = BranchTask(coro, branch, self.next_serial, loop=self, name=name)
+        self.next_serial += 1
+        self._branches[task] = branch
         task.add_done_callback(lambda done: self._branches.pop(done, None))
         return task
 
@@ -157,6 +124,8 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         task = asyncio.current_task(self)
         if task is None:
             return self._outside
+        if type(task) is BranchTask:
+            return task.branch
         return self._branches.get(task) or self._take_in(task)
 
     def _take_in(self, task: asyncio.Task[Any]) -> Branch:
@@ -227,7 +196,9 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         task = asyncio.current_task(self)
         if task is None:
             self.refuse_for_good(OUTSIDE)
-        return self._branches.get(task) or self._take_in(task)  # each step passes here
+        if type(task) is BranchTask:  # each step passes here
+            return task.branch
+        return self._branches.get(task) or self._take_in(task)
 
     def _evict_caller(self) -> NoReturn:
         """End code that is evicted, and that asks for something to wait for."""
@@ -252,10 +223,17 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         """Run what is ready until nothing is, as the running loop of this thread."""
         if not self._ready:
             return
+        if self._put_off:
+            self._ready.extend(self._put_off)
+            self._put_off.clear()
         outer, hooks = self._begin()
+        ran = 0
         try:
             while self._ready:
                 handle = self._ready.popleft()
+                ran += 1
+                if ran > _MANY and self._is_put_off(handle):
+                    continue
                 if not handle.cancelled():
                     try:
                         handle._run()  # noqa: SLF001  how every loop runs a handle
@@ -263,6 +241,19 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
                         continue  # its task keeps it; here it would end the worker's loop
         finally:
             self._end(outer, hooks)
+
+    def _is_put_off(self, handle: asyncio.Handle) -> bool:
+        """
+        Whether *handle* waits until something has happened.
+
+        A scope of anyio cancels its tasks at each turn until they have ended. One that waits for a
+        step in its cleanup does not end before the worker's loop turns.
+        """
+        callback = getattr(handle, "_callback", None)
+        if getattr(callback, "__name__", "") != _CANCEL_AGAIN:
+            return False
+        self._put_off.append(handle)
+        return True
 
     def _begin(self) -> tuple[asyncio.AbstractEventLoop | None, Any]:
         """Become this thread's running loop; async generators left in the middle come to it."""
@@ -310,6 +301,7 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         self._branches.clear()
         self._closing.clear()
         self._ready.clear()
+        self._put_off.clear()
 
     def start_over(self, coro: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """End the code that still waits as `evict` does, and go on with *coro* in its stead."""

@@ -13,13 +13,13 @@
 -- or when the hooks of a noted end were announced since the caller looked.
 --@ include lists guard publish hook limits/admit
 --@ include family_update
---@ include indexes/tags
+--@ include indexes/tags submit/once
 --@ include groups/count
 --@ keys run data steps kv memo claims claimed_job wip live live_of ended ended_of expiry deadlines due
 --@      scheduled hook_list hook_queued_at hook_wake live_hooks rq_queues journal mail sent
 --@      variables questions replies output questions_index hook* own* parent* note* counts* schedule*
---@      group* queued*
---@ args rev token fence lapsed member wip_member delivery run_id ttl_s output_ttl_s expires_at
+--@      group* queued* once*
+--@ args rev token fence lapsed member wip_member delivery run_id ttl_s output_ttl_s keeps_all expires_at
 --@      expiry_member has_deadline has_tags channel message now rq_time ns hook_queue
 --@      deleted* written* fields* data* records* hooks* stop_hook* parent* note* counted* limited*
 local refused = refusal(run_key, steps_key, claims_key, rev, token, fence, lapsed, member)
@@ -72,5 +72,6 @@ if group_keys[1] then
     {due = due_key, wake = group_wake, now = now, ns = ns})
 end
 if counts_keys[1] then count_fields(counts_keys[1], counted) end
+if once_keys[1] then leave_once(once_keys[1], run_id) end
 publish(channel, message)
 return {1}

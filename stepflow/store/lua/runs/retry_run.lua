@@ -12,6 +12,7 @@
 --@ include indexes/tags
 --@ include groups/reopen
 --@ keys run data steps journal job list queued_at wake live live_of ended ended_of expiry rest* group*
+--@      once*
 --@ args rev request run_id member created rq_id now rq_time ns queue lane expiry_member step reopened
 --@      forget* fields*
 local refused = refusal(run_key, '', '', rev, '', request, '', '')
@@ -36,6 +37,7 @@ redis.call('ZREM', expiry_key, expiring(expiry_member, tags))
 redis.call('ZADD', live_key, created, run_id)
 soft('ZADD', live_of_key, created, run_id)
 score_tags(ns, tags, created, run_id)
+for _, once in ipairs(once_keys) do redis.call('SET', once, run_id, 'NX') end
 write_job(job_key, rq_id, ns, 'run_step', queue, 'queued', rq_time)
 enqueue(list_key, queued_at_key, wake_key, rq_id, member, now, lane_in(ns, queue, lane))
 if group_keys[1] then reopen(group_keys, was, run_id, created, reopened) end

@@ -3,20 +3,27 @@
 -- Caller: store/runs/submit.py submit_run, and store/fork.py submit_fork.
 -- Names: replaces: rev of an ended run of that id that may be replaced, or ''; old_ended, old_of,
 -- expired: where that one stands; due, deadline: or ''; is_brief: 1 or 0; counted: in what count the
--- run is; source, fork: of a fork what it begins with, else none; tag: the indexes of its tags.
--- Gives {1} made (also to the second arrival of the same request), or {0, the fields of the run
--- that is there}; these are none when the source of a fork is not as the fork's caller saw it.
+-- run is; source, fork: of a fork what it begins with, else none; tag: the indexes of its tags; once,
+-- waits: as lib/submit/once has them, its key else none; ousted: the run whose place it takes, or ''.
+-- Gives {1} made (also to the second arrival of the same request), {3, the run that has the key}, or
+-- {0, the fields of the run that is there}; these are none when the source of a fork is not as the fork's caller saw it.
 --@ include lists
 --@ include job
 --@ include enqueue
 --@ include indexes/tags
+--@ include submit/once
 --@ constants PARKED_LIMIT
 --@ keys run data steps memo kv journal mail sent variables questions replies output
 --@      job list queued_at wake rq_queues live live_of deadlines due scheduled
---@      expiry old_ended old_of counts source* tag* level*
+--@      expiry old_ended old_of counts source* tag* level* once*
 --@ args request replaces member run_id created due rq_id queue lane rq_time ns deadline is_brief
---@      expired counted fields* data* fork*
+--@      expired counted once ousted waits fields* data* fork*
+if once_keys[1] and soft('HGET', run_key, 'submit_id') ~= request then
+  local holder = holder_of(once_keys[1], once, ns, run_id, ousted, waits)
+  if holder then return {3, holder} end
+end
 --@ insert room_for_run
+if once_keys[1] then redis.call('SET', once_keys[1], run_id) end
 if source_keys[1] then
   --@ unpack source_keys: source_journal source_answers answers source_variables
   --@ items fork: entries following

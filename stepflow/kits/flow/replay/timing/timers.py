@@ -12,8 +12,9 @@ from collections.abc import Iterable, Sequence
 from stepflow.core.journal import Entry, EntryKind
 from stepflow.kits.flow.commands.command import Command
 from stepflow.kits.flow.commands.timer import TimerCommand
-from stepflow.kits.flow.replay.loop import WorkflowLoop, WorkflowTimer
+from stepflow.kits.flow.replay.loop import WorkflowLoop
 from stepflow.kits.flow.replay.pending import PendingCommands
+from stepflow.kits.flow.replay.timing.timer import WorkflowTimer
 
 
 class Timers:

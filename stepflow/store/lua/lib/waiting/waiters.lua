@@ -10,12 +10,12 @@
 local function tell(member, to)
   local run = record_of(to.ns, member)
   local row = soft('HMGET', run, 'rev', 'parked', 'token', 'delivery', 'queue', 'ended', 'state',
-    'waits_for')
+    'waits_for', 'lane')
   if not row or not row[1] or (row[6] or '') ~= '' or not is_queue(row[5] or '') then return false end
   local place = {
     list = list_of(row[5]), queued_at = queued_at_of(to.ns, row[5]), wake = wake_of(to.ns, row[5]),
     due = to.due, scheduled = scheduled_of(row[5]), queue = row[5], now = to.now,
-    rq_time = to.rq_time, ns = to.ns, state = to.state, channels = to.channels,
+    rq_time = to.rq_time, ns = to.ns, state = to.state, lane = row[9], channels = to.channels,
     message = string.sub(member, 5) .. '|inbox||',
   }
   if row[7] == STATE_SCHEDULED then -- of a runner: its step is due later, and is due now

@@ -1,7 +1,7 @@
 """
 Django: a run is submitted when the transaction that wrote its row is committed, and only then.
 
-    stepflow worker examples.14_django:app & uvicorn examples.14_django:site
+    stepflow worker examples.web.14_django:app & uvicorn examples.web.14_django:site
 """
 
 import os

@@ -1,7 +1,7 @@
 """
 Flask: a run asks a person, and a page of yours lists and answers what it asks.
 
-    stepflow worker examples.15_flask:app & flask --app examples.15_flask:site run
+    stepflow worker examples.web.15_flask:app & flask --app examples.web.15_flask:site run
 """
 
 from flask import Flask, jsonify, request

@@ -1,8 +1,8 @@
 """
 FastAPI with stepflow's HTTP API mounted: operators look and steer behind the guard that you have.
 
-    stepflow worker examples.16_mounted_api:app &
-    uvicorn examples.16_mounted_api:api --timeout-graceful-shutdown 2
+    stepflow worker examples.web.16_mounted_api:app &
+    uvicorn examples.web.16_mounted_api:api --timeout-graceful-shutdown 2
 
 The time limit is for streams that browsers have open when the server leaves.
 """

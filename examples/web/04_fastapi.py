@@ -1,7 +1,7 @@
 """
 FastAPI: submit, look, cancel. The web process talks to Redis only; the steps run in a worker.
 
-    stepflow worker examples.04_fastapi:app & uvicorn examples.04_fastapi:api
+    stepflow worker examples.web.04_fastapi:app & uvicorn examples.web.04_fastapi:api
 """
 
 import asyncio

@@ -1,0 +1,1 @@
+"""What clients do with what stands around steps: circuit breakers, shared values."""

@@ -1,0 +1,1 @@
+"""What a step can leave to later attempts, and to other runs."""

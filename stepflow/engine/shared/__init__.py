@@ -1,0 +1,1 @@
+"""Values that runs share, as operators see and drop them."""

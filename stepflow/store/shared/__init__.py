@@ -1,0 +1,1 @@
+"""Values that runs share, by what they are computed from."""
