@@ -76,9 +76,8 @@ def test_saga(run_example):
 def test_machine(run_example):
     """[M6]"""
     assert run_example("25_machine.py").splitlines() == [
-        "300: granted, score 650",
-        "5000: refused, score 200",
-        "-1: refused, score 0",
+        "300 {'state': 'granted', 'data': {'amount': 300, 'score': 650}}",
+        "5000 {'state': 'refused', 'data': {'amount': 5000, 'score': 200}}",
     ]
 
 
