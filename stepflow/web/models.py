@@ -203,6 +203,7 @@ class Start(Given):
     tags: dict[str, str] = Field(default_factory=dict)
     queue: Annotated[str, Field(pattern=QUEUE)] = "default"
     priority: Level = "normal"
+    lane: Annotated[str, Field(min_length=1, max_length=64)] | None = None
     timeout: Annotated[float, Field(gt=0, le=_YEAR_S, allow_inf_nan=False)] | None = None
     on_timeout: Literal["undo", "end"] = "undo"
     version: Version | None = None

@@ -147,7 +147,7 @@ def _started_by(given: Any) -> RunSpec | None:
     return RunSpec(
         given.runner, given.payload, headers=given.headers, tags=given.tags, queue=given.queue,
         priority=given.priority, timeout=given.timeout, on_timeout=given.on_timeout,
-        version=given.version,
+        version=given.version, lane=given.lane,
         on_conflict="restart" if given.restart else "return",
     )  # fmt: skip
 
