@@ -39,6 +39,8 @@ async def submit(call: Call) -> Reply:
         on_conflict="restart" if given.restart else "return",
         version=given.version,
         lane=given.lane,
+        limits=given.limits,
+        units=given.units,
         singleton=given.singleton and Singleton(**given.singleton.model_dump()),
         debounce=given.debounce and Debounce(**given.debounce.model_dump()),
     )
