@@ -29,7 +29,7 @@ from stepflow.kits.machine.forms import (
     Timer,
 )
 from stepflow.kits.machine.shape import Data, Shape
-from stepflow.kits.machine.typed import StateDecorator, Reads, RouterDecorator
+from stepflow.kits.machine.typed import Reads, RouterDecorator, StateDecorator
 from stepflow.store.values.annotations import kind_of
 from stepflow.times import seconds
 
