@@ -331,3 +331,23 @@ async def test_limits_and_lanes_go_together(app, working, gauge, real, keys):
             await run.result(20)
     assert gauge.most == {"": 2}
     assert not real.exists(keys.slots, keys.lines)
+
+
+async def test_children_join_a_line_that_is_full(app, working, gauge):
+    """[L17] A workflow does not fail for what waits beside it."""
+
+    @app.runner("part", limits=[Limit("db", concurrency=1, max_line=1)])
+    async def part(step: Any) -> Any:
+        await gauge.work()
+        return Succeed(step.payload)
+
+    @app.workflow("all")
+    async def all_of_it(ctx: Context) -> int:
+        children = [await ctx.spawn("part", n) for n in range(4)]
+        await ctx.sleep(0.05)
+        children += [await ctx.spawn("part", n) for n in range(4)]
+        return sum([await child.result() for child in children])
+
+    async with working(app):
+        assert await (await app.async_client.submit("all")).result(20) == 12
+    assert gauge.most == {"": 1}
