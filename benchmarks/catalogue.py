@@ -104,6 +104,14 @@ WORKLOADS = {
         ("--variant one", "--variant burst"),
         rises=False,
     ),
+    "limits": Workload(
+        "limits",
+        "a claim with 100,000 queued over 10,000 keys of a limit, and without limits",
+        "p50_ms",
+        "ms",
+        ("--variant many", "--variant none"),
+        rises=False,
+    ),
     "lists": Workload(
         "lists",
         "first page of each list, with a million finished runs",

@@ -137,6 +137,7 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.errors import GroupMismatch as GroupMismatch
     from stepflow.errors import GroupNotFound as GroupNotFound
     from stepflow.errors import HookNotFound as HookNotFound
+    from stepflow.errors import InvalidMachine as InvalidMachine
     from stepflow.errors import InvalidName as InvalidName
     from stepflow.errors import InvalidOption as InvalidOption
     from stepflow.errors import InvalidRunId as InvalidRunId
@@ -202,6 +203,7 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.errors import UsageError as UsageError
     from stepflow.errors import WebhookRefused as WebhookRefused
     from stepflow.errors import WorkerSilent as WorkerSilent
+    from stepflow.errors import WrongTransition as WrongTransition
     from stepflow.hooks.webhook import Webhook as Webhook
     from stepflow.jobs import Job as Job
     from stepflow.jobs import JobDecorator as JobDecorator
@@ -231,6 +233,9 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.kits.flow.current_step import CurrentStep as CurrentStep
     from stepflow.kits.flow.current_step import current_step as current_step
     from stepflow.kits.flow.sync_context import SyncContext as SyncContext
+    from stepflow.kits.machine.context import More as More
+    from stepflow.kits.machine.context import StateContext as StateContext
+    from stepflow.kits.machine.machine import Machine as Machine
     from stepflow.logs import StepFilter as StepFilter
     from stepflow.logs import StepLog as StepLog
     from stepflow.logs import log as log
@@ -293,7 +298,8 @@ _EXPORTS = {
     "engine.steering.bulk": "BulkInfo Preview",
     "errors": """
         AnswerMisfit AppNotFound BreakerNotFound BulkGrown BulkNotFound CancelRequested ChildFailed
-        CircuitOpen ClaimLost DataError EmbeddedServerError HookNotFound InvalidName InvalidOption
+        CircuitOpen ClaimLost DataError EmbeddedServerError HookNotFound InvalidMachine InvalidName
+        InvalidOption
         GroupBusy GroupMismatch GroupNotFound InvalidRunId JoinNotMet LifespanFailed LifespanNotOpen
         LimitFull LimitNotFound MailboxFull MapNotMet NameTaken
         NoServer NotAnswered
@@ -307,7 +313,7 @@ _EXPORTS = {
         SpawnRefused StepError StepFailed StepOver StepflowError TransientError
         UnavailableError UnknownChild UnknownRunner UnknownStep UnreadableHistory
         UnreadableRecord UnreadableValue UnsupportedValue UsageError WebhookRefused
-        WorkerSilent
+        WorkerSilent WrongTransition
     """,
     "hooks.webhook": "Webhook",
     "jobs": "Job JobDecorator",
@@ -328,6 +334,8 @@ _EXPORTS = {
     "kits.flow.current": "current",
     "kits.flow.current_step": "CurrentStep current_step",
     "kits.flow.sync_context": "SyncContext",
+    "kits.machine.context": "More StateContext",
+    "kits.machine.machine": "Machine",
     "logs": "StepFilter StepLog log",
     "settings": "Settings",
 }

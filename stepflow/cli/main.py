@@ -39,6 +39,7 @@ VERBS = {
     "fork": "history",
     "export": "look.histories",
     "check": "look.histories",
+    "machine": "look.machine",
     "workers": "workers",
     "runners": "workers",
     "queues": "workers",
@@ -66,7 +67,7 @@ PARTS = {
     "Steer": "signal answer cancel pause resume run-now retry fork fail delete queue bulk "
     "schedules limits breakers shared",
     "Operate": "doctor health export config web redis completion",
-    "Develop": "dev demo check",
+    "Develop": "dev demo check machine",
 }
 #: what other programs call our verbs
 OTHER_NAMES = {

@@ -19,6 +19,7 @@ from stepflow.engine.groups.manifest import check_members, make_manifest
 from stepflow.engine.groups.submit import submit_group
 from stepflow.engine.spec import RunSpec
 from stepflow.engine.steering.audit import name_of, noted
+from stepflow.engine.submit import Submitted
 from stepflow.hooks.given import read_webhooks
 from stepflow.hooks.webhook import Webhook
 from stepflow.store.calls import Plan
@@ -53,7 +54,9 @@ class _Plans:
         hooks = self._base._checked([RunSpec("group", webhooks=read_webhooks(webhooks))])  # noqa: SLF001  one house
         chosen = await self._chosen(group_id, specs)
         manifest = make_manifest(group_id, specs, chosen, join, hooks[0].webhooks, self._env)
-        await submit_group(manifest, self._env)
+        is_new = await submit_group(manifest, self._env)
+        made = [Submitted(member_run_id(group_id, key), is_new) for key in chosen]
+        self._base._observed(list(chosen.values()), made)  # noqa: SLF001  one house
         return await verbs.find(group_id, self._env)
 
     async def _chosen(self, group_id: str, specs: Mapping[str, RunSpec]) -> dict[str, RunSpec]:

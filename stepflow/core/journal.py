@@ -30,6 +30,8 @@ SEPARATOR = b"|"
 _TOOK = "_000"
 #: how the place of a keyed step begins
 KEYED = "key:"
+#: how the place of an entry ends that says which state a machine has entered
+ENTERED = ".enter"
 
 #: a map of more children than this has digits was never begun
 _TOTAL_DIGITS = 7

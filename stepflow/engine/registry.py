@@ -84,6 +84,8 @@ class Registry:
     schedules: list[Declaration] = field(default_factory=list)
     #: the limits of each runner that has any, by its key
     limited: dict[str, Sequence[Limit]] = field(default_factory=dict)
+    #: the machines among its workflows, by name and version
+    machines: dict[tuple[str, int], Any] = field(default_factory=dict)
     #: the version that the app was given; empty for none
     version: str = ""
     #: unix seconds: when the newest file with a schedule was written

@@ -102,6 +102,7 @@ def status_of(run: Run, data: Mapping[bytes, bytes], live: Sequence[int] = ()) -
         headers=kept.headers(),
         tags=kept.tags(),
         lane=run.lane or None,
+        group=run.group or None,
         payload=kept.value(b"payload"),
         result=kept.value(b"result"),
         error=kept.error(b"error"),
@@ -164,6 +165,8 @@ def _waits_for(run: Run, live: Sequence[int], tried: Tried | None = None) -> str
     if run.state is RunState.WAITING:
         until = f", until {in_words(run.due_at)}" if run.due_at else ""
         return f"{run.waits_for or 'its turn in the map of its parent'}{until}"
+    if run.state is RunState.SCHEDULED and run.waits_for:
+        return f"{run.waits_for}, until {in_words(run.due_at)}"
     if run.state is RunState.SCHEDULED:
         return f"its due time, {in_words(run.due_at)}"
     return f"a worker that listens to {run.queue!r}"

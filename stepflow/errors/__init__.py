@@ -3,7 +3,8 @@ Everything that stepflow raises, as one tree; the branch says what you can do ab
 
     StepflowError
     ├── UsageError            your call: change the call
-    │   ├── InvalidRunId, InvalidName and its NameTaken, InvalidOption, ReservedHeader
+    │   ├── InvalidRunId, InvalidName and its NameTaken, ReservedHeader
+    │   ├── InvalidOption, and InvalidMachine, of a graph
     │   ├── UnsupportedValue, PayloadTooLarge, NotAnInteger, SignalMisfit, AnswerMisfit
     │   ├── StepOver, NotInStep, OutputOverflow
     │   ├── UnknownRunner, AppNotFound, WebhookRefused, NotReplayable, ResultMismatch
@@ -38,6 +39,7 @@ Everything that stepflow raises, as one tree; the branch says what you can do ab
         ├── TransientError    try this step again
         │   └── RateLimited   not before a limit has rested
         └── PermanentError    end the run now
+            └── WrongTransition   a machine's state chose one that its to= does not name
 
 Each class builds its own sentence from the facts that callers pass. Control flow that user code
 must not swallow derives from BaseException: `ClaimLost`, `Postponed`. The branches have a module
@@ -100,6 +102,7 @@ from stepflow.errors.usage import (
     AnswerMisfit,
     AppNotFound,
     GroupMismatch,
+    InvalidMachine,
     InvalidName,
     InvalidOption,
     InvalidRunId,
@@ -135,6 +138,7 @@ from stepflow.errors.user_code import (
     StepError,
     StepFailed,
     TransientError,
+    WrongTransition,
 )
 
 __all__ = [
@@ -153,6 +157,7 @@ __all__ = [
     "GroupMismatch",
     "GroupNotFound",
     "HookNotFound",
+    "InvalidMachine",
     "InvalidName",
     "InvalidOption",
     "InvalidRunId",
@@ -218,6 +223,7 @@ __all__ = [
     "UsageError",
     "WebhookRefused",
     "WorkerSilent",
+    "WrongTransition",
     "did_you_mean",
     "shown",
 ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from stepflow.errors.base import StepflowError, did_you_mean, shown
 
 
@@ -40,6 +42,15 @@ class NameTaken(InvalidName):
 
 class InvalidOption(UsageError):
     """An argument is invalid, or two arguments exclude each other."""
+
+
+class InvalidMachine(InvalidOption):
+    """The graph of a machine is wrong; *faults* has all that is wrong, a sentence each."""
+
+    def __init__(self, machine: str, faults: Sequence[str]) -> None:
+        self.machine, self.faults = machine, tuple(faults)
+        lines = "".join(f"\n  - {fault}" for fault in faults)
+        super().__init__(f"machine {machine!r} cannot run; correct this:{lines}")
 
 
 class ReservedHeader(UsageError):

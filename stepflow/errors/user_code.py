@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -138,6 +139,18 @@ class RateLimited(TransientError):
 
 class PermanentError(StepError):
     """Raise it when another attempt cannot help: the step fails for good."""
+
+
+class WrongTransition(PermanentError):
+    """A state of a machine chose another state than its `to=` names."""
+
+    def __init__(self, machine: str, state: str, chosen: str, to: Sequence[str]) -> None:
+        self.machine, self.state, self.chosen = machine, state, chosen
+        named = ", ".join(map(repr, to))
+        super().__init__(
+            f"machine {machine!r} cannot go from state {state!r} to {chosen}: "
+            f"its to= has {named or 'none'}"
+        )
 
 
 class ClaimLost(BaseException):

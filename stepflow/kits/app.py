@@ -21,17 +21,20 @@ from stepflow.times import seconds
 if TYPE_CHECKING:
     from stepflow.core.breakers.breaker import Breaker
     from stepflow.core.limits.limit import Limit
+    from stepflow.kits.machine.machine import Machine
 
 W = TypeVar("W", bound=WorkflowFunction)
 S = TypeVar("S", bound=Callable[..., Any])
+M = TypeVar("M", bound="Machine[Any, Any]")
 
 
 class Stepflow(app.CoreApp):
     """
     The app: it registers what its workers run.
 
-    `@app.workflow` registers a workflow, `@app.runner` a runner, `@app.job` a function that is a
-    run of one step, `@app.on_terminal` a hook. `@app.step` declares how a function runs as a step.
+    `@app.workflow` registers a workflow, `app.machine` a state machine, `@app.runner` a runner,
+    `@app.job` a function that is a run of one step, `@app.on_terminal` a hook. `@app.step` declares
+    how a function runs as a step.
 
     Redis is *url*, else STEPFLOW_REDIS_URL, else REDIS_URL, else the embedded server. The app
     connects when it first has to. *webhooks* are called at the end of every run of this app.
@@ -91,6 +94,17 @@ class Stepflow(app.CoreApp):
             return register
         function, name = name, None
         return register(function)
+
+    def machine(self, machine: M) -> M:
+        """
+        Register a Machine as the workflow of its name; returns it.
+
+        Raises InvalidMachine, which names all that is wrong with its graph.
+        """
+        from stepflow.kits.machine.register import register_machine  # noqa: PLC0415  few have any
+
+        register_machine(self.registry, machine)
+        return machine
 
     @overload
     def step(self, function: S) -> S: ...

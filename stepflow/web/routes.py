@@ -56,6 +56,8 @@ from stepflow.web.breakers.given import BREAKER
 from stepflow.web.breakers.table import BREAKERS
 from stepflow.web.groups.given import GROUP_ID
 from stepflow.web.groups.table import GROUPS
+from stepflow.web.limits.given import LIMIT
+from stepflow.web.limits.table import LIMITS
 from stepflow.web.models import (
     QUEUE,
     RUN_ID,
@@ -99,6 +101,7 @@ PATH_PARTS: Mapping[str, tuple[str, str]] = {
     "bulk_id": (RUN_ID, "The id of a bulk."),
     "queue": (QUEUE, "The name of a queue."),
     "schedule_id": (SCHEDULE_ID, "The id of a schedule."),
+    "limit": (LIMIT, "The name of a limit, with a key or without."),
     "breaker": (BREAKER, "The name of a circuit breaker."),
     "group_id": (GROUP_ID, "The id of a group."),
 }
@@ -255,7 +258,7 @@ STREAMS = (
 )  # fmt: skip
 
 OPERATIONS: tuple[Operation, ...] = (
-    *READS, *VERBS, *BULKS, *SCHEDULES, *GROUPS, *BREAKERS, *STREAMS
+    *READS, *VERBS, *BULKS, *SCHEDULES, *GROUPS, *BREAKERS, *LIMITS, *STREAMS
 )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 import pytest
 
 from stepflow import Breaker, CircuitOpen, Continue, InvalidOption, RetryPolicy, Step, Succeed
+from stepflow.testing import Harness, RecordingObserver
 
 ONCE = RetryPolicy(max_attempts=1)
 STRIPE = Breaker("stripe", failures=2, reset=30)
@@ -33,8 +34,10 @@ async def test_a_runner_waits_without_a_worker_and_begins_its_step_again(app, h)
 
     run = await h.submit("charge", 1)
     status = await h.status(run)
-    assert status.state == "scheduled"
-    assert status.attempt == 1
+    assert (status.state, status.attempt) == ("scheduled", 1)
+    assert status.waits_for == "breaker stripe, until 2030-01-01 00:00:30 UTC"
+    steps = (await h.client.steps(run.id)).steps
+    assert [step.state for step in steps] == ["succeeded", "handed back", "scheduled"]
     await h.advance(30)
     assert await h.result(run) == 7
     assert seen == [(0, 1, 1), (1, 7, 1), (1, 7, 1)]
@@ -102,6 +105,72 @@ async def test_one_that_raises_is_an_error_like_any_other_in_a_runner(app, h):
             return Succeed("refused")
 
     assert await h.result(await h.submit("charge")) == "refused"
+
+
+async def test_one_that_waits_is_paused_resumed_and_has_its_deadline(app, h):
+    """[K9] Like any other run that waits: of a runner and of a workflow."""
+    await h.client.breakers.open("stripe", 60)
+
+    @app.runner("charge")
+    async def charge(step: Step[object]):
+        async with STRIPE:
+            return Succeed("charged")
+
+    @app.workflow("flow")
+    async def flow(ctx) -> str:
+        return await ctx.step("charge", lambda: "charged", breaker=STRIPE)
+
+    for runner in ("charge", "flow"):
+        await h.submit(runner, run_id=f"{runner}-late", timeout=20)
+        await h.submit(runner, run_id=f"{runner}-paused")
+        await h.client.pause(f"{runner}-paused")
+    await h.advance(60)
+    for runner in ("charge", "flow"):
+        assert (await h.status(f"{runner}-late")).reason == "deadline"
+        assert (await h.status(f"{runner}-paused")).state == "paused"
+        await h.client.resume(f"{runner}-paused")
+    await h.advance(40)
+    for runner in ("charge", "flow"):
+        assert await h.result(f"{runner}-paused") == "charged"
+
+
+async def test_observers_are_told_that_one_waits_and_of_no_step_that_has_not_begun(app):
+    """[K9] [K15]"""
+    observer = RecordingObserver()
+    app.observe(observer)
+
+    @app.runner("charge")
+    async def charge(step: Step[object]):
+        async with STRIPE:
+            return Succeed()
+
+    @app.workflow("flow")
+    async def flow(ctx) -> str:
+        return await ctx.step("charge", lambda: "charged", breaker=STRIPE)
+
+    async with Harness(app) as h:
+        await open_it(app, h)
+        run = await h.submit("charge")
+        [waiting] = observer.of("on_waiting")
+        assert (waiting.run_id, waiting.waits_for) == (run.id, "breaker stripe")
+        assert observer.of("on_step_done") == []
+        observer.told.clear()
+        await h.submit("flow")
+        assert observer.of("on_step_started") == []
+        await h.client.breakers.close("stripe")
+        await h.settle()
+        [begun] = [fact for fact in observer.of("on_step_started") if fact.runner == "flow"]
+        assert begun.name == "charge"
+
+
+async def test_observers_are_told_that_a_breaker_has_opened(app):
+    """[K8] [K15]"""
+    observer = RecordingObserver()
+    app.observe(observer)
+    async with Harness(app) as h:
+        await open_it(app, h)
+        [opened] = observer.of("on_circuit_open")
+        assert (opened.name, opened.details["reset_s"]) == ("stripe", 30)
 
 
 async def test_a_breaker_is_entered_in_a_step_only(app, h):

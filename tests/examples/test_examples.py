@@ -41,6 +41,15 @@ def test_nightly(run_example):
     ]
 
 
+def test_limits(run_example):
+    """[L1] [L9] Twenty at once, and five a second with a burst of five."""
+    loaded, at_once, took = run_example("24_limits.py", PARTITIONS="45").splitlines()
+    assert loaded == "loaded 45 partitions: 990"
+    assert at_once.startswith("at most 20 at once, at most ")
+    assert int(at_once.split()[6]) <= 10
+    assert took == "in 18 s"
+
+
 def test_agent(run_example):
     assert run_example("03_agent.py").splitlines() == [
         "answer: The moon pulls the sea. It goes round in 27 days.",
@@ -61,6 +70,14 @@ def test_saga(run_example):
         "cancelled H-2",
         "cancelled F-1",
         "failed: step 'charge' failed (PermanentError): card declined",
+    ]
+
+
+def test_machine(run_example):
+    """[M6]"""
+    assert run_example("25_machine.py").splitlines() == [
+        "300 {'state': 'granted', 'data': {'amount': 300, 'score': 650}}",
+        "5000 {'state': 'refused', 'data': {'amount': 5000, 'score': 200}}",
     ]
 
 

@@ -64,6 +64,8 @@ class Bench:
 
     async def _succeed(self, run_id):
         run = await load_run(self.keys, run_id)
+        if run.is_finished:
+            return
         move = Transition.finish(run, RunState.SUCCEEDED)
         await finish_from_outside(run, move, Fence("", self.env.request_id()), self.env)
 

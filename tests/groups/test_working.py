@@ -10,6 +10,7 @@ from stepflow.store.connection.sync import SyncConnection
 from stepflow.store.groups.moves import write_slice
 from stepflow.store.groups.record import write_members, write_names
 from stepflow.store.query import index_size, list_length
+from stepflow.testing import RecordingObserver
 from tests.crash.support.receiver import SECRET
 from tests.hooks.receiver import Receiver
 from tests.support import until
@@ -170,3 +171,20 @@ def test_counting_costs_the_same_with_many_members(client, real):
         client.groups.cancel(group_id)
     assert costs[1] == costs[2]
     assert costs[1] < 50
+
+
+def test_observers_are_told_of_the_members_once(app, client):
+    seen = app.observe(RecordingObserver())
+    for _ in range(2):
+        app.client.groups.submit("g", members("etl", 3))
+    assert [told.run_id for told in seen.of("on_run_submitted")] == [
+        "g--k0", "g--k1", "g--k2",
+    ]  # fmt: skip
+    client.groups.cancel("g")
+
+
+def test_why_says_of_a_member_what_it_says_of_any_run(client):
+    client.groups.submit("g", members("etl", 2))
+    assert client.why("g--k0").code == "queued.no_worker"
+    client.groups.cancel("g", "wrong input")
+    assert "wrong input" in client.why("g--k0").sentence

@@ -229,3 +229,29 @@ def test_the_units_of_a_run_do_not_count_for_its_slots(store):
     store.submit("a", LimitUse("stripe", "", 100))
     store.submit("b", LimitUse("stripe", "", 100))
     assert store.claimed() == ["a", "b"]
+
+
+def test_a_stock_worker_begins_nothing_that_its_limits_keep_back(store):
+    """[L24] What it took out of the queue goes to the line of its limit."""
+    from stepflow.store.claims import claim_one
+
+    store.declare(concurrency=1)
+    for name in "ab":
+        store.submit(name, "stripe")
+
+    def one(name):
+        return store.connection.call(
+            claim_one(
+                store.keys, f"run:{name}", f"run-{name}-0", f"w.{name}.", "default",
+                given=store.clock.given, lease_s=15.0,
+            )
+        )  # fmt: skip
+
+    store.client.delete("rq:queue:default")
+    assert one("a").token == "w.a."
+    assert one("b") is None
+    assert store.line() == ["b"]
+    store.end("a")
+    assert store.client.lrange("rq:queue:default", 0, -1) == [b"run-b-0"]
+    assert one("b").token == "w.b."
+    store.end("b")

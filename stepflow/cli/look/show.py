@@ -85,8 +85,9 @@ def _print_facts(timeline: Timeline, why: Why | None, output: Output) -> None:
     count = {"activation": run.step} if timeline.is_workflow else {"step": run.step}
     facts: dict[str, object] = {
         "run": run.id, "runner": run.runner, "version": run.version if run.version > 1 else None,
-        "state": run.state, "unreadable": run.unreadable, "why": why and str(why), "now": first,
-        "waits for": _waits_for(run, timeline), "parent": run.parent,
+        "state": run.state, "at": _state(timeline), "unreadable": run.unreadable,
+        "why": why and str(why), "now": first,
+        "waits for": _waits_for(run, timeline), "parent": run.parent, "group": run.group,
         **count, "attempt": run.attempt if run.attempt > 1 or not timeline.is_workflow else None,
         "crashes": run.crashes or None,
         "restarts": timeline.restarts or None,
@@ -104,6 +105,16 @@ def _print_facts(timeline: Timeline, why: Why | None, output: Output) -> None:
         if name == "now":
             for line in rest:
                 output.line(f"{'':<11}{line}")
+
+
+def _state(timeline: Timeline) -> str | None:
+    """Say which state a machine is in, and since when."""
+    from stepflow.cli.look.words import when
+
+    at = timeline.entered
+    if at is None or at.started_at is None:
+        return None if at is None else at.name
+    return f"{at.name} since {when(at.started_at, datetime.now(UTC))}"
 
 
 def _waits_for(run: RunStatus, timeline: Timeline) -> str | None:

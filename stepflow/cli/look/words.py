@@ -14,6 +14,11 @@ _NEAR_S = 120.0
 
 #: kinds that are notes of the run, told only when all is asked for
 QUIET = (StepKind.VARIABLE, StepKind.FORGET, StepKind.PATCH)
+#: what notes of the run say
+_NOTES = {
+    StepKind.RESTART: "continued as new", StepKind.STOP: "was asked to stop",
+    StepKind.UNDO: "undoes what it has done",
+}  # fmt: skip
 
 
 def clock_time(at: datetime, now: datetime) -> str:
@@ -99,13 +104,11 @@ def told(step: StepStatus, now: datetime) -> str:
     took = "" if step.took_s is None else f" in {length(step.took_s)}"
     why = "" if step.error is None else f": {step.error.summary}"
     many = f" after {step.attempt} attempts" if step.attempt > 1 and not step.is_open else ""
+    if step.kind in _NOTES:
+        return _NOTES[step.kind]
     match step.kind:
-        case StepKind.RESTART:
-            return "continued as new"
-        case StepKind.STOP:
-            return "was asked to stop"
-        case StepKind.UNDO:
-            return "undoes what it has done"
+        case StepKind.STATE:
+            return f"entered {_called(step)}{_visit(step)}"
         case StepKind.UNREADABLE:
             return f"an entry that cannot be read: {step.name}"
         case StepKind.SLEEP if not step.is_open:
@@ -126,6 +129,11 @@ def told(step: StepStatus, now: datetime) -> str:
     return f"{_called(step)} {step.state}{took}{many}{why}"
 
 
+def _visit(step: StepStatus) -> str:
+    """Say how often a machine had entered a state before, with this time; nothing for the first."""
+    return f", visit {step.value}" if isinstance(step.value, int) and step.value > 1 else ""
+
+
 def _came_to(step: StepStatus) -> str:
     """Say how far a batch or a map had come when it ended."""
     if step.progress:
@@ -137,6 +145,8 @@ def detail(step: StepStatus, now: datetime) -> str:
     """Write what a table of steps says of one in its last column."""
     if step.error is not None:
         return step.error.summary
+    if step.kind is StepKind.STATE:
+        return _visit(step).removeprefix(", ")
     if step.kind is StepKind.CHILD and step.run_id:
         return f"run {step.run_id}"
     if step.kind is StepKind.BATCH:

@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from stepflow.core.journal import Entry, EntryKind, read_batch, read_try
-from stepflow.core.outcomes import Continue, ErrorInfo, Outcome, Raised, Succeed, Yield
+from stepflow.core.outcomes import Continue, ErrorInfo, Outcome, Postpone, Raised, Succeed, Yield
 from stepflow.core.run import Run, RunState
 from stepflow.core.transition import Transition, TransitionKind
 from stepflow.engine.observing.facts import ObservedCall, ObservedRun, ObservedStep
@@ -164,6 +164,10 @@ class Observers:
                     self._tell_run("on_ended", run, now, **end)
                 case TransitionKind.ADVANCE:
                     self._tell_run("on_checkpoint", run, now, step=move.step)
+                case TransitionKind.HAND_OVER if isinstance(outcome, Postpone):
+                    self._tell_run(
+                        "on_waiting", run, now, waits_for=move.waits_for, until=_at(move.due_at)
+                    )
                 case TransitionKind.HAND_OVER if isinstance(outcome, Yield):
                     self._tell_run("on_checkpoint", run, now)
 

@@ -11,6 +11,7 @@ from typing import Any
 from stepflow.core.children import ChildEnd
 from stepflow.core.ids import child_run_id
 from stepflow.core.journal import (
+    ENTERED,
     KEYED,
     SEPARATOR,
     Entry,
@@ -90,6 +91,12 @@ class JournalReader:
             self._put(place, entry, kind=StepKind.CHILD, name=EVERY_CHILD, state=_DONE)
             return
         value = _unpacked(entry.data)
+        if place.endswith(ENTERED) and not place.startswith(KEYED):
+            self._put(
+                place, entry, kind=StepKind.STATE, state=_DONE, value=value, took_s=None,
+                started_at=as_datetime(entry.at),
+            )  # fmt: skip
+            return
         found = _OF_MAP.fullmatch(name) if place.endswith(".begin") else None
         if found is not None and isinstance(value, str):
             self._put(

@@ -30,6 +30,8 @@ class StepKind(StrEnum):
     CHILD = "child"
     MAP = "map"
     BATCH = "batch"
+    #: a machine entered this state; what it did there follows
+    STATE = "state"
     VARIABLE = "variable"
     #: `ctx.forget`
     FORGET = "forget"
@@ -65,7 +67,7 @@ class StepState(StrEnum):
     TIMED_OUT = "timed out"
     #: the attempt was lost with its worker
     LOST = "lost"
-    #: the attempt was handed back by a leaving worker
+    #: the attempt was handed back by a leaving worker, or has to wait before it may go on
     HANDED_BACK = "handed back"
 
 
@@ -180,6 +182,12 @@ class Timeline:
 
     def __len__(self) -> int:
         return len(self.steps)
+
+    @property
+    def entered(self) -> StepStatus | None:
+        """The visit of the state that a machine has entered last; None for any other run."""
+        entered = (step for step in reversed(self.steps) if step.kind is StepKind.STATE)
+        return next(entered, None)
 
     @property
     def open(self) -> Sequence[StepStatus]:

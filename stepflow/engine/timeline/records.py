@@ -21,7 +21,7 @@ _LAST = 100
 _STATES = {
     "continue": StepState.SUCCEEDED, "succeed": StepState.SUCCEEDED, "fail": StepState.FAILED,
     "raised": StepState.FAILED, "cancel": StepState.CANCELLED, "lost": StepState.LOST,
-    "back": StepState.HANDED_BACK,
+    "back": StepState.HANDED_BACK, "postponed": StepState.HANDED_BACK,
 }  # fmt: skip
 
 

@@ -166,6 +166,27 @@ _OF_OTHERS = (
         path="schedule_id", place=("schedules",), destroys=True,
     ),
     Action(
+        "set-limit", "Set", "These bounds count instead of what the code says, also after a "
+        "deploy. Runs in line are looked at immediately.",
+        "stepflow limits set {target}", "The limit is set.",
+        fields=(
+            Field("concurrency", "At once", "number", hint="leave empty to leave it as it is"),
+            Field("rate", "Rate", hint="like 100/min"),
+            Field("burst", "Burst", "number"),
+        ),
+        path="limit", place=("limits",),
+    ),
+    Action(
+        "unset-limit", "Unset", "What the code says counts again.",
+        "stepflow limits unset {target}", "The code counts again.",
+        path="limit", place=("limits",),
+    ),
+    Action(
+        "reset-limit", "Reset", "What has begun is forgotten, and so is that the limit rests.",
+        "stepflow limits reset {target}", "The limit counts from now.",
+        path="limit", place=("limits",),
+    ),
+    Action(
         "open-breaker", "Open", "The breaker lets no call through until somebody closes it, or for "
         "so many seconds. Steps that have it wait.",
         "stepflow breakers open {target}", "The breaker is open.",

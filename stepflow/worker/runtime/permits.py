@@ -13,13 +13,13 @@ from stepflow.core.breakers.breaker import Breaker
 from stepflow.core.breakers.permit import Permit, Verdict
 from stepflow.core.run import Run
 from stepflow.engine.env import Env
-from stepflow.engine.insist import insist
 from stepflow.engine.observing.observers import tell
 from stepflow.engine.user_code.calls import error_info, escaped
 from stepflow.errors import CircuitOpen, Postponed, ReplyLost
 from stepflow.store.breakers.permits import Refused, settle_permit, take_permit, waits_for
 from stepflow.store.connection.async_ import AsyncCaller
 from stepflow.times import in_words
+from stepflow.worker.runtime.ask import ask
 
 log = logging.getLogger("stepflow.breakers")
 
@@ -56,17 +56,10 @@ class ClaimPermits:
             self._env.keys, breaker, self._run, self._token, self._env.request_id(),
             given=self._env.clock.given, waits=waits,
         )  # fmt: skip
-        asked = asyncio.ensure_future(
-            insist(
-                lambda: self._connection.call(call),
-                f"run={self._run.id} cannot ask breaker {breaker.name!r}",
-            )
-        )
-        try:
-            answer = await asyncio.shield(asked)
-        except asyncio.CancelledError:
-            asked.add_done_callback(partial(self._give_back, breaker))
-            raise
+        answer = await ask(
+            self._connection, call, f"run={self._run.id} cannot ask breaker {breaker.name!r}",
+            partial(self._give_back, breaker),
+        )  # fmt: skip
         if isinstance(answer, Permit):
             return answer
         if not waits:
@@ -101,11 +94,8 @@ class ClaimPermits:
         )
         self._connection.send(call).add_done_callback(_told(breaker, error))
 
-    def _give_back(self, breaker: Breaker, asked: asyncio.Future[Permit | Refused]) -> None:
+    def _give_back(self, breaker: Breaker, answer: Permit | Refused) -> None:
         """Give back what came when nobody waited for it any more."""
-        if asked.cancelled() or asked.exception() is not None:
-            return
-        answer = asked.result()
         if isinstance(answer, Permit) and answer.is_trial:
             self._send(answer, breaker, Verdict.NOTHING, "")
 

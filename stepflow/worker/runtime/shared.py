@@ -22,6 +22,7 @@ from stepflow.store.shared.values import (
 )
 from stepflow.store.values.codec import pack, unpack
 from stepflow.store.values.digest import digest
+from stepflow.worker.runtime.ask import ask
 
 log = logging.getLogger("stepflow.run")
 
@@ -70,17 +71,15 @@ class ClaimShared:
             env.keys, name, digest, self._run, self._token, claim, given=env.clock.given,
             now=env.clock.now(),
         )  # fmt: skip
-        asked = asyncio.ensure_future(
-            insist(
-                lambda: self._connection.call(call), f"run={self._run.id} cannot ask for a value"
-            )
-        )
         claimed = Claimed(self, name, digest, claim)
-        try:
-            answer = await asyncio.shield(asked)
-        except asyncio.CancelledError:
-            asked.add_done_callback(partial(_give_back, claimed))
-            raise
+
+        def give_back(answer: bytes | Computing | None) -> None:
+            if answer is None:
+                claimed.give_back()
+
+        answer = await ask(
+            self._connection, call, f"run={self._run.id} cannot ask for a value", give_back
+        )
         if isinstance(answer, Computing):
             raise Postponed(waits_for(name), answer.again_at, answer.inbox)
         return claimed if answer is None else answer
@@ -142,12 +141,6 @@ class ClaimShared:
 
 def _digest(key: str) -> str:
     return digest(MEMO, key).hex()
-
-
-def _give_back(claimed: Claimed, asked: asyncio.Future[Any]) -> None:
-    """Give back what came when nobody waited for it any more."""
-    if not asked.cancelled() and asked.exception() is None and asked.result() is None:
-        claimed.give_back()
 
 
 def _said(run_id: str, name: str, sent: asyncio.Future[bool]) -> None:

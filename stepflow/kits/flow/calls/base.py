@@ -50,10 +50,21 @@ class ContextBase(WorkflowContext):
 
 def checked_name(name: str) -> str:
     """Return *name* if it can be that of a step; raises InvalidOption."""
+    if type(name) is str and name in _checked:
+        return name
     try:
-        return check_text("the name", name, without="|")
+        checked = check_text("the name", name, without="|")
     except InvalidOption:
         msg = (
             f"{shown(name)} cannot name a step: use 1 to 200 characters without '|', valid Unicode"
         )
         raise InvalidOption(msg) from None
+    if len(_checked) >= _MOST_NAMES:
+        _checked.clear()
+    _checked.add(checked)
+    return checked
+
+
+#: names that were found to be good: the same few are used again and again
+_checked: set[str] = set()
+_MOST_NAMES = 10_000

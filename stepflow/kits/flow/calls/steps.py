@@ -200,7 +200,8 @@ class StepCalls(ContextBase):
         if shape not in known.shapes:
             check_call(name, function, args, kwargs)
             known.learn(shape)
-        check_arguments(name, args, kwargs)
+        if args or kwargs:
+            check_arguments(name, args, kwargs)
         own = options_of(function)
         place = self._activation.next_place() if key is None else self._keyed_place(key)
         if retry is not None:
@@ -232,7 +233,7 @@ class StepCalls(ContextBase):
         command = kind(
             place, name, self._activation.create_future(), function, args, kwargs,
             policy=policy, timeout_s=timeout_s, read=known.read,
-            scope=self._activation.commands.keyed.occurrence(place),
+            scope=place if key is None else self._activation.commands.keyed.occurrence(place),
             around=around,
         )  # fmt: skip
         command.key = key

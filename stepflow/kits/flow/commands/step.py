@@ -178,7 +178,7 @@ class StepCommand(Command):
         if self.due_at is None or self.due_at <= now or self._is_told(host):
             self.is_busy, self.began_at = True, now
             self._postponed = None
-            if host.runtime.observers is not None:
+            if host.runtime.observers is not None and self._around is None:
                 host.runtime.observers.step_began(host.run, self, now)
             self._attempt = None
             work = self._call(host, self._begin_scope(host))
@@ -228,7 +228,7 @@ class StepCommand(Command):
         runtime = host.runtime
         try:
             if self._around is not None:
-                value = await self._around(runtime, partial(self._limited, runtime))
+                value = await self._around(runtime, partial(self._let_through, host))
             elif self._timeout_s is None:
                 value = await runtime.call(self.name, self.function, self.args, self.kwargs)
             else:
@@ -240,6 +240,14 @@ class StepCommand(Command):
         if scope.has_emitted:
             await scope.end()
         return value
+
+    async def _let_through(self, host: CommandHost) -> Any:
+        """Call the function now that what stands around it lets it: the attempt begins here."""
+        runtime = host.runtime
+        self.began_at = runtime.now()
+        if runtime.observers is not None:
+            runtime.observers.step_began(host.run, self, self.began_at)
+        return await self._limited(runtime)
 
     async def _limited(self, runtime: FlowRuntime) -> Any:
         async with runtime.timeout(self._timeout_s):

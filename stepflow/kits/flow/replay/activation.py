@@ -139,7 +139,11 @@ class Activation(ActivationHost):
                 raise misread(self.run.id, index, entry.write(), error) from error
             if problem is not None:
                 index = len(journal) - 1 - self._left
-                return self._ending.another_try(self._main) or misfit(problem, journal, index)
+                return (
+                    self._ending.another_try(self._main)
+                    or misread_end(self._main, journal, index)
+                    or misfit(problem, journal, index)
+                )
         return misread_end(self._main, journal)
 
     def _begin_time(self, entries: Sequence[Entry]) -> Container[int]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from stepflow.core import probes
@@ -173,7 +174,7 @@ class JournalWriter:
 
     def _send(self, write: _PendingWrite) -> None:
         self._sent += 1
-        write.send(write.index).add_done_callback(lambda done: self._answered(write, done))
+        write.send(write.index).add_done_callback(partial(self._answered, write))
 
     def _answered(self, write: _PendingWrite, done: asyncio.Future[Any]) -> None:
         self._sent -= 1

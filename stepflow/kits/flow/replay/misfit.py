@@ -20,11 +20,18 @@ def misfit(problem: str, journal: Sequence[bytes], index: int | None = None) -> 
     return Pause(f"code changed: {problem}", diff="\n".join(lines))
 
 
-def misread_end(main: asyncio.Task[Any], journal: Sequence[bytes]) -> Pause | None:
-    """Pause where the function *main* ended by a remembered value that it cannot read any more."""
+def misread_end(
+    main: asyncio.Task[Any], journal: Sequence[bytes], index: int | None = None
+) -> Pause | None:
+    """
+    Pause where the function *main* ended by a remembered value that it cannot read any more.
+
+    *index* is that of the entry it did not reach, by default of the last one.
+    """
     error = main.exception() if main.done() and not main.cancelled() else None
     is_old = isinstance(error, UnreadableValue) and bool(journal)
-    return misfit(str(error), journal, len(journal) - 1) if is_old else None
+    last = len(journal) - 1 if index is None else index
+    return misfit(str(error), journal, last) if is_old else None
 
 
 def _around(journal: Sequence[bytes], index: int) -> list[str]:

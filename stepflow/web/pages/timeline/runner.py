@@ -15,7 +15,7 @@ from stepflow.web.pages.timeline.workflow import unix
 
 _STATES = {
     "fail": StepState.FAILED, "raised": StepState.FAILED, "cancel": StepState.CANCELLED,
-    "lost": StepState.LOST, "back": StepState.HANDED_BACK,
+    "lost": StepState.LOST, "back": StepState.HANDED_BACK, "postponed": StepState.HANDED_BACK,
 }  # fmt: skip
 _LOOKS = {
     StepState.FAILED: Look.FAILED, StepState.CANCELLED: Look.LOST, StepState.LOST: Look.LOST,

@@ -15,7 +15,9 @@ from stepflow.web.pages.timeline.words import brief
 #: kinds that are notes of the run: the journal has them
 _QUIET = frozenset({StepKind.VARIABLE, StepKind.FORGET, StepKind.PATCH})
 #: kinds that happen at a moment
-_MOMENTS = frozenset({StepKind.RESTART, StepKind.STOP, StepKind.UNDO, StepKind.UNREADABLE})
+_MOMENTS = frozenset({
+    StepKind.STATE, StepKind.RESTART, StepKind.STOP, StepKind.UNDO, StepKind.UNREADABLE,
+})  # fmt: skip
 _LOOKS = {
     StepKind.SLEEP: Look.SLEEP, StepKind.SIGNAL: Look.SIGNAL, StepKind.QUESTION: Look.QUESTION,
     StepKind.CHILD: Look.CHILD, StepKind.MAP: Look.CHILD,

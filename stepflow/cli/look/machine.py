@@ -1,0 +1,48 @@
+"""`stepflow machine`: the graph of a state machine, to look at."""
+
+from __future__ import annotations
+
+import click
+
+from stepflow.cli.context import CliContext, common_options, pass_context
+from stepflow.cli.errors import Exit, Problem
+
+
+@click.command("machine", short_help="Draw the state machine NAME of the app APP.")
+@click.argument("app_path", metavar="APP")
+@click.argument("name")
+@click.option("--mermaid", "form", flag_value="mermaid", default="mermaid", help="For Mermaid.")
+@click.option("--dot", "form", flag_value="dot", help="For Graphviz.")
+@click.option("--version", type=int, help="The version of the machine, by default the newest.")
+@common_options
+@pass_context
+def machine_command(
+    context: CliContext, app_path: str, name: str, form: str, version: int | None
+) -> None:
+    """
+    Draw the state machine NAME of APP (module:app): its states, and where each may go.
+
+    It asks no server. With --json it prints the states and the ways as data.
+    """
+    from stepflow.errors import did_you_mean
+    from stepflow.kits.machine.draw import dot, edges, mermaid
+
+    app = context.load_app(app_path)
+    assert app is not None
+    machines = app.registry.machines
+    versions = [number for called, number in machines if called == name]
+    chosen = max(versions, default=0) if version is None else version
+    if chosen not in versions:
+        known = sorted({called for called, _ in machines})
+        what = name if version is None or not versions else f"{name} version {version}"
+        hint = did_you_mean(name, known) or f"; it has {', '.join(known) or 'none'}"
+        raise Problem(f"{app_path} has no machine {what}{hint}", Exit.NOT_FOUND)
+    machine = machines[name, chosen]
+    if context.json:
+        context.output.data({
+            "name": name, "version": chosen, "start": machine.label_of_start,
+            "ends": sorted(machine.end_labels), "states": machine.labels, "ways": edges(machine),
+        })  # fmt: skip
+        return
+    drawing = dot(machine) if form == "dot" else mermaid(machine)
+    context.output.line(drawing.rstrip())

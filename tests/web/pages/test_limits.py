@@ -1,0 +1,32 @@
+"""The page of limits."""
+
+from __future__ import annotations
+
+from html import unescape
+
+
+async def test_without_limits_it_says_where_they_come_from(look):
+    """[L16]"""
+    assert "stepflow limits set NAME" in unescape(await look("limits"))
+
+
+async def test_it_shows_what_limits_say_and_who_waits(look, aclient, real, keys):
+    """[L16] [L19]"""
+    await aclient.limits.set("stripe", concurrency=3)
+    run = await aclient.submit("r", run_id="a", limits={"stripe": "<b>"})
+    real.zadd(keys.of_limit("slots", "stripe", "%3Cb%3E"), {"a": 1.0})
+    real.sadd(keys.slots, "stripe|%3Cb%3E")
+    page = await look("limits")
+    for words in ("stripe", "set-limit", "reset-limit"):
+        assert words in page
+    assert "&lt;b&gt;" in await look("limits/stripe")
+    one = await look("limits/stripe[%3Cb%3E]")
+    assert "At work, the longest first" in one
+    assert 'runs/a"' in one
+    await run.cancel()
+
+
+async def test_one_that_is_not_there_is_a_page_that_says_so(http):
+    """[L16]"""
+    answer = await http.get("/ui/limits/nobody")
+    assert answer.status_code == 404
