@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from pathlib import Path
 
@@ -93,6 +94,13 @@ def test_group(run_example):
         "retried: 3",
         "succeeded: 100 succeeded",
     ]
+
+
+def test_turns(run_example):
+    """[L12]"""
+    said = run_example("21_turns.py").splitlines()
+    assert said[0] == "one import: True"
+    assert int(re.search(r"after (\d+) of", said[1])[1]) <= 8
 
 
 def test_map(run_example):
