@@ -29,7 +29,7 @@ from stepflow.kits.machine.forms import (
     Timer,
 )
 from stepflow.kits.machine.shape import Data, Shape
-from stepflow.kits.machine.typed import Handles, Reads, Routes
+from stepflow.kits.machine.typed import Reads, RouterDecorator, StateDecorator
 from stepflow.store.values.annotations import kind_of
 from stepflow.times import seconds
 
@@ -90,7 +90,7 @@ class Machine(Generic[S, D]):
         timeout: Duration | None = None,
         compensate: Callable[[D], Any] | None = None,
         undo_timeout: Duration = 60,
-    ) -> Handles[D, S]:
+    ) -> StateDecorator[D, S]:
         """
         Have the function below do the work of *state* and return the next, one of *to*.
 
@@ -106,7 +106,7 @@ class Machine(Generic[S, D]):
             lambda label, to, function: Plain(label, to, function, options), state, to
         )
 
-    def router(self, state: S, *, to: S | Iterable[S]) -> Routes[D, S]:
+    def router(self, state: S, *, to: S | Iterable[S]) -> RouterDecorator[D, S]:
         """
         Have the function below choose the next state by the data: a plain, pure `def`.
 
@@ -126,7 +126,7 @@ class Machine(Generic[S, D]):
         max_errors: int = 3,
         compensate: Callable[[D], Any] | None = None,
         undo_timeout: Duration = 60,
-    ) -> Handles[D, S | Pending | None]:
+    ) -> StateDecorator[D, S | Pending | None]:
         """
         Call the function below until it returns a state, and not None or `Pending(delay=)`.
 
@@ -155,7 +155,7 @@ class Machine(Generic[S, D]):
         to: S | Iterable[S],
         retry: RetryPolicy | None = None,
         timeout: Duration | None = None,
-    ) -> Handles[D, S | More]:
+    ) -> StateDecorator[D, S | More]:
         """
         Call the function below with the data and a cursor, until it returns a state.
 
@@ -182,7 +182,7 @@ class Machine(Generic[S, D]):
         timeout: Duration | None = None,
         compensate: Callable[[D], Any] | None = None,
         undo_timeout: Duration = 60,
-    ) -> Handles[D, S]:
+    ) -> StateDecorator[D, S]:
         """
         Call *load* with the data, then *each* with every item, then the function below.
 
@@ -250,7 +250,7 @@ class Machine(Generic[S, D]):
         retry: RetryPolicy | None = None,
         compensate: Callable[[D], Any] | None = None,
         undo_timeout: Duration = 60,
-    ) -> Handles[D, S]:
+    ) -> StateDecorator[D, S]:
         """
         Ask people, then call the function below with the data and the answer.
 

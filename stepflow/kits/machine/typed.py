@@ -15,8 +15,8 @@ P = ParamSpec("P")
 Reads = Callable[[D], Any] | Callable[[D, StateContext], Any]
 
 
-class Handles(Protocol[D, R]):
-    """Takes a function of the data, `async def` or plain; what else it takes stays as it is."""
+class StateDecorator(Protocol[D, R]):
+    """What `@machine.state(...)` and its like give: takes a function of the data, and gives it."""
 
     @overload
     def __call__(
@@ -28,7 +28,7 @@ class Handles(Protocol[D, R]):
     ) -> Callable[Concatenate[D, P], R]: ...
 
 
-class Routes(Protocol[D, R]):
-    """Takes a plain function of the data."""
+class RouterDecorator(Protocol[D, R]):
+    """What `@machine.router(...)` gives: takes a plain function of the data, and gives it."""
 
     def __call__(self, function: Callable[[D], R], /) -> Callable[[D], R]: ...
