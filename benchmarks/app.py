@@ -75,6 +75,14 @@ async def late(step: Step[Any]) -> Outcome:
     return Succeed(ms_since(step.payload["since"]))
 
 
+@app.runner("turn")
+async def turn(step: Step[Any]) -> Outcome:
+    """Say how late it is, in ms after `since`, and occupy the slot for 100 ms."""
+    late = ms_since(step.payload["since"])
+    await asyncio.sleep(0.1)
+    return Succeed(late)
+
+
 @app.runner("on-time")
 async def on_time(step: Step[Any]) -> Outcome:
     """Say how late it is, in ms after the time that it is scheduled for."""

@@ -104,6 +104,14 @@ WORKLOADS = {
         ("--variant one", "--variant burst"),
         rises=False,
     ),
+    "fairness": Workload(
+        "fairness",
+        "wait of tenants with little beside one with 100,000 runs: 2, 100, 10,000 tenants; weights",
+        "p99_ms",
+        "ms p99",
+        ("--variant 2", "--variant 100", "--variant 10000", "--variant weights"),
+        rises=False,
+    ),
     "limits": Workload(
         "limits",
         "a claim with 100,000 queued over 10,000 keys of a limit, and without limits",

@@ -236,6 +236,8 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.kits.machine.context import More as More
     from stepflow.kits.machine.context import StateContext as StateContext
     from stepflow.kits.machine.machine import Machine as Machine
+    from stepflow.kits.machine.typed import RouterDecorator as RouterDecorator
+    from stepflow.kits.machine.typed import StateDecorator as StateDecorator
     from stepflow.logs import StepFilter as StepFilter
     from stepflow.logs import StepLog as StepLog
     from stepflow.logs import log as log
@@ -336,6 +338,7 @@ _EXPORTS = {
     "kits.flow.sync_context": "SyncContext",
     "kits.machine.context": "More StateContext",
     "kits.machine.machine": "Machine",
+    "kits.machine.typed": "RouterDecorator StateDecorator",
     "logs": "StepFilter StepLog log",
     "settings": "Settings",
 }

@@ -30,6 +30,7 @@ from stepflow.store.keys import Keys
 from stepflow.store.scripts import Script
 from stepflow.worker.worker import Worker, WorkerOptions
 from tests import servers
+from tests.fork_server import ForkServer, fork_server
 from tests.support import Leaks
 
 # a busy machine is no finding: examples have no time limit
@@ -66,6 +67,13 @@ def server() -> Iterator[str]:
     """The URL of this test process's own server."""
     with servers.test_server() as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def forks() -> Iterator[ForkServer]:
+    """What forks the program off."""
+    with fork_server() as server:
+        yield server
 
 
 @pytest.fixture

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import subprocess
+import sys
 import time
 from collections.abc import Callable
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 from stepflow.core.run import ENDS
@@ -74,6 +76,19 @@ def dump(client: Any) -> dict[bytes, Any]:
         key: (read[client.type(key)](key), client.ttl(key) > 0)
         for key in sorted(client.scan_iter(count=1000))
     }
+
+
+@cache
+def loaded() -> frozenset[str]:
+    """Name the modules of a process that has imported a worker, both clients and the program."""
+    code = (
+        "import sys\n"
+        "import stepflow.entry, stepflow.worker.worker, stepflow.kits.app, stepflow.cli.main\n"
+        "from stepflow import Client, AsyncClient\n"
+        "print(*sys.modules)"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return frozenset(said.stdout.split())
 
 
 class Leaks:

@@ -49,6 +49,14 @@ if TYPE_CHECKING:
     help="Which runs of a queue go first: 0 to 9, or high, normal, low for 2, 5, 8.",
 )
 @click.option("--lane", metavar="NAME", help="Whose it is, where tenants take turns.")
+@click.option(
+    "--limit",
+    "limits",
+    type=PAIR,
+    multiple=True,
+    metavar="NAME=KEY",
+    help="For which key a limit counts the run; may be repeated.",
+)
 @click.option("--singleton", metavar="KEY", help="At most one run with this key lives at a time.")
 @click.option(
     "--when-taken",
@@ -109,7 +117,7 @@ def submit_command(
 ) -> int | None:
     """Submit a run of RUNNER with JSON ("-" reads stdin) and print its id."""
     webhooks = read_webhooks(options.pop("urls"), options.pop("webhook_secret_env"))
-    options |= {name: dict(options[name]) for name in ("headers", "tags")}
+    options |= {name: dict(options[name]) for name in ("headers", "tags", "limits")}
     _add_once(options)
     app = context.load_app()
     if app is not None:

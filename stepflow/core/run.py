@@ -358,13 +358,14 @@ class RunStatus:
     #: whether it is known to be a workflow's: *step* then counts activations, and `client.steps`
     #: gives the steps
     is_workflow: bool = False
-    #: what in the run's record cannot be read, None for a sound one; the fields concerned hold
-    #: words that say so, or nothing
+    #: what of its record cannot be read; the fields concerned hold words that say so, or nothing
     unreadable: str | None = None
     #: what it was submitted with for lists to find it by
     tags: Mapping[str, str] = field(default_factory=_empty)
     #: the lane of its queue in which it waits for its turn, None for none
     lane: str | None = None
+    #: the group that it is a member of
+    group: str | None = None
 
     @property
     def is_finished(self) -> bool:

@@ -102,6 +102,7 @@ def status_of(run: Run, data: Mapping[bytes, bytes], live: Sequence[int] = ()) -
         headers=kept.headers(),
         tags=kept.tags(),
         lane=run.lane or None,
+        group=run.group or None,
         payload=kept.value(b"payload"),
         result=kept.value(b"result"),
         error=kept.error(b"error"),

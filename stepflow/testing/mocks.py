@@ -25,7 +25,7 @@ class Mock:
 
     def stands_for(self, name: str) -> bool:
         """Whether it replaces a step called *name*."""
-        return fnmatchcase(name, self.name)
+        return name == self.name or fnmatchcase(name, self.name)
 
     async def call(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """Record one call and answer it."""

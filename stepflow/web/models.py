@@ -162,6 +162,10 @@ class Submit(Given):
     queue: Annotated[str, Field(pattern=QUEUE)] = "default"
     priority: Level = "normal"
     lane: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+    limits: dict[str, str] = Field(default_factory=dict)
+    units: dict[str, Annotated[int, Field(ge=1, le=10**9), BeforeValidator(integer)]] = Field(
+        default_factory=dict
+    )
     singleton: SingletonKey | None = None
     debounce: DebounceKey | None = None
     delay: Span | None = None
@@ -199,6 +203,7 @@ class Start(Given):
     tags: dict[str, str] = Field(default_factory=dict)
     queue: Annotated[str, Field(pattern=QUEUE)] = "default"
     priority: Level = "normal"
+    lane: Annotated[str, Field(min_length=1, max_length=64)] | None = None
     timeout: Annotated[float, Field(gt=0, le=_YEAR_S, allow_inf_nan=False)] | None = None
     on_timeout: Literal["undo", "end"] = "undo"
     version: Version | None = None

@@ -39,6 +39,8 @@ async def submit(call: Call) -> Reply:
         on_conflict="restart" if given.restart else "return",
         version=given.version,
         lane=given.lane,
+        limits=given.limits,
+        units=given.units,
         singleton=given.singleton and Singleton(**given.singleton.model_dump()),
         debounce=given.debounce and Debounce(**given.debounce.model_dump()),
     )
@@ -145,7 +147,7 @@ def _started_by(given: Any) -> RunSpec | None:
     return RunSpec(
         given.runner, given.payload, headers=given.headers, tags=given.tags, queue=given.queue,
         priority=given.priority, timeout=given.timeout, on_timeout=given.on_timeout,
-        version=given.version,
+        version=given.version, lane=given.lane,
         on_conflict="restart" if given.restart else "return",
     )  # fmt: skip
 

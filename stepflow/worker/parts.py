@@ -102,8 +102,8 @@ class WorkerParts:
 
     @property
     def is_busy(self) -> bool:
-        """Whether a run or a hook is in progress."""
-        return bool(self.state.slots.used or self.notifier.slots.used)
+        """Whether a run, a hook or a group is in progress."""
+        return bool(self.state.slots.used or self.notifier.slots.used or self.groups.is_busy)
 
     def serve(self, queues: Sequence[str], levels: Collection[str] = ()) -> None:
         """

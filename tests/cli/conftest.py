@@ -8,12 +8,14 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
 from stepflow import Client
 from stepflow.cli.main import cli
+from tests.fork_server import ForkServer
 from tests.support import until_blocking
 
 ROOT = Path(__file__).parents[2]
@@ -76,7 +78,7 @@ def bare_env() -> dict[str, str]:
 
 
 @pytest.fixture
-def start(folder: Path, bare_env: dict[str, str]) -> Iterator[Start]:
+def start(forks: ForkServer, folder: Path, bare_env: dict[str, str]) -> Iterator[Start]:
     """
     Start the program in the app's folder; what still runs at the end is killed, and its children
     leave with it.
@@ -84,6 +86,11 @@ def start(folder: Path, bare_env: dict[str, str]) -> Iterator[Start]:
     started: list[subprocess.Popen[str]] = []
 
     def popen(*args: str, **env: str) -> subprocess.Popen[str]:
+        process: Any
+        if not any(name.startswith("PYTHON") for name in env):
+            process = forks.start(args, cwd=folder, env=bare_env | env)
+            started.append(process)
+            return process
         process = subprocess.Popen(
             [sys.executable, "-m", "stepflow", *args], cwd=folder, env=bare_env | env, text=True,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,

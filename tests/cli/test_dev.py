@@ -1,9 +1,12 @@
 import signal
 
+import pytest
+
 from stepflow import Client, embedded
 from tests.support import until_blocking
 
 
+@pytest.mark.crash
 def test_dev_works_the_app_restarts_on_a_change_and_ends_whole(start, folder):
     process = start("dev", "capp:app")
     server = until_blocking(
@@ -24,6 +27,7 @@ def test_dev_works_the_app_restarts_on_a_change_and_ends_whole(start, folder):
     assert embedded.status(folder / ".stepflow") is None
 
 
+@pytest.mark.crash
 def test_dev_waits_for_a_change_when_the_code_does_not_load(start, folder):
     process = start("dev", "capp:app")
     server = until_blocking(

@@ -2,6 +2,8 @@ import json
 import os
 import signal
 
+import pytest
+
 from tests.support import until_blocking
 
 
@@ -59,6 +61,7 @@ def test_a_burst_leaves_when_the_queues_are_empty(program, client):
     assert {run.status().state for run in runs} == {"succeeded"}
 
 
+@pytest.mark.crash
 def test_a_worker_under_a_supervisor_is_replaced_and_its_steps_run_again(start, url, client, real):
     process = start(
         "worker", "capp:app", "--processes", "2", "--queue", "q1", STEPFLOW_REDIS_URL=url

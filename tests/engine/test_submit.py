@@ -486,14 +486,17 @@ async def test_the_commit_of_an_old_generation_is_refused(app, aclient, working)
     assert len(set(seen)) == 2
 
 
-async def test_submit_many_gives_handles_in_order_and_knows_what_was_there(aclient, real):
+async def test_submit_many_gives_handles_in_order_and_knows_what_was_there(
+    aclient, real, monkeypatch
+):
     """[C9]"""
+    monkeypatch.setattr("stepflow.engine.submit.CHUNK", 50)
     await aclient.submit("x", 7, run_id="r7")
-    specs = [RunSpec("x", number, run_id=f"r{number}") for number in range(700)]
+    specs = [RunSpec("x", number, run_id=f"r{number}") for number in range(70)]
     handles = await aclient.submit_many(specs)
-    assert [handle.id for handle in handles] == [f"r{number}" for number in range(700)]
+    assert [handle.id for handle in handles] == [f"r{number}" for number in range(70)]
     assert [handle.id for handle in handles if not handle.created] == ["r7"]
-    assert real.llen("rq:queue:default") == 700
+    assert real.llen("rq:queue:default") == 70
 
 
 async def test_submit_many_takes_pairs_and_the_same_id_twice(aclient):
@@ -511,8 +514,9 @@ async def test_submit_many_checks_all_before_it_writes_the_first(aclient, real):
     assert dump(real) == {}
 
 
-def test_submit_many_takes_a_few_round_trips(settings, connection):
+def test_submit_many_takes_a_few_round_trips(settings, connection, monkeypatch):
     """[C9]"""
+    monkeypatch.setattr("stepflow.engine.submit.CHUNK", 50)
 
     class Counted:
         trips = 0
@@ -526,7 +530,7 @@ def test_submit_many_takes_a_few_round_trips(settings, connection):
 
     counted = Counted()
     Client("redis://nowhere", settings=settings, connection=counted).submit_many(
-        [("x", number) for number in range(700)]
+        [("x", number) for number in range(70)]
     )
     assert counted.trips <= 4  # the time, the versions that workers hold, and two chunks
 

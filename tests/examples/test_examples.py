@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from pathlib import Path
 
@@ -76,9 +77,8 @@ def test_saga(run_example):
 def test_machine(run_example):
     """[M6]"""
     assert run_example("25_machine.py").splitlines() == [
-        "300: granted, score 650",
-        "5000: refused, score 200",
-        "-1: refused, score 0",
+        "300 {'state': 'granted', 'data': {'amount': 300, 'score': 650}}",
+        "5000 {'state': 'refused', 'data': {'amount': 5000, 'score': 200}}",
     ]
 
 
@@ -94,6 +94,13 @@ def test_group(run_example):
         "retried: 3",
         "succeeded: 100 succeeded",
     ]
+
+
+def test_turns(run_example):
+    """[L12]"""
+    said = run_example("21_turns.py").splitlines()
+    assert said[0] == "one import: True"
+    assert int(re.search(r"after (\d+) of", said[1])[1]) <= 8
 
 
 def test_map(run_example):

@@ -109,4 +109,5 @@ class Bench:
 @pytest.fixture
 def bench(connection, redis_client, keys, clock):
     clock.advance(1_800_000_000 - clock.now())
+    redis_client.hset(keys.fair, "default", 8)
     return Bench(connection, redis_client, keys, clock)

@@ -41,7 +41,7 @@ async def test_one_with_much_does_not_hold_up_one_with_little(app, aclient, work
     assert not list(real.scan_iter("stepflow:lane*"))
 
 
-async def test_a_run_says_its_lane_or_has_that_of_all_who_say_none(aclient):
+async def test_a_run_says_its_lane_or_has_that_of_all_who_say_none(app, aclient, working, real):
     """[L12] By the submit, a header, a tag, or nothing; other queues have none."""
     submit = aclient.submit
     for lane, options in [
@@ -55,6 +55,8 @@ async def test_a_run_says_its_lane_or_has_that_of_all_who_say_none(aclient):
         run = await submit("note", **options)
         assert (await run.status()).lane == lane
         await run.cancel()
+    async with working(app, queues=["default", "mail", "other"]):
+        await until(lambda: not list(real.scan_iter("stepflow:lane*")))
 
 
 @pytest.mark.parametrize("name", ["", "a\nb", "x" * 65, 7])

@@ -1,5 +1,7 @@
 """[K6] [K7] A group from its submit to its end, on the fake and on a real server."""
 
+from dataclasses import replace
+
 import pytest
 
 from stepflow import (
@@ -12,6 +14,8 @@ from stepflow import (
     RunSpec,
 )
 from stepflow.core.fanout.group import Counts, check_group_id, key_of, member_run_id
+from stepflow.engine.groups.manifest import make_manifest
+from stepflow.store.groups.moves import write_slice
 
 
 def numbers(info):
@@ -299,3 +303,25 @@ def test_a_member_is_as_a_submit_of_it_would_have_made_it(bench):
     of_both = [bench.redis.hgetall(bench.keys.run(each) + ":data") for each in ("plain", "g--a")]
     assert of_both[0] == of_both[1]
     bench.redis.flushall()
+
+
+def test_a_group_whose_record_has_expired_is_listed_no_more(bench):
+    bench.submit("a")
+    bench.groups.cancel("g")
+    assert 0 < bench.redis.ttl(bench.keys.group("g")) <= 7 * 86400
+    bench.redis.delete(bench.keys.group("g"))
+    assert bench.groups.list() == []
+    assert bench.redis.zcard(bench.keys.groups) == 0
+    bench.redis.flushall()
+
+
+def test_what_nobody_finishes_to_write_is_forgotten_after_a_day(bench):
+    """[K6]"""
+    manifest = make_manifest("g", bench.members("ab"), bench.members("ab"), None, (), bench.env)
+    group = replace(manifest.group, slices=2)
+    call = write_slice(bench.keys, group, 0, b"names", b"specs", ttl_s=86400, due_at=1)
+    assert bench.connection.call(call) == 1
+    for part in ("", ":names", ":specs"):
+        assert 0 < bench.redis.ttl(bench.keys.group("g") + part) <= 86400
+    assert bench.due() == {}
+    assert bench.groups.forget("g")

@@ -333,7 +333,26 @@ def a_recount_and_an_end(bench, order):
     assert settle(bench).state == "succeeded"
 
 
+def a_forget_that_comes_late(bench, order):
+    """Meanwhile the group was forgotten by somebody else, and submitted again."""
+    del order
+    bench.submit("abc")
+    bench.groups.cancel("g")
+    plan = verbs.forget("g", bench.env)
+    answers = step(plan, bench.connection, None)
+    bench.groups.forget("g")
+    for key in "abc":
+        bench.client.delete(f"g--{key}")
+    bench.submit("abc")
+    with suppress(verbs.GroupBusy):
+        while answers is not None:
+            answers = step(plan, bench.connection, answers)
+    assert [info.id for info in bench.groups.list()] == ["g"]
+    assert counted(bench).live == 3
+
+
 MEETINGS = [
+    a_forget_that_comes_late,
     a_recount_and_an_end,
     two_who_submit,
     a_submit_and_a_worker,
@@ -358,6 +377,7 @@ MEETINGS = [
 #: which try one order only
 WITHOUT_ORDER = (
     an_end_by_who_saw_no_live_member, a_slice_whose_beginner_died, replies_are_lost,
+    a_forget_that_comes_late,
 )  # fmt: skip
 
 
@@ -392,6 +412,8 @@ GUARDS = [
     Guard("mend_member", COUNTED_ONCE, "", an_end_and_who_takes_it_for_lost),
     Guard("mend_member", "(row[3] or '') == ''", "false", an_end_and_who_takes_it_for_lost),
     Guard("finish_run", LOOKED_AT, "  return true\nend", two_last_ends),
+    Guard("forget_group", "if there and there ~= rev then return 0 end", "",
+          a_forget_that_comes_late),
     Guard("recount_group", "~= seen[i] then return 0 end", "== 1 then return 0 end",
           a_recount_and_an_end),
     Guard("retry_run", "if not ended or ", "if ", a_forget_and_a_retry_by_hand),

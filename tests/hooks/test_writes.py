@@ -14,6 +14,7 @@ from stepflow import (
     Context,
     Fail,
     HookContext,
+    Limit,
     RunOutcome,
     Step,
     Stepflow,
@@ -303,3 +304,25 @@ async def test_a_hook_without_a_context_settles_as_ever(
     assert scripts.COMMIT_HOOK.sha in used
     assert scripts.SETTLE_HOOK.sha not in used
     assert not [key for key in dump(real) if b":kv" in key]
+
+
+async def test_a_run_that_a_hook_submits_has_the_limits_of_its_runner(
+    app: Stepflow, client: Client, working: Working, told, real
+) -> None:
+    """[K18] As one that a client submits."""
+    ends: list[str] = []
+
+    @app.runner("narrow", limits=[Limit("one", concurrency=1)])
+    async def narrow(step: Step[int]) -> Any:
+        ends.append(step.run_id)
+        return Succeed()
+
+    @app.on_terminal(runner="etl")
+    async def go_on(outcome: RunOutcome, ctx: HookContext) -> None:
+        ctx.submit("narrow", 1, run_id="n")
+
+    async with working(app):
+        client.submit("etl", "ok", run_id="a")
+        await until(lambda: ends)
+        assert real.hget("stepflow:run:n", "limits")
+        await until(lambda: client.status("n").is_finished)

@@ -9,11 +9,20 @@ import asyncio
 import gc
 import logging
 import weakref
+from collections.abc import Iterator
 
 import pytest
 
 from stepflow import RunState, Stepflow
 from stepflow.testing import Harness
+
+
+@pytest.fixture(autouse=True)
+def small_heap() -> Iterator[None]:
+    """Have collections look at what a test makes, and not at all that the suite has loaded."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 async def test_a_generator_that_is_left_in_the_middle_is_closed_by_its_workflow():

@@ -156,3 +156,30 @@ def test_the_command_line_simulates(url):
         ["2", "0.000", "1.000", "1.000"],
         ["3", "0.000", "1.000", "1.000"],
     ]
+
+
+def test_the_command_line_says_for_which_key_a_limit_counts_a_run(url, real, keys):
+    """[L1]"""
+    said = stepflow(url, "submit", "pay", "--id", "a", "--limit", "stripe=acme", "--limit", "db=")
+    assert said.exit_code == 0, said.stderr
+    assert real.hget(keys.run("a"), "limits") == b"stripe|acme|1\ndb||1"
+    stepflow(url, "cancel", "a")
+
+
+async def test_a_fork_a_group_and_a_started_run_have_the_limits_of_their_runner(app, real, keys):
+    """[L1] However a run is begun."""
+    from stepflow import RunSpec
+
+    app.register("pay", lambda step: Succeed(), limits=[Limit("stripe", concurrency=1)])
+    client = app.async_client
+    await client.signal("started", "go", start=RunSpec("pay"))
+    await client.groups.submit("g", {"one": RunSpec("pay")})
+    found = [
+        real.hget(key, "limits")
+        for key in real.scan_iter("stepflow:run:*")
+        if real.type(key) == b"hash" and real.hget(key, "runner") == b"pay"
+    ]
+    assert found
+    assert set(found) == {b"stripe||1"}
+    for run in (await client.list()).runs:
+        await client.cancel(run.id)

@@ -6,8 +6,6 @@ import asyncio
 import json
 import logging
 import re
-import subprocess
-import sys
 import threading
 from typing import Any
 
@@ -31,7 +29,7 @@ from stepflow.client import Client
 from stepflow.engine.observing import line
 from stepflow.errors import InvalidOption
 from tests.conftest import Working
-from tests.support import until
+from tests.support import loaded, until
 
 
 def chain(app: Stepflow, steps: int) -> None:
@@ -265,11 +263,4 @@ async def test_observers_send_no_command(
 
 def test_nobody_without_observers_loads_them() -> None:
     """[K15] Neither workers nor clients."""
-    code = (
-        "import sys\n"
-        "import stepflow.entry, stepflow.worker.worker, stepflow.kits.app, stepflow.cli.main\n"
-        "from stepflow import Client, AsyncClient\n"
-        "print([name for name in sys.modules if 'observing' in name])"
-    )
-    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert shown.stdout.strip() == "[]"
+    assert [name for name in loaded() if "observing" in name] == []

@@ -653,7 +653,7 @@ def quiet(caplog):
     caplog.set_level("CRITICAL", "stepflow")
 
 
-@pytest.mark.parametrize("examples", [20, pytest.param(int(MORE or 100), marks=pytest.mark.crash)])
+@pytest.mark.parametrize("examples", [8, pytest.param(int(MORE or 100), marks=pytest.mark.crash)])
 def test_in_any_order_each_run_is_where_its_model_is(redis_client, quiet, examples):
     """[C12] [C13] [C28] [C29] [C37] [O9] [O10]"""
     profile = settings(PROFILE, max_examples=examples)

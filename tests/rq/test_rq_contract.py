@@ -310,6 +310,7 @@ def test_the_scan_for_pickle_finds_one(real):
     real.flushall()
 
 
+@pytest.mark.crash
 async def test_a_stock_worker_works_a_stepflow_queue(
     app, aclient, working, real, server, monkeypatch, tmp_path
 ):

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -19,6 +20,7 @@ from stepflow.cli.main import cli
 from stepflow.web import app as make_api
 from stepflow.web import everything
 from tests.conftest import Working
+from tests.fork_server import ForkServer
 from tests.support import until_blocking
 
 ROOT = Path(__file__).parents[2]
@@ -38,17 +40,14 @@ Start = Callable[..., "subprocess.Popen[str]"]
 
 
 @pytest.fixture
-def start(url: str, tmp_path: Path) -> Iterator[Start]:
+def start(url: str, forks: ForkServer, tmp_path: Path) -> Iterator[Start]:
     """Start the program on the test's server, in the folder of an app; it ends with the test."""
     (tmp_path / "served.py").write_text(APP)
     started: list[subprocess.Popen[str]] = []
 
     def popen(*args: str) -> subprocess.Popen[str]:
         env = {**os.environ, "PYTHONPATH": str(ROOT), "STEPFLOW_REDIS_URL": url}
-        process = subprocess.Popen(
-            [sys.executable, "-m", "stepflow", *args], cwd=tmp_path, env=env, text=True,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        )  # fmt: skip
+        process: Any = forks.start(args, cwd=tmp_path, env=env)
         started.append(process)
         return process
 
@@ -67,7 +66,7 @@ def metrics_url(process: subprocess.Popen[str]) -> str:
     raise AssertionError(f"it ended with {process.wait()} and said nothing of metrics")
 
 
-@pytest.mark.parametrize("processes", ["1", "2"])
+@pytest.mark.parametrize("processes", ["1", pytest.param("2", marks=pytest.mark.crash)])
 def test_a_worker_serves_metrics_at_its_port(start: Start, client: Client, processes: str) -> None:
     """[E20] Of several processes it is the supervisor that does."""
     worker = start(

@@ -12,7 +12,7 @@ import pytest
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
-USES = HERE / "uses.py"
+USES = [HERE / "uses.py", HERE / "machines.py"]
 #: handlers of web frameworks, which examples leave without types
 FRAMEWORKS = re.compile(r"^(?:import|from) (?:django|fastapi|flask)\b", re.MULTILINE)
 
@@ -24,7 +24,7 @@ def is_typed(example):
 
 
 WORKFLOWS = [path for path in sorted((ROOT / "examples").rglob("*.py")) if is_typed(path)]
-FILES = [USES, *WORKFLOWS]
+FILES = [*USES, *WORKFLOWS]
 
 #: rules of basedpyright that pyright does not have are off in its mode "strict"
 PYRIGHT = {
@@ -36,8 +36,12 @@ PYRIGHT = {
 
 
 def marked():
-    lines = USES.read_text().splitlines()
-    return {number for number, line in enumerate(lines, 1) if line.endswith("# error")}
+    return {
+        (file.name, number)
+        for file in USES
+        for number, line in enumerate(file.read_text().splitlines(), 1)
+        if line.endswith("# error")
+    }
 
 
 def run(*command, **environment):
@@ -81,7 +85,7 @@ def test_right_calls_have_their_types_and_wrong_ones_are_reported(module, check,
     if find_spec(module) is None and not os.environ.get("CI"):
         pytest.skip(f"{module} is not installed")
     found = check(tmp_path)
-    expected = {(USES.name, line) for line in marked()}
+    expected = marked()
     unexpected = [each for each in found if each[:2] not in expected]
     assert unexpected == []
     assert expected - {each[:2] for each in found} == set()

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
-import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -15,6 +14,7 @@ import pytest
 from stepflow import AsyncClient
 from stepflow.web import app as make_api
 from stepflow.web import everything
+from tests.fork_server import ForkServer
 
 ROOT = Path(__file__).parents[2]
 
@@ -56,15 +56,15 @@ def started(url: str, tmp_path: Path) -> Iterator[list[subprocess.Popen[str]]]:
 
 
 @pytest.fixture
-def serve(url: str, started, tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
+def serve(
+    url: str, started, forks: ForkServer, tmp_path: Path
+) -> Callable[..., subprocess.Popen[str]]:
     """Start `stepflow web` with these options."""
 
     def start(*options: str) -> subprocess.Popen[str]:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "stepflow", "web", "--redis-url", url, "--port", "0", *options],
-            cwd=tmp_path, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        process: Any = forks.start(
+            ["web", "--redis-url", url, "--port", "0", *options], cwd=tmp_path,
             env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
         )  # fmt: skip
         started.append(process)
         return process

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -33,6 +30,7 @@ from stepflow.web import everything
 from stepflow.worker.now import answer
 from stepflow.worker.now.stacks import MOST_FRAMES
 from stepflow.worker.renew import HeartbeatThread
+from tests.fork_server import Forked, ForkServer, without_settings
 from tests.support import until, until_blocking
 
 #: what a process of its own works on: code that keeps its loop from turning
@@ -283,16 +281,15 @@ async def is_running(client: Any, run_id: str) -> bool:
 
 
 @pytest.fixture
-def blocking(client, real, url, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+def blocking(client, real, url, forks: ForkServer, tmp_path: Path) -> Iterator[Forked]:
     """A worker process for `BLOCKING`, killed at the end."""
     (tmp_path / "blocking.py").write_text(BLOCKING)
-    command = [sys.executable, "-m", "stepflow", "worker", "blocking:app", "--redis-url", url]
-    root = str(Path(__file__).parents[2])
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join([root, str(tmp_path)])}
-    with subprocess.Popen(command, env=env, stderr=subprocess.DEVNULL) as process:
-        until_blocking(client.workers, "a worker is there")
-        yield process
-        process.kill()
+    command = ["worker", "blocking:app", "--redis-url", url]
+    process = forks.start(command, cwd=tmp_path, env=without_settings())
+    until_blocking(client.workers, "a worker is there")
+    yield process
+    process.kill()
+    process.communicate()
     for key in real.scan_iter("rq:worker*"):  # what it would take away with itself
         real.delete(key)
 

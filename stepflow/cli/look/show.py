@@ -87,7 +87,7 @@ def _print_facts(timeline: Timeline, why: Why | None, output: Output) -> None:
         "run": run.id, "runner": run.runner, "version": run.version if run.version > 1 else None,
         "state": run.state, "at": _state(timeline), "unreadable": run.unreadable,
         "why": why and str(why), "now": first,
-        "waits for": _waits_for(run, timeline), "parent": run.parent,
+        "waits for": _waits_for(run, timeline), "parent": run.parent, "group": run.group,
         **count, "attempt": run.attempt if run.attempt > 1 or not timeline.is_workflow else None,
         "crashes": run.crashes or None,
         "restarts": timeline.restarts or None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 
 from stepflow.core.fanout.group import GroupState
@@ -9,8 +10,8 @@ from stepflow.core.outcomes import readable
 from stepflow.engine.env import Env
 from stepflow.engine.groups.carry import look
 from stepflow.engine.groups.info import GroupInfo, failures_of, info_of, oldest_of
-from stepflow.errors import GroupBusy, GroupNotFound, UnreadableRecord
-from stepflow.store.calls import together
+from stepflow.errors import GroupBusy, GroupNotFound, RedisRefused, UnreadableRecord
+from stepflow.store.calls import batch_of, together
 from stepflow.store.groups.moves import advance_group, drop_name, forget_group
 from stepflow.store.groups.reads import load_group
 from stepflow.store.groups.record import GroupRecord
@@ -48,6 +49,9 @@ async def groups(env: Env, *, limit: int) -> list[GroupInfo]:
     """Read the groups that are kept, the newest first, in numbers alone."""
     found = await newest(env.keys.groups, before=None, count=limit)
     records = await together([load_group(env.keys, group_id) for group_id, _ in found])
+    gone = [name for (name, _), group in zip(found, records, strict=True) if group is None]
+    with suppress(RedisRefused):  # of a user who may only look
+        await batch_of([drop_name(env.keys, group_id) for group_id in gone])
     return [info_of(group) for group in records if group is not None and not group.damage]
 
 

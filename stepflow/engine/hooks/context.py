@@ -56,6 +56,9 @@ class HookContext:
         on_timeout: Literal["undo", "end"] = "undo",
         retry: RetryPolicy | None = None,
         version: int | None = None,
+        lane: str | None = None,
+        limits: Mapping[str, str] | None = None,
+        units: Mapping[str, int] | None = None,
     ) -> str:
         """
         Have a run submitted when the hook is done; gives its id.
@@ -80,6 +83,7 @@ class HookContext:
             RunSpec(
                 runner, payload, chosen, headers or {}, queue, priority, delay, start_at, timeout,
                 retry=retry, version=version, tags=tags or {}, on_timeout=on_timeout,
+                lane=lane, limits=limits or {}, units=units or {},
             )
         )  # fmt: skip
         return chosen

@@ -12,9 +12,10 @@ from stepflow.core.fanout.join import JoinLike, as_join
 from stepflow.engine.user_code.arguments import reader_for
 from stepflow.engine.user_code.callables import check_callable
 from stepflow.errors import InvalidMachine, InvalidOption, shown
-from stepflow.kits.flow.commands.poll import Every, wait_after
+from stepflow.kits.flow.commands.poll import Every, Pending, wait_after
 from stepflow.kits.machine.calls import Options, Undo
 from stepflow.kits.machine.check import faults_of
+from stepflow.kits.machine.context import More
 from stepflow.kits.machine.forms import (
     After,
     Ask,
@@ -28,6 +29,7 @@ from stepflow.kits.machine.forms import (
     Timer,
 )
 from stepflow.kits.machine.shape import Data, Shape
+from stepflow.kits.machine.typed import Reads, RouterDecorator, StateDecorator
 from stepflow.store.values.annotations import kind_of
 from stepflow.times import seconds
 
@@ -86,9 +88,9 @@ class Machine(Generic[S, D]):
         to: S | Iterable[S],
         retry: RetryPolicy | None = None,
         timeout: Duration | None = None,
-        compensate: Callable[..., Any] | None = None,
+        compensate: Callable[[D], Any] | None = None,
         undo_timeout: Duration = 60,
-    ) -> Callable[[F], F]:
+    ) -> StateDecorator[D, S]:
         """
         Have the function below do the work of *state* and return the next, one of *to*.
 
@@ -104,7 +106,7 @@ class Machine(Generic[S, D]):
             lambda label, to, function: Plain(label, to, function, options), state, to
         )
 
-    def router(self, state: S, *, to: S | Iterable[S]) -> Callable[[F], F]:
+    def router(self, state: S, *, to: S | Iterable[S]) -> RouterDecorator[D, S]:
         """
         Have the function below choose the next state by the data: a plain, pure `def`.
 
@@ -122,9 +124,9 @@ class Machine(Generic[S, D]):
         timeout: Duration | None = None,
         on_timeout: S | None = None,
         max_errors: int = 3,
-        compensate: Callable[..., Any] | None = None,
+        compensate: Callable[[D], Any] | None = None,
         undo_timeout: Duration = 60,
-    ) -> Callable[[F], F]:
+    ) -> StateDecorator[D, S | Pending | None]:
         """
         Call the function below until it returns a state, and not None or `Pending(delay=)`.
 
@@ -153,7 +155,7 @@ class Machine(Generic[S, D]):
         to: S | Iterable[S],
         retry: RetryPolicy | None = None,
         timeout: Duration | None = None,
-    ) -> Callable[[F], F]:
+    ) -> StateDecorator[D, S | More]:
         """
         Call the function below with the data and a cursor, until it returns a state.
 
@@ -169,7 +171,7 @@ class Machine(Generic[S, D]):
     def batch(
         self,
         state: S,
-        load: Callable[..., Any],
+        load: Reads[D],
         each: Callable[[Any], Any],
         *,
         to: S | Iterable[S],
@@ -178,9 +180,9 @@ class Machine(Generic[S, D]):
         each_timeout: Duration | None = None,
         retry: RetryPolicy | None = None,
         timeout: Duration | None = None,
-        compensate: Callable[..., Any] | None = None,
+        compensate: Callable[[D], Any] | None = None,
         undo_timeout: Duration = 60,
-    ) -> Callable[[F], F]:
+    ) -> StateDecorator[D, S]:
         """
         Call *load* with the data, then *each* with every item, then the function below.
 
@@ -203,7 +205,7 @@ class Machine(Generic[S, D]):
     def split(
         self,
         state: S,
-        branches: Sequence[Callable[..., Any]],
+        branches: Sequence[Reads[D]],
         *,
         to: S,
         join: JoinLike = "all",
@@ -246,9 +248,9 @@ class Machine(Generic[S, D]):
         to: S | Iterable[S],
         timeout: Duration | None = None,
         retry: RetryPolicy | None = None,
-        compensate: Callable[..., Any] | None = None,
+        compensate: Callable[[D], Any] | None = None,
         undo_timeout: Duration = 60,
-    ) -> Callable[[F], F]:
+    ) -> StateDecorator[D, S]:
         """
         Ask people, then call the function below with the data and the answer.
 

@@ -5,6 +5,7 @@ A script begins with its contract in prose, then come lines for the machine. A `
 `--@` with three spaces or more continues the line above:
 
     --@ include x                     the functions of lib/x.lua, and of what that includes in turn
+    --@ lazily x: f                   the function f of lib/x.lua, which is made when it is called
     --@ insert x                      the statements of lib/x.lua, which use the script's names
     --@ names runs/other              the keys and arguments of that script, before its own
     --@ keys run data hook*           KEYS: locals `run_key`, `data_key`, and the table `hook_keys`
@@ -35,7 +36,7 @@ _CONTINUED = re.compile(r"\n[ \t]*--@ {3,}")
 #: before what a library defines at its top level, and the name of that
 _PARTS = re.compile(r"^(?=local )", re.MULTILINE)
 _DEFINED = re.compile(r"local (?:function )?(\w+)")
-_KINDS = {"include", "insert", "names", "keys", "args", "constants", "unpack", "items"}
+_KINDS = {"include", "insert", "lazily", "names", "keys", "args", "constants", "unpack", "items"}
 _WORD = re.compile(r"\w+")
 _LINE = re.compile(r"^( *)--@ (\w+) (.+)$", re.MULTILINE)
 
@@ -67,6 +68,8 @@ class Source:
     includes: tuple[str, ...]
     keys: Names
     args: Names
+    #: libraries of which one function each is made when it is called: its name, and the library
+    lazies: tuple[str, ...] = ()
 
 
 @cache
@@ -79,7 +82,8 @@ def read_source(name: str) -> Source:
     keys, args = Names.read(_words(lines, "keys")), Names.read(_words(lines, "args"))
     for other in _words(lines, "names"):
         keys, args = read_source(other).keys + keys, read_source(other).args + args
-    return Source(text, tuple(_words(lines, "include")), keys, args)
+    lazies = tuple(words for kind, words in lines if kind == "lazily")
+    return Source(text, tuple(_words(lines, "include")), keys, args, lazies)
 
 
 def _words(lines: Sequence[tuple[str, str]], wanted: str) -> list[str]:
@@ -97,6 +101,7 @@ def expand(name: str) -> tuple[str, Names, Names]:
     script = read_source(name)
     parts = [f"{_bindings(script.keys, script.args)}\n{_lean(script.text)}"]
     used = set(_WORD.findall(parts[0]))
+    parts[0] = "\n".join([*map(_lazy, script.lazies), parts[0]])
     # Redis makes each function of a script anew for each call: one that is not used costs time
     for library in reversed(_included(script)):
         for part in reversed(_parts_of(library)):
@@ -104,6 +109,25 @@ def expand(name: str) -> tuple[str, Names, Names]:
                 parts.append(part.text)
                 used |= part.words
     return "\n".join(reversed(parts)), script.keys, script.args
+
+
+def _lazy(words: str) -> str:
+    """
+    Give a function that makes, when it is called with anything, what stands in a library.
+
+    Redis makes each function of a script for each call: those that few calls need wait for them.
+    """
+    library, _, name = words.partition(": ")
+    source = read_source(f"lib/{library}")
+    used, parts = {name}, list[str]()
+    for each in reversed([*_included(source), library]):
+        for part in reversed(_parts_of(each)):
+            if not part.name or part.name in used:
+                parts.append(part.text)
+                used |= part.words
+    inner = "\n".join(reversed(parts))
+    head = f"local function {name}(...)\nif select('#', ...) == 0 then return end"
+    return f"{head}\n{inner}\nreturn {name}(...)\nend"
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,7 +91,7 @@ async def prepare_writes(
     context: HookContext, outcome: RunOutcome, registry: Registry, env: Env, connection: AsyncCaller
 ) -> Written:
     """Make what a hook has written ready to be sent; raises UsageError for what cannot be."""
-    versions = Versions(registry.newest)
+    versions = Versions(registry.newest, registry.limited)
     specs = (
         await carry_out(connection, versions.choose(context.specs, env)) if context.specs else []
     )

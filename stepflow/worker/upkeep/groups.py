@@ -22,6 +22,11 @@ class GroupKeeper:
         self._connection = connection
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether a group is being moved on here."""
+        return bool(self._tasks)
+
     def start(self, group_ids: Sequence[str]) -> None:
         """Begin to move groups on; those in progress here go on anyway."""
         for group_id in group_ids:

@@ -29,6 +29,7 @@ def test_a_group_is_submitted_shown_and_listed(run, client, members):
         assert words in shown
     [_, row] = run("group", "list").stdout.splitlines()
     assert row.split()[:7] == ["g", "running", "3", "2", "0", "1", "0"]
+    assert "group      g" in run("show", "g--b").stdout
     assert json.loads(run("group", "show", "g", "--json").stdout)["failures"][0]["keys"] == ["a"]
 
 

@@ -21,7 +21,7 @@ from tests.crash.support.waiting import until
 #: keys that live without a time to live: indexes whose members go with their runs, and RQ's lists
 #: of what there is
 STATIC = re.compile(
-    r"stepflow:(idx:(ended|succeeded|failed|cancelled):[^:]+|idx:expiry|app_hooks|builds|versions|format|totals|stat:(new|runners)|workers:[^:]+|hooks:dead)"
+    r"stepflow:(idx:(ended|succeeded|failed|cancelled):[^:]+|idx:expiry|app_hooks|builds|versions|format|totals|levels|stat:(new|runners)|workers:[^:]+|hooks:dead)"
     r"|rq:(queues|workers(:[\w.-]+)?|suspended)"
 )
 #: keys that must be gone or empty once nothing lives

@@ -5,6 +5,7 @@ import sys
 from functools import partial, wraps
 from itertools import combinations
 from pathlib import Path
+from textwrap import indent
 from types import ModuleType
 from unittest.mock import MagicMock, create_autospec
 
@@ -47,37 +48,50 @@ def deploy(folder: Path, *, app: str = APP, steps: str = STEPS) -> Path:
     return folder
 
 
-def builds(folder: Path, seed: int) -> str:
-    """Give the builds of a deployed app, as another process has them."""
+#: where a deploy may stand
+INSIDE = ["", "site-packages"]
+
+
+def builds(folders: list[Path], seed: int) -> list[str]:
+    """Give the builds of deployed apps, as another process has them that loads each in turn."""
+    each = "for folder in sys.argv[1:]:\n    sys.path.insert(0, folder)\n"
+    each += indent(PRINT, "    ") + "    print('--')\n"
+    each += "    for name in [name for name in sys.modules if name.startswith('deployed')]:\n"
+    each += "        del sys.modules[name]\n"
+    # what a process remembers of its files for as long as it lives
+    each += "    from stepflow.engine.user_code import build\n"
+    each += "    for kept in vars(build).values():\n"
+    each += "        getattr(kept, 'cache_clear', int)()\n"
     done = subprocess.run(
-        [sys.executable, "-c", PRINT], cwd=folder, check=True, capture_output=True, text=True,
-        env={"PYTHONPATH": f"{folder}:{':'.join(sys.path)}", "PYTHONHASHSEED": str(seed)},
+        [sys.executable, "-c", f"import sys\n{each}", *map(str, folders)], check=True,
+        capture_output=True, text=True, cwd=folders[0],
+        env={"PYTHONPATH": ":".join(sys.path), "PYTHONHASHSEED": str(seed)},
     )  # fmt: skip
-    return done.stdout
+    found = done.stdout.split("--\n")[:-1]
+    assert [text.count("\n") for text in found] == [2] * len(folders)
+    return found
 
 
-@pytest.mark.parametrize("inside", ["", "site-packages"])
-def test_two_processes_of_one_deploy_have_the_same_builds_wherever_it_stands(tmp_path, inside):
-    one = builds(deploy(tmp_path / "one" / inside), 1)
-    assert one.count("\n") == 2
-    assert builds(tmp_path / "one" / inside, 2) == one
-    assert builds(deploy(tmp_path / "two" / inside), 3) == one
+def test_two_processes_of_one_deploy_have_the_same_builds_wherever_it_stands(tmp_path):
+    one, two = ([deploy(tmp_path / name / inside) for inside in INSIDE] for name in ("one", "two"))
+    assert builds(one, 1) == builds(one, 2) == builds(two, 3)
 
 
-@pytest.mark.parametrize("inside", ["", "site-packages"])
-@pytest.mark.parametrize(
-    "changed",
-    [
-        {"app": APP.replace('"work", work', '"other", work')},
-        {"app": APP.replace('"x"', '"y"')},
-        {"app": APP + "\n# a comment, which may be all that a type says\n"},
-        {"steps": STEPS.replace("1", "2")},
-    ],
-)
-def test_another_workflow_or_another_helper_is_another_build(tmp_path, inside, changed):
-    before = builds(deploy(tmp_path / "before" / inside), 1)
-    after = builds(deploy(tmp_path / "after" / inside, **changed), 1)
-    assert not set(before.splitlines()) & set(after.splitlines())
+CHANGED = {
+    "workflow": {"app": APP.replace('"work", work', '"other", work')},
+    "constant": {"app": APP.replace('"x"', '"y"')},
+    "comment": {"app": APP + "\n# a comment, which may be all that a type says\n"},
+    "helper": {"steps": STEPS.replace("1", "2")},
+}
+
+
+def test_another_workflow_or_another_helper_is_another_build(tmp_path):
+    names = [(name, inside) for name in ("before", *CHANGED) for inside in INSIDE]
+    folders = [deploy(tmp_path / name / inside, **CHANGED.get(name, {})) for name, inside in names]
+    found = dict(zip(names, builds(folders, 1), strict=True))
+    for name, inside in names[len(INSIDE) :]:
+        before, after = found["before", inside], found[name, inside]
+        assert not set(before.splitlines()) & set(after.splitlines()), (name, inside)
 
 
 def test_what_a_function_is_made_of_makes_its_build():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ from stepflow import (
     TransientError,
 )
 from stepflow.core.outcomes import CleanedUp, Park, Raised
+from stepflow.errors import ClaimLost
 from tests.kits.machine.driving import Driven
 from tests.kits.memory import World
 
@@ -353,3 +355,56 @@ async def test_compensations_of_one_state_stand_for_each_of_its_visits() -> None
     assert outcome.error is not None
     assert (outcome.error.type, undone) == (StepFailed.__name__, [3, 2, 1])
     assert [error.message for error in outcome.errors] == ["undo work: cannot"]
+
+
+async def test_a_question_survives_a_crash_at_every_write() -> None:
+    """[M5]"""
+
+    def asks(machine: Any, world: World) -> None:
+        @machine.ask(State.WORK, bool, "Pay?", to=State.LOOK)
+        async def decide(job: Job, answer: bool) -> State:
+            job.seen.append(answer)
+            return State.LOOK
+
+    async def answered(write: int | None) -> Driven:
+        run = Driven(make(asks, World()), Job())
+        run.runtime.crash_after = write
+        for _ in range(3):
+            try:
+                if isinstance(await run.go(), Park):
+                    run.runtime.answer(True)
+                    continue
+            except ClaimLost:
+                run.runtime.crash_after = None
+        return run
+
+    whole = await answered(None)
+    for write in range(1, len(whole.runtime.journal) + 1):
+        run = await answered(write)
+        assert await run.go() == Succeed(end(True)), write
+
+
+async def test_an_undo_that_hangs_is_ended_and_the_others_still_run() -> None:
+    """[M8]"""
+    undone: list[int] = []
+
+    async def undo(job: Job) -> None:
+        if job.n == 2:
+            await asyncio.sleep(3600)
+        undone.append(job.n)
+
+    def counts(machine: Any, world: World) -> None:
+        @machine.state(
+            State.WORK, to={State.WORK, State.LOOK}, compensate=undo, undo_timeout=0.01,
+            retry=RetryPolicy(max_attempts=1),
+        )  # fmt: skip
+        async def work(job: Job) -> State:
+            if job.n == 3:
+                raise ValueError("broken")
+            job.n += 1
+            return State.WORK
+
+    outcome = await Driven(make(counts, World()), Job()).go()
+    assert isinstance(outcome, CleanedUp)
+    assert undone == [3, 1]
+    assert [error.type for error in outcome.errors] == ["TimeoutError"]

@@ -6,16 +6,25 @@ import asyncio
 import re
 import subprocess
 import sys
+from enum import StrEnum, auto
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
-from stepflow import NameTaken, Stepflow
+from stepflow import Machine, NameTaken, Stepflow
 from stepflow.cli.main import cli
 from stepflow.engine.user_code.build import build_of
+from stepflow.kits.flow.replayer import check_history
+from stepflow.testing import Harness
 from tests.kits.machine import loans
 from tests.support import until
+
+
+class State(StrEnum):
+    SCORE = auto()
+    WAIT = auto()
+    DONE = auto()
 
 
 async def test_a_machine_runs_waits_and_ends(
@@ -94,3 +103,65 @@ def test_who_has_no_machine_loads_none() -> None:
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "[]"
+
+
+async def test_a_cancel_and_a_deadline_undo_what_was_done(
+    app: Any, aclient: Any, working: Any
+) -> None:
+    """[M8]"""
+    undone: list[str] = []
+    machine = Machine("slow", State, start=State.SCORE, ends={State.DONE}, data=loans.Loan)
+
+    @machine.state(State.SCORE, to=State.WAIT, compensate=lambda loan: undone.append("score"))
+    async def score(loan: loans.Loan) -> State:
+        return State.WAIT
+
+    machine.timer(State.WAIT, 3600, to=State.DONE)
+    app.machine(machine)
+    async with working(app):
+        late = await aclient.submit("slow", loans.Loan(1), timeout=0.3)
+        assert (await late.wait(10)).state == "failed"
+        assert undone == ["score"]
+        run = await aclient.submit("slow", loans.Loan(1))
+
+        async def waits() -> bool:
+            return (await aclient.status(run.id)).state == "waiting"
+
+        await until(waits)
+        await aclient.cancel(run.id)
+        assert (await run.wait(10)).state == "cancelled"
+    assert undone == ["score", "score"]
+
+
+async def test_a_history_of_a_machine_is_checked_as_one_of_a_workflow(
+    app: Any, aclient: Any, working: Any
+) -> None:
+    """[M3]"""
+    app.machine(loans.loan)
+    async with working(app):
+        run = await aclient.submit("loan", loans.Loan(5))
+        await run.result()
+    history = await aclient.history(run.id)
+    assert await check_history(history, app.registry) is None
+    changed = Stepflow("redis://localhost:1")
+    machine = Machine("loan", State, start=State.SCORE, ends={State.DONE}, data=loans.Loan)
+    machine.timer(State.SCORE, 1, to=State.WAIT)
+    machine.timer(State.WAIT, 1, to=State.DONE)
+    changed.machine(machine)
+    assert "remembered value 'validate', now state 'score'" in str(
+        await check_history(history, changed.registry)
+    )
+
+
+async def test_the_harness_mocks_branches_and_crashes_after_a_state() -> None:
+    """[M6]"""
+    async with Harness(loans.app) as h:
+        bureau = h.mock("score[0]", 700)
+        h.mock("validate", loans.State.SCORE)
+        h.crash_after("validate")
+        run = await h.submit("loan", loans.Loan(500))
+        [question] = await h.client.questions()
+        await h.client.answer(question.token, True)
+        assert await h.result(run) == {"state": "done", "data": {"amount": 500, "score": 705}}
+        assert len(bureau.calls) == 1
+        assert question.prompt == "Grant it?"

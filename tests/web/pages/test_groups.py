@@ -17,6 +17,7 @@ async def test_pages_show_how_groups_stand(look, aclient):
     for words in ("all, each to its end", "no disk", "g--a", "g--b", "Retry failed"):
         assert words in page
     assert "<b>no disk</b>" not in page
+    assert '/groups/g">g</a>' in await look("runs/g--b")
     await aclient.groups.cancel("g")
 
 

@@ -395,7 +395,7 @@ async def test_a_page_that_is_as_it_was_is_not_sent_again(aclient, look, http):
         assert (await http.get("/ui/runs/e1", params={"seen": odd}, headers=again)).is_success
 
 
-@pytest.mark.parametrize("count", [10_000])
+@pytest.mark.parametrize("count", [1_000, pytest.param(10_000, marks=pytest.mark.crash)])
 async def test_a_map_of_ten_thousand_has_a_small_page(aclient, look, app, working, count):
     """[O22] Whatever the number of its children."""
 
@@ -411,6 +411,6 @@ async def test_a_map_of_ten_thousand_has_a_small_page(aclient, look, app, workin
         await aclient.submit("wide", run_id="w1")
         await parked(aclient, "w1")
         page = await look("runs/w1")
-        assert "0 of 10,000 ended" in page
+        assert f"0 of {count:,} ended" in page
         assert len(page) < 30_000
         await aclient.fail("w1")

@@ -8,7 +8,8 @@
 -- the first of them. A key that holds no hash is false.
 --@ include total
 --@ include clock
---@ include limits/admit
+--@ include limits/at
+--@ lazily limits/admit: admit
 --@ include keys
 --@ include lanes/refill
 --@ keys claims record data queued_at paused_queues

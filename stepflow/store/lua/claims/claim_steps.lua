@@ -13,7 +13,8 @@
 --@ include lists clock ids keys
 --@ include sources
 --@ include enqueue
---@ include limits/admit
+--@ include limits/at
+--@ lazily limits/admit: admit
 --@ keys claims suspended paused_queues laned waiting_lists due source*
 --@ args given ns prefix stem first_number lease_s limit live_workers worker rq_time running
 --@      refusal_text runners* queues*

@@ -11,7 +11,8 @@
 -- members, and a wake list; counts, counted: where and in what an end without a worker is counted.
 -- Gives {1}, {2} for a second arrival, or {0, rev, token} when the run is not as the caller saw it,
 -- or when the hooks of a noted end were announced since the caller looked.
---@ include lists guard publish hook limits/admit
+--@ include lists guard publish hook
+--@ lazily limits/admit: give_back
 --@ include family_update
 --@ include indexes/tags submit/once
 --@ include groups/count

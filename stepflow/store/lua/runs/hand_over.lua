@@ -10,7 +10,7 @@
 --@ include guard
 --@ include job
 --@ include enqueue
---@ include limits/admit
+--@ lazily limits/admit: give_back
 --@ keys run data steps kv memo claims claimed_job wip job list queued_at wake due scheduled
 --@      journal questions replies questions_index counts* lane*
 --@ args rev token fence lapsed member wip_member rq_id due now rq_time ns queue lane is_brief

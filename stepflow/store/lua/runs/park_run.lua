@@ -8,7 +8,7 @@
 --@ include lists
 --@ include guard
 --@ include enqueue
---@ include limits/admit
+--@ lazily limits/admit: give_back
 --@ keys run data steps memo claims claimed_job wip due wake
 --@ args rev token fence inbox member wip_member due expects open fields* records*
 --@      limited*

@@ -7,7 +7,7 @@
 --@ include lists
 --@ include guard
 --@ include hook
---@ include limits/admit
+--@ lazily limits/admit: give_back
 --@ keys run data steps claims claimed_job wip hook_list hook_queued_at hook_wake live_hooks
 --@      rq_queues hook*
 --@ args rev token fence member wip_member reason now rq_time ns hook_queue fields* records* hooks*

@@ -4,7 +4,7 @@
 -- Names: damaged: the field that cannot be read, '' for the whole key; found: what it held.
 -- Gives 1 set aside, 0 when somebody has repaired that field meanwhile: nothing is written then.
 --@ include lists
---@ include limits/admit
+--@ lazily limits/admit: give_back
 --@ keys run data claims due deadlines job wip scheduled queued*
 --@ args member run_id damaged found wip_member rq_id reason fields* limited*
 local row = soft('HMGET', run_key, damaged, 'rev')

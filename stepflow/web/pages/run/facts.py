@@ -47,6 +47,7 @@ def _of_place(trace: Trace, visit: Visit) -> Iterator[Fact]:
     yield Fact("continued as new", f"{trace.restarts} times" if trace.restarts else None)
     yield Fact("generation", run.generation)
     yield Fact("parent", run.parent, "run")
+    yield Fact("group", run.group, "group")
     reason = None if run.error else run.reason
     yield Fact("reason", visit.shown("error", reason) if reason else None)
     yield Fact("unreadable", run.unreadable)

@@ -5,8 +5,9 @@
 --@ include keys
 --@ include lanes/join
 
--- entries that the RQ list of a fair queue has, unless an operator says otherwise
-local DEFAULT_WINDOW = 8
+-- Entries that the RQ list of a fair queue has, unless an operator says otherwise: each of them goes
+-- before whoever comes next. A claim takes more at once, for it fills the list first.
+local DEFAULT_WINDOW = 1
 
 -- How many entries the list of a fair queue is to have at least, if so many runs wait.
 local function window_of(ns, queue)

@@ -1,8 +1,6 @@
 -- Limits at the claim and at its end: a run begins with a slot of each of its limits or with none.
 --@ include limits/line
-
--- What the functions of limits work with. prefix: of RQ ids.
-local function limits_at(ns, prefix, now) return {ns = ns, prefix = prefix, now = now, known = {}} end
+--@ include limits/at
 
 -- Let a run begin, or have it wait in line. All of its limits or none: so no run keeps one slot
 -- while it waits for another, and no two wait for each other.
