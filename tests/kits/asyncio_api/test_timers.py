@@ -177,6 +177,27 @@ async def test_a_run_parks_until_its_timer_is_due() -> None:
     assert runtime.journal == []
 
 
+async def test_a_run_that_waits_for_a_timer_says_so(h: Harness) -> None:
+    """[G8]"""
+
+    @h.app.workflow("waits")
+    async def waits(ctx: Context) -> None:
+        await asyncio.sleep(60)
+        async with asyncio.timeout(100):
+            await ctx.wait_for_signal("go")
+
+    run = await h.submit("waits")
+    assert (await h.client.why(run.id)).sentence.startswith("it has a timer in its code until")
+    await h.advance(60)
+    why = await h.client.why(run.id)
+    assert "signal 'go'; has a timer in its code until" in why.sentence
+    assert (await h.status(run)).waits_for == (
+        "signal 'go', a timer of its code, until 2030-01-01 00:02:40 UTC"
+    )
+    slept, *_ = await h.client.steps(run.id)
+    assert (slept.kind, slept.place, slept.state) == ("sleep", "t0", "succeeded")
+
+
 async def test_a_timer_that_does_not_fire_writes_nothing() -> None:
     """[G8]"""
     world = World()
