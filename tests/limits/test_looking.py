@@ -31,7 +31,7 @@ def test_who_waits_for_a_slot_is_told_who_has_them(store):
         "it is the 2nd of 2 in line for limit stripe[acme]; all 2 slots are taken: a since "
     )
     assert [each["run"] for each in found.evidence["holders"]] == ["a", "b"]
-    assert found.commands[0] == "stepflow limits show stripe[acme]"
+    assert found.commands[0] == "stepflow limits show 'stripe[acme]'"
 
 
 def test_who_waits_for_a_rate_is_told_when(store):

@@ -314,3 +314,40 @@ async def test_what_raises_rate_limited_is_tried_again_when_the_limit_has_rested
         assert await run.result(10) == 3
         assert (await run.status()).attempt == 1
     assert times[1] - times[0] >= 0.19
+
+
+async def test_limits_and_lanes_go_together(app, working, gauge, real, keys):
+    """[L5] A run that leaves its lane's queue for a line comes back before the others."""
+
+    @app.runner("pay", limits=[Limit("stripe", concurrency=2)])
+    async def pay(step: Any) -> Any:
+        await gauge.work()
+        return Succeed()
+
+    client = app.async_client
+    runs = [await client.submit("pay", lane=f"t{n % 4}", priority=n % 3) for n in range(40)]
+    async with working(app), working(app):
+        for run in runs:
+            await run.result(20)
+    assert gauge.most == {"": 2}
+    assert not real.exists(keys.slots, keys.lines)
+
+
+async def test_children_join_a_line_that_is_full(app, working, gauge):
+    """[L17] A workflow does not fail for what waits beside it."""
+
+    @app.runner("part", limits=[Limit("db", concurrency=1, max_line=1)])
+    async def part(step: Any) -> Any:
+        await gauge.work()
+        return Succeed(step.payload)
+
+    @app.workflow("all")
+    async def all_of_it(ctx: Context) -> int:
+        children = [await ctx.spawn("part", n) for n in range(4)]
+        await ctx.sleep(0.05)
+        children += [await ctx.spawn("part", n) for n in range(4)]
+        return sum([await child.result() for child in children])
+
+    async with working(app):
+        assert await (await app.async_client.submit("all")).result(20) == 12
+    assert gauge.most == {"": 1}

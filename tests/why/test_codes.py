@@ -549,6 +549,14 @@ async def test_waiting_signal_names_what_the_mailbox_holds(scene):
     await goes_on(scene, why.commands[0])
 
 
+async def test_a_signal_whose_name_looks_like_an_option_is_typed_as_a_name(scene):
+    async def flow(ctx: Any) -> Any:
+        return await ctx.wait_for_signal("-v")
+
+    why = await waits(scene, flow, "waiting.signal")
+    await goes_on(scene, why.commands[0])
+
+
 async def told_of_mail(scene: Any) -> Any:
     why = await scene.client.why("a")
     return why if why.code == "waiting.signal" and "mailbox" in why.sentence else None

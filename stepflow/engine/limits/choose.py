@@ -24,20 +24,26 @@ from stepflow.store.limits.lines import line_length
 
 
 async def with_limits(
-    specs: Sequence[RunSpec], at_hand: Mapping[str, Sequence[Limit]], env: Env
+    specs: Sequence[RunSpec],
+    at_hand: Mapping[str, Sequence[Limit]],
+    env: Env,
+    *,
+    has_bounds: bool = True,
 ) -> list[RunSpec]:
     """
     Give the specs, each with its limits.
 
     *at_hand* are those of the runners in the code at hand; others are read from what workers say.
-    Raises InvalidName and InvalidOption for limits that cannot be, LimitFull where too many wait.
+    Raises InvalidName and InvalidOption for limits that cannot be, LimitFull where too many wait,
+    unless *has_bounds* is False.
     """
     keys = {runner_key(spec.runner, spec.version or 1) for spec in specs}
     said = (
         await load_runners(env.keys, sorted(keys - at_hand.keys())) if keys - at_hand.keys() else {}
     )
     chosen = [replace(spec, uses=write_uses(_uses(spec, at_hand, said))) for spec in specs]
-    await _check_room(chosen, env)
+    if has_bounds:
+        await _check_room(chosen, env)
     return chosen
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from stepflow.core.limits.limit import rate_text
 from stepflow.core.run import Run
 from stepflow.engine.why.facts import Facts, Line
-from stepflow.engine.why.make import cancelling, make
+from stepflow.engine.why.make import cancelling, make, to_type
 from stepflow.engine.why.model import Why
 from stepflow.engine.why.words import count, listed, moment, ordinal
 
@@ -24,7 +24,7 @@ def in_line(facts: Facts, run: Run, line: Line) -> Why:
         "holders": [{"run": each, "since": since} for each, since in line.holders],
         "attempt": run.failures + 1,
     }  # fmt: skip
-    show = [f"stepflow limits show {line.label}", cancelling(facts)]
+    show = [to_type("limits", "show", name=line.label), cancelling(facts)]
     if line.rests_until > now:
         return make(
             facts, "held.rate", f"{where}, which rests until {moment(line.rests_until, now)}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -43,6 +44,11 @@ def make(
         facts.run_id, word_of(code), code, sentence, as_datetime(since), as_datetime(until),
         moved_by, tuple(commands), {**found, **(evidence or {})}, child,
     )  # fmt: skip
+
+
+def to_type(*words: str, name: str) -> str:
+    """Give a command whose last word is a name that people chose: as a shell has to be told it."""
+    return shlex.join(("stepflow", *words, *(["--"] if name.startswith("-") else []), name))
 
 
 def asking(facts: Facts) -> str:

@@ -16,7 +16,7 @@ from stepflow.engine.why.breakers import (
     waiting_for_value,
 )
 from stepflow.engine.why.facts import Facts, Turn
-from stepflow.engine.why.make import cancelling, make
+from stepflow.engine.why.make import cancelling, make, to_type
 from stepflow.engine.why.model import Why
 from stepflow.engine.why.schema_words import EXAMPLES
 from stepflow.engine.why.words import count, listed, moment, ordinal
@@ -134,7 +134,7 @@ def _tell_signal(facts: Facts, one: OpenCommand, until: str) -> tuple[str, str, 
     mail = len([name for name in facts.awaited.mail if name not in names])
     held = f"; its mailbox holds {mail} of other names: {listed(others)}" if others else ""
     text = f"waits for signal {' or '.join(map(repr, names))}{until}{held}"
-    return text, "a signal", [f"stepflow signal {facts.run_id} {names[0]}"]
+    return text, "a signal", [to_type("signal", facts.run_id, name=names[0])]
 
 
 def _tell_question(facts: Facts, one: OpenCommand, until: str) -> tuple[str, str, list[str]]:

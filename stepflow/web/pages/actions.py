@@ -7,6 +7,7 @@ operation's.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -61,7 +62,7 @@ class Action:
 
     def write(self, target: str) -> str:
         """Write the command line that does the same."""
-        return self.command.format(target=target)
+        return self.command.format(target=shlex.quote(target))
 
 
 _OF_RUNS = (
