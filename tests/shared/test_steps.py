@@ -204,6 +204,12 @@ async def test_what_cannot_be_shared_is_refused(app, h):
     async def on_another_queue(ctx) -> int:
         return await ctx.step(far)
 
+    @app.workflow
+    async def of_a_builtin(ctx) -> int:
+        assert await ctx.step("most", max, 1, 2, cache=60, cache_key=[1, 2]) == 2
+        return await ctx.step("most", max, 1, 2, cache=60)
+
+    assert "give a cache_key=" in (await h.status(await h.submit(of_a_builtin))).reason
     assert "give the step a name" in (await h.status(await h.submit(by_a_bad_name))).reason
     assert "cannot share its value" in (await h.status(await h.submit(on_another_queue))).reason
     for wrong in (0, -1, "1"):
