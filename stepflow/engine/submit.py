@@ -62,7 +62,7 @@ async def submit(spec: RunSpec, env: Env) -> Submitted:
     Raises RunConflict for a run id taken by another input or runner, and what `pack` raises;
     nothing is written then.
     """
-    prepared = prepare(spec, env)
+    prepared = prepare(spec, env, may_share=True)
     probes.at("submit.ready")
     found = await _call(prepared, env)
     probes.at("submit.done")
@@ -75,7 +75,7 @@ async def submit_many(specs: Sequence[RunSpec], env: Env) -> list[Submitted]:
 
     Gives the results in order.
     """
-    prepared = [prepare(spec, env) for spec in specs]
+    prepared = [prepare(spec, env, may_share=True) for spec in specs]
     results: list[Submitted] = []
     for start in range(0, len(specs), CHUNK):
         part = prepared[start : start + CHUNK]
@@ -85,8 +85,15 @@ async def submit_many(specs: Sequence[RunSpec], env: Env) -> list[Submitted]:
     return results
 
 
-def prepare(spec: RunSpec, env: Env) -> Prepared:
-    """Check *spec* and turn it into a run and its data; touches no Redis."""
+def prepare(spec: RunSpec, env: Env, *, may_share: bool = False) -> Prepared:
+    """
+    Check *spec* and turn it into a run and its data; touches no Redis.
+
+    Only one that *may_share* may have the key of a singleton, or be debounced.
+    """
+    if spec.once is not None and not may_share:
+        msg = f"a run of {spec.runner!r} has a singleton or debounce key; only submit takes one"
+        raise InvalidOption(msg)
     limits, now = env.settings.limits, env.clock.now()
     if spec.delay is not None and spec.start_at is not None:
         msg = "submit takes delay or start_at, not both"

@@ -188,7 +188,8 @@ class Chaos:
         start = len(self.expected)
         specs = [
             RunSpec(runner, payload, run_id=f"x-{start + n}", webhooks=[self._cluster.sink.webhook],
-                    priority=self._dice.choice(["high", "normal", "low"]),
+                    priority=self._dice.choice(["high", "normal", "low", 7]),
+                    lane=self._dice.choice([None, "acme", f"t{self._dice.randrange(20)}"]),
                     limits=self._dice.choice([{}, {}, {LIMIT: self._dice.choice(LIMITED)}]))
             for n in range(count)
         ]  # fmt: skip

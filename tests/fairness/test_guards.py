@@ -124,7 +124,7 @@ def a_pause_in_the_lane(bench):
 def make(bench, run_id, once, request="", ousted=""):
     env = Env(bench.keys, Settings(), bench.clock)
     options = {"singleton" if isinstance(once, Singleton) else "debounce": once}
-    made = prepare(RunSpec("x", run_id, run_id, **options), env)
+    made = prepare(RunSpec("x", run_id, run_id, **options), env, may_share=True)
     call = submit_run(
         bench.keys, made.run, request=request or run_id, data=made.data, ousted=ousted
     )

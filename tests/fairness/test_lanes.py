@@ -6,6 +6,7 @@ from collections import Counter
 import pytest
 
 from stepflow.core.run import Priority, RunState
+from stepflow.store.claims import claim_one
 from stepflow.store.maintenance import move_due
 from stepflow.store.run_hash import format_time
 
@@ -182,6 +183,18 @@ def test_a_round_fills_the_window_where_only_stock_workers_claim(bench):
     bench.redis.lpop(bench.keys.rq_list("default"), 8)
     bench.scan()
     assert len(bench.window()) == 8
+
+
+def test_a_stock_worker_that_claims_one_brings_the_next_into_the_list(narrow):
+    """[L12] It has taken the entry out before."""
+    narrow.fill(a=3)
+    keys = narrow.keys
+    rq_id = narrow.redis.lpop(keys.rq_list("default")).decode()
+    call = claim_one(
+        keys, "run:a-0", rq_id, "w.0.", "default", given=narrow.clock.given, lease_s=15.0
+    )
+    assert narrow.connection.call(call).token == "w.0."
+    assert narrow.window() == ["a-1"]
 
 
 def test_a_run_that_no_lane_leads_to_is_put_back_by_a_round(bench):

@@ -86,3 +86,28 @@ async def test_what_is_no_weight_is_refused(aclient, weight):
         await aclient.set_weight("default", "a", weight)
     with pytest.raises(InvalidOption, match="is not 1 to 10,000 runs"):
         await aclient.set_window("default", weight)
+
+
+async def test_the_command_line_and_the_api_submit_with_all_of_it(run, aclient, real):
+    """[L18] [L12] [K16]"""
+    once = ["submit", "etl", "1", "--singleton", "k"]
+    first = run(*once, "--lane", "acme", "--priority", "7").strip()
+    assert first in run(*once)
+    status = await aclient.status(first)
+    assert (status.lane, status.priority) == ("acme", "7")
+    waits = run("submit", "etl", "2", "--debounce", "d", "--wait-for-more", "1h").strip()
+    assert waits in run("submit", "etl", "3", "--debounce", "d")
+    transport = httpx.ASGITransport(make_api(aclient, access=everything))
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:
+        same = await http.post("/runs", json={"runner": "etl", "singleton": {"key": "k"}})
+        refuse = {"key": "k", "when_taken": "refuse"}
+        refused = await http.post("/runs", json={"runner": "etl", "singleton": refuse})
+        later = {"key": "d", "wait": 9, "max_wait": 60}
+        put_off = await http.post("/runs", json={"runner": "etl", "payload": 4, "debounce": later})
+        level = await http.post("/runs", json={"runner": "etl", "priority": 3, "lane": "b"})
+    assert same.json() == {"id": first, "created": False}
+    assert (refused.status_code, first in refused.text) == (409, True)
+    assert put_off.json()["id"] == waits
+    assert (await aclient.status(waits)).payload == 4
+    assert (await aclient.status(level.json()["id"])).priority == "3"
+    real.flushall()

@@ -8,6 +8,7 @@ from stepflow import (
     Debounce,
     InvalidOption,
     PermanentError,
+    RunSpec,
     Singleton,
     SingletonTaken,
     Step,
@@ -197,6 +198,16 @@ async def test_two_keys_or_two_times_are_refused(aclient):
     for options in ({"singleton": "k"}, {"delay": 1}, {"start_at": 2_000_000_000}):
         with pytest.raises(InvalidOption):
             await aclient.submit("sync", 1, debounce=once, **options)
+
+
+async def test_only_a_submit_takes_a_key(aclient, real):
+    """[L18] Elsewhere nobody would look at it: members of groups, runs that a signal starts."""
+    spec = RunSpec("sync", 1, "a", singleton="k")
+    with pytest.raises(InvalidOption, match="only submit takes one"):
+        await aclient.groups.submit("g", {"m": RunSpec("sync", 1, singleton="k")})
+    with pytest.raises(InvalidOption, match="only submit takes one"):
+        await aclient.signal("a", "go", start=spec)
+    assert not list(real.scan_iter("stepflow:once:*"))
 
 
 async def test_long_keys_are_told_apart(aclient):
