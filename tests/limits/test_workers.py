@@ -296,6 +296,9 @@ async def test_runs_without_limits_touch_no_key_of_limits(app, working, client: 
     assert len(said) > 50
     words = re.compile(r"stepflow:(limits|slots|lines?|called|tat|rest)\b")
     assert [line for line in said if words.search(line)] == []
+    fields = [name for key in real.scan_iter("stepflow:run:*") if real.type(key) == b"hash"
+              for name in real.hkeys(key)]  # fmt: skip
+    assert not {b"limits", b"held"} & set(fields)
 
 
 async def test_what_raises_rate_limited_is_tried_again_when_the_limit_has_rested(app, working):

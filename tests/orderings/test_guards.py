@@ -394,6 +394,12 @@ WITHOUT = {
     "forget_group": "tests/groups/test_orderings.py",
     "write_schedule": "tests/schedules/test_orderings.py",
     "fire_schedule": "tests/schedules/test_orderings.py",
+    "take_permit": "tests/breakers/test_orderings.py",
+    "settle_permit": "tests/breakers/test_orderings.py",
+    "set_breaker": "tests/breakers/test_orderings.py",
+    "claim_shared": "tests/shared/test_orderings.py",
+    "settle_shared": "tests/shared/test_orderings.py",
+    "drop_shared": "a second drop finds nothing: tests/shared/test_runners.py",
     "delete_schedule": "it deletes once: tests/schedules/test_firing.py",
 }
 

@@ -29,7 +29,8 @@ class Context(PollCalls, PageCalls, ChildCalls, GatherCalls, BatchCalls):
 
     Every call is recorded. When the workflow function runs again, each call returns its recorded
     result immediately. Between these calls your code may compute, branch and use
-    `asyncio.gather`; it may not wait, draw random numbers or read the clock.
+    `asyncio.gather`, timeouts and task groups; it may not block, draw random numbers or read the
+    clock.
     """
 
     def patched(self, name: str) -> bool:

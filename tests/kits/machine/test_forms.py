@@ -390,7 +390,7 @@ async def test_an_undo_that_hangs_is_ended_and_the_others_still_run() -> None:
 
     async def undo(job: Job) -> None:
         if job.n == 2:
-            await asyncio.sleep(3600)
+            await asyncio.sleep(1)
         undone.append(job.n)
 
     def counts(machine: Any, world: World) -> None:
@@ -408,3 +408,24 @@ async def test_an_undo_that_hangs_is_ended_and_the_others_still_run() -> None:
     assert isinstance(outcome, CleanedUp)
     assert undone == [3, 1]
     assert [error.type for error in outcome.errors] == ["TimeoutError"]
+
+
+async def test_branches_are_there_for_the_next_state_alone() -> None:
+    """[M6]"""
+    seen: list[list[str]] = []
+
+    machine: Any = Machine("m", State, start=State.WORK, ends={State.DONE}, data=Job)
+    machine.split(State.WORK, [lambda job: 1], to=State.LATE)
+
+    @machine.state(State.LATE, to=State.LOOK)
+    async def first(job: Job, ctx: StateContext) -> State:
+        seen.append(list(ctx.branches))
+        return State.LOOK
+
+    @machine.state(State.LOOK, to=State.DONE)
+    async def second(job: Job, ctx: StateContext) -> State:
+        seen.append(list(ctx.branches))
+        return State.DONE
+
+    await Driven(machine, Job()).go()
+    assert seen == [["work"], []]

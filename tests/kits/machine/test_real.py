@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import re
-import subprocess
-import sys
 from enum import StrEnum, auto
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
-from stepflow import Machine, NameTaken, Stepflow
+from stepflow import Context, Machine, NameTaken, Stepflow
 from stepflow.cli.main import cli
 from stepflow.engine.user_code.build import build_of
 from stepflow.kits.flow.replayer import check_history
 from stepflow.testing import Harness
 from tests.kits.machine import loans
-from tests.support import until
+from tests.support import loaded, until
 
 
 class State(StrEnum):
@@ -94,15 +92,33 @@ def test_the_build_of_a_machine_is_made_of_your_code() -> None:
     assert len(builds) == 3
 
 
-def test_who_has_no_machine_loads_none() -> None:
-    """[M2]"""
-    code = (
-        "import sys, stepflow; app = stepflow.Stepflow('redis://localhost:1')\n"
-        "@app.workflow\nasync def one(ctx): ...\n"
-        "print([name for name in sys.modules if 'kits.machine' in name])"
-    )
-    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert shown.stdout.strip() == "[]"
+async def test_a_machine_writes_what_a_workflow_writes_and_has_no_key_of_its_own(
+    app: Any, aclient: Any, working: Any, real: Any
+) -> None:
+    """[M1] All that is said to the server of a run of either kind."""
+    app.machine(loans.loan)
+
+    @app.workflow("flow")
+    async def flow(ctx: Context, amount: int) -> int:
+        return await ctx.step("one", int, amount)
+
+    async def told_of(name: str, payload: Any) -> set[str]:
+        with real.monitor() as monitor:
+            run = await aclient.submit(name, payload)
+            await run.result()
+            real.echo("over")
+            lines = list(iter(lambda: monitor.next_command()["command"], "ECHO over"))
+        words = (word for line in lines for word in line.split(" "))
+        return {word.replace(run.id, "ID") for word in words if f"run:{run.id}" in word}
+
+    async with working(app):
+        of_machine = await told_of("loan", loans.Loan(5))
+        of_workflow = await told_of("flow", 5)
+
+    def keys(words: set[str]) -> set[str]:
+        return {word for word in words if re.fullmatch(r"stepflow:run:ID(:[a-z]+)?", word)}
+
+    assert keys(of_machine) == keys(of_workflow) >= {"stepflow:run:ID", "stepflow:run:ID:journal"}
 
 
 async def test_a_cancel_and_a_deadline_undo_what_was_done(
@@ -165,3 +181,8 @@ async def test_the_harness_mocks_branches_and_crashes_after_a_state() -> None:
         assert await h.result(run) == {"state": "done", "data": {"amount": 500, "score": 705}}
         assert len(bureau.calls) == 1
         assert question.prompt == "Grant it?"
+
+
+def test_who_has_no_machine_loads_none() -> None:
+    """[M2] Neither workers nor clients nor the program."""
+    assert [name for name in loaded() if "kits.machine" in name] == []

@@ -215,3 +215,27 @@ async def test_a_long_run_continues_as_new_where_nothing_is_to_be_undone() -> No
         if write < 21:
             await run.die_at(write)
         assert await run.go() == Succeed({"state": "end", "data": Loan(1, 35)})
+
+
+async def test_a_long_run_with_something_to_undo_keeps_its_history() -> None:
+    """[M8] [M9] Continuing as new would drop what undoes it."""
+
+    class Count(StrEnum):
+        UP = auto()
+        END = auto()
+
+    undone: list[int] = []
+    machine: Any = Machine(
+        "count", Count, start=Count.UP, ends={Count.END}, data=Loan, restart_after=2
+    )
+
+    @machine.state(Count.UP, to=set(Count), compensate=lambda loan: undone.append(loan.score))
+    async def up(loan: Loan) -> Count:
+        loan.score += 1
+        if loan.score == 6:
+            raise PermanentError("enough")
+        return Count.UP
+
+    run = Driven(machine, Loan(1))
+    assert isinstance(await run.go(), CleanedUp)
+    assert (run.restarts, undone) == (0, [5, 4, 3, 2, 1])

@@ -41,7 +41,11 @@ def shared(
             "'.' or '-', 100 at most, or give the step a name"
         )
         raise InvalidOption(msg)
-    what = bind(function, args, kwargs) if key is None else {"": key}
+    try:
+        what = bind(function, args, kwargs) if key is None else {"": key}
+    except ValueError as error:  # a builtin that does not say what it takes
+        msg = f"step {name!r} cannot share its value by its arguments ({error}); give a cache_key="
+        raise InvalidOption(msg) from None
     found = digest(f"{name}@{cache.version}", what).hex()
     label = "" if key is None else shown(key)
 
