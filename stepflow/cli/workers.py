@@ -79,6 +79,8 @@ def _note(queue: QueueInfo) -> str:
     if queue.paused is not None:
         reason = f": {queue.paused.reason}" if queue.paused.reason else ""
         return f"paused by {queue.paused.by} {ago(queue.paused.at)} ago{reason}"
+    if queue.lanes:
+        return f"{queue.lanes:,} lane{'s take' if queue.lanes > 1 else ' takes'} turns"
     return "not stepflow's" if queue.is_foreign else "hook deliveries" if queue.is_hooks else ""
 
 
@@ -96,9 +98,9 @@ def queues_command(context: CliContext) -> None:
         (
             queue.queue, queue.priority, queue.length, queue.running,
             None if queue.oldest_s is None else span(queue.oldest_s),
-            queue.lanes or None, _note(queue),
+            _note(queue),
         )
         for queue in found
     ]  # fmt: skip
-    columns = ("queue", "priority", "waiting", "running", "oldest", "lanes", "note")
+    columns = ("queue", "priority", "waiting", "running", "oldest", "note")
     context.output.table(columns, rows, empty="no queues; nothing was submitted here yet")

@@ -111,3 +111,9 @@ async def test_the_command_line_and_the_api_submit_with_all_of_it(run, aclient, 
     assert (await aclient.status(waits)).payload == 4
     assert (await aclient.status(level.json()["id"])).priority == "3"
     real.flushall()
+
+
+@pytest.mark.usefixtures("waiting")
+async def test_the_list_of_queues_counts_lanes(run):
+    """[L12]"""
+    assert "3 lanes take turns" in run("queues")
