@@ -22,6 +22,12 @@ from stepflow.store.runs import AGAIN, DONE, Taken, load_run, put_off, submit_ru
 from tests.fairness import test_lanes as lanes
 
 
+@pytest.fixture
+def redis_client(real):
+    """The real server alone: the fake one is ten times slower, and the scripts are the same."""
+    return real
+
+
 class AlteredLink:
     """A link that carries out another script in the place of one."""
 
