@@ -3,14 +3,13 @@ Limits: a nightly load of 500 partitions, 20 at a time, that asks an API five ti
 
     python examples/24_limits.py
 
-The harness moves the clock. To have it for real, start workers, as many as you like: stepflow
-worker --app examples/24_limits.py:app
+The test harness moves the clock. Limits count over all workers, however many you start.
 """
 
 import asyncio
 import os
 
-from stepflow import Context, Limit, Outcome, Step, Stepflow, Succeed
+from stepflow import Context, Limit, Stepflow
 from stepflow.testing import Harness
 
 app = Stepflow()
@@ -20,17 +19,22 @@ api = Limit("api", rate="5/s", burst=5)
 PARTITIONS, TAKES_S = int(os.environ.get("PARTITIONS", "500")), 6.0
 began: list[float] = []
 at_work = most = 0
+clock: Harness
 
 
-@app.runner(limits=[database, api])
-async def partition(step: Step[int]) -> Outcome:
+async def load(number: int) -> int:
     global at_work, most  # noqa: PLW0603  what the example prints
     began.append(clock.now().timestamp())
     at_work += 1
     most = max(most, at_work)
     await clock.sleep(TAKES_S)  # the work
     at_work -= 1
-    return Succeed(step.payload)
+    return number
+
+
+@app.workflow(limits=[database, api])
+async def partition(ctx: Context, number: int) -> int:
+    return await ctx.step(load, number)
 
 
 @app.workflow
@@ -46,8 +50,9 @@ async def main() -> None:
         first = clock.now().timestamp()
         while not (await clock.status(run)).is_finished:
             await clock.advance(1)
+        loaded = await clock.result(run)
         in_a_second = max(sum(at <= other < at + 1 for other in began) for at in began)
-        print(f"loaded {PARTITIONS} partitions: {await clock.result(run)}")
+        print(f"loaded {PARTITIONS} partitions: {loaded}")
         print(f"at most {most} at once, at most {in_a_second} begun within a second")
         print(f"in {clock.now().timestamp() - first:.0f} s")
 

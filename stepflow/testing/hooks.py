@@ -13,7 +13,6 @@ from stepflow.core.run import RunOutcome
 from stepflow.core.verdict import Verdict
 from stepflow.engine.registry import HookFunction, Registry
 from stepflow.engine.user_code.calls import is_async
-from stepflow.engine.user_code.resources.supply import supplied
 from stepflow.hooks.webhook import Webhook
 
 
@@ -52,7 +51,7 @@ def recording(registry: Registry, seen: list[HookSeen]) -> Registry:
     """Return a copy of *registry* whose terminal hooks are recorded when they are called."""
 
     def each(hooks: Mapping[str, HookFunction]) -> dict[str, HookFunction]:
-        return {name: _recorded(name, supplied(hook), seen) for name, hook in hooks.items()}
+        return {name: _recorded(name, hook, seen) for name, hook in hooks.items()}
 
     return replace(registry, hooks=each(registry.hooks), paused_hooks=each(registry.paused_hooks))
 
@@ -61,14 +60,14 @@ def _recorded(name: str, hook: Callable[..., Any], seen: list[HookSeen]) -> Call
     def note(outcome: RunOutcome) -> None:
         seen.append(HookSeen(name, outcome.run_id, outcome.status, outcome))
 
-    @functools.wraps(hook)
-    def called(outcome: RunOutcome, *context: Any) -> Any:
+    @functools.wraps(hook)  # so it is called with the context and the resources that *hook* takes
+    def called(outcome: RunOutcome, *more: Any, **resources: Any) -> Any:
         note(outcome)
-        return hook(outcome, *context)
+        return hook(outcome, *more, **resources)
 
     @functools.wraps(hook)
-    async def called_async(outcome: RunOutcome, *context: Any) -> Any:
+    async def called_async(outcome: RunOutcome, *more: Any, **resources: Any) -> Any:
         note(outcome)
-        return await hook(outcome, *context)
+        return await hook(outcome, *more, **resources)
 
     return called_async if is_async(hook) else called
