@@ -47,7 +47,7 @@ def test_limits(run_example):
     loaded, at_once, took = run_example("24_limits.py", PARTITIONS="45").splitlines()
     assert loaded == "loaded 45 partitions: 990"
     assert at_once.startswith("at most 20 at once, at most ")
-    assert int(at_once.split()[6]) <= 10
+    assert int(at_once.split()[7]) <= 10
     assert took == "in 18 s"
 
 
