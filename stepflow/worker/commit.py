@@ -189,9 +189,12 @@ def _call(
         pack(move.payload, what=f"the payload of step {move.step}", limit=limit) if closes else None
     )
     if keeps and payload is not None:
+        look_at = worker_state.competing_lists(run)
+        if run.limits:
+            look_at = [*look_at, *lines_of(env.keys, run)]
         return keep_step(
             env.keys, run, fence, payload, now=now, effects=effects, drop_memo=drop_memo,
-            look_at=[*worker_state.competing_lists(run), *lines_of(env.keys, run)],
+            look_at=look_at,
         ), payload  # fmt: skip
     return hand_over(
         env.keys, run, fence, state=move.state, step=move.step, failures=move.failures,
@@ -349,10 +352,11 @@ def _begin_next_step(
     """Go on with the next step of a kept run, and note whether others are owed the slot."""
     claimed.begin_next_step(unpack(payload))
     waiting = answer[1:]
-    # those of its own priority, and those in line for its limits, wait for its slice to be over
-    sooner = len(worker_state.competing_lists(claimed.run)) - 1
-    if any(waiting) and (any(waiting[:sooner]) or worker_state.loop.time() >= claimed.slice_until):
-        claimed.must_yield = True
+    if any(waiting):
+        # those of its own priority, and those in line for its limits, wait for its slice to be over
+        sooner = len(worker_state.competing_lists(claimed.run)) - 1
+        if any(waiting[:sooner]) or worker_state.loop.time() >= claimed.slice_until:
+            claimed.must_yield = True
 
 
 def _log_commit(run: Run, outcome: Outcome, move: Transition, answer: Any) -> None:

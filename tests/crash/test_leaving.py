@@ -107,7 +107,8 @@ def test_a_worker_that_waits_for_redis_leaves_when_told(make_cluster):
     cluster = make_cluster()
     cluster.server.kill()
     worker = told(cluster, 0)
-    time.sleep(1)
+    worker.has_said("signals are taken")
+    time.sleep(0.5)  # it is in the middle of its tries
     worker.send(signal.SIGTERM)
     assert worker.wait(5) == 0, worker.said
 

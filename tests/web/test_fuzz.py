@@ -54,8 +54,14 @@ def known(real, server, monkeypatch):
 def has_lost(case, operation):
     """Whether what is wrong with a query is a name without a value, which no URL carries."""
     names = set(operation.query.model_fields if operation.query else ())
-    return any(
-        name not in names and value in (None, "", [], {}) for name, value in case.query.items()
+    return any(name not in names and is_nothing(value) for name, value in case.query.items())
+
+
+def is_nothing(value):
+    """Whether a value has no part that a URL could carry."""
+    parts = value.values() if isinstance(value, dict) else value
+    return value in (None, "") or (
+        isinstance(value, list | dict) and all(is_nothing(part) for part in parts)
     )
 
 

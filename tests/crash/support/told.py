@@ -28,6 +28,7 @@ def count(frame: FrameType, event: str, what: Any) -> None:
 
 def take_and_count(departure: Departure) -> None:
     take_signals(departure)
+    print("signals are taken", flush=True)
     sys.setprofile(count)
 
 
