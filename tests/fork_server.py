@@ -206,6 +206,8 @@ def attend(asked: socket.socket) -> dict[str, Any]:
 
 def become(wanted: dict[str, Any]) -> None:
     """Be what `python -m stepflow` would be, started in that folder with that environment."""
+    # two versions of a file within a second may look alike to Python, and tests write such
+    sys.dont_write_bytecode = True
     os.environ.clear()
     os.environ.update(wanted["env"])
     os.chdir(wanted["cwd"])

@@ -329,19 +329,13 @@ async def _reload(claimed: ClaimedRun, answer: Any, worker_state: WorkerState) -
     if now is not None and now.rev < run.rev:
         log.error(
             "run=%s step=%s dropped: Redis holds rev %s, this worker had seen %s; "
-            "the server lost its last writes",
-            run.id,
-            run.step,
-            now.rev,
-            run.rev,
-        )
+            "the server lost its last writes", run.id, run.step, now.rev, run.rev,
+        )  # fmt: skip
     else:
         log.warning(
-            "run=%s step=%s late commit refused: another worker holds or settled it (%s)",
-            run.id,
-            run.step,
-            answer[1:],
-        )
+            "run=%s step=%s late commit refused: another worker holds or settled it (%s)", run.id,
+            run.step, answer[1:],
+        )  # fmt: skip
     claimed.lose()
     return False
 

@@ -122,7 +122,7 @@ async def test_a_client_gives_up_after_its_budget_with_the_servers_own_word(answ
         with pytest.raises(RedisRefused, match=answer.split()[0].decode()):
             await asyncio.to_thread(blocking.call, ONCE)
         blocking.close()
-        connection = AsyncConnection(Address.parse(toy.url), retry_for_s=0.3, patience_s=0.1)
+        connection = AsyncConnection(Address.parse(toy.url), retry_for_s=0.3, patience_s=5)
         await connection.open()
         with pytest.raises(RedisRefused, match=answer.split()[0].decode()):
             await connection.call(ONCE)
