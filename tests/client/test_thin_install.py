@@ -72,6 +72,7 @@ def test_a_client_needs_nothing_of_what_workers_need(without):
     ]  # fmt: skip
 
 
+@pytest.mark.crash  # a process, seconds
 def test_a_worker_needs_nothing_of_the_extra_for_development(without, client, tmp_path):
     """[U17] Plain workflows and signed webhooks included."""
     (tmp_path / "thin.py").write_text(APP)

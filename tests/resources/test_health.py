@@ -229,6 +229,7 @@ def at_work(tmp_path, url, client):
     assert worker.wait(30) == 0, (tmp_path / "log").read_text()
 
 
+@pytest.mark.crash  # a process, seconds
 def test_an_unhealthy_worker_is_shown_as_one_wherever_workers_are(at_work, url, client):
     """[K13] By `workers`, `health`, `why`, and the client that the API asks."""
 

@@ -255,6 +255,7 @@ def begin(folder, url, *command, setting_up="pass", tearing_down="pass"):
     )  # fmt: skip
 
 
+@pytest.mark.crash  # a process, seconds
 def test_a_worker_process_says_which_resource_keeps_it_from_starting(tmp_path, url):
     """[K11] It exits with 1, without a traceback of ours; one that hangs is no exception."""
     worker = begin(

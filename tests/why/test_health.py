@@ -101,6 +101,7 @@ def test_a_web_server_is_asked_whether_it_and_its_redis_answer(url, serving):
     assert (nobody.exit_code, "does not answer" in nobody.output) == (1, True)
 
 
+@pytest.mark.crash  # a process, seconds
 def test_a_web_server_without_its_redis_lives_and_is_not_ready(serving, monkeypatch):
     monkeypatch.setattr("stepflow.cli.look.health.ANSWER_S", 10.0)
     with serving("--redis-url", AWAY) as http:
