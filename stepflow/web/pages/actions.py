@@ -171,7 +171,7 @@ _OF_OTHERS = (
         "deploy. Runs in line are looked at immediately.",
         "stepflow limits set {target}", "The limit is set.",
         fields=(
-            Field("concurrency", "At once", "number", hint="leave empty to leave it as it is"),
+            Field("concurrency", "Concurrency", "number", hint="leave empty to leave it as it is"),
             Field("rate", "Rate", hint="like 100/min"),
             Field("burst", "Burst", "number"),
         ),
