@@ -77,7 +77,6 @@ def test_a_worker_killed_there_costs_nothing_and_the_hook_is_told_once(make_clus
     cluster = make_cluster(STEPFLOW_WORKER_LEASE_S=1)
     groups = cluster.client.groups
     options = {"webhooks": [cluster.sink.webhook]}
-    doomed = cluster.worker("--concurrency", "20", CRASH_AT=f"group.{point}:{times}")
     ends = 1
     if point == "submitted":
         killed_at_begin(cluster)
@@ -89,6 +88,8 @@ def test_a_worker_killed_there_costs_nothing_and_the_hook_is_told_once(make_clus
     else:
         groups.submit("g", members(chain=20, broken=300), **options)
         expected = ("failed", 20, 300, 0)
+    # after the submit: what has not begun when a join is met would never begin
+    doomed = cluster.worker("--concurrency", "20", CRASH_AT=f"group.{point}:{times}")
     if point == "retried":
         # a client would do it all itself, were it left alive
         until(lambda: groups.status("g").is_finished, what="the first end")
