@@ -149,6 +149,7 @@ class Keys:
         "app_hooks",
         "breakers",
         "builds",
+        "budgets",
         "bulks",
         "claims",
         "counted_runners",
@@ -193,6 +194,7 @@ class Keys:
         self.waiting_lists = f"{namespace}:waiting_lists"
         self.app_hooks = f"{namespace}:app_hooks"
         self.breakers = f"{namespace}:breakers"
+        self.budgets = f"{namespace}:budgets"
         self.bulks = f"{namespace}:bulks"
         self.paused_queues = f"{namespace}:paused_queues"
         self.laned = f"{namespace}:laned"
@@ -242,6 +244,10 @@ class Keys:
 
     def breaker(self, name: str) -> str:
         return f"{self.namespace}:breaker:{name}"
+
+    def budget(self, kind: str, name: str) -> str:
+        """Name what is kept of a budget: its `record`, `waiting`; of a window `sheet`, `open`."""
+        return f"{self.namespace}:budget:{kind}:{name}"
 
     def bulk(self, bulk_id: str) -> str:
         return f"{self.namespace}:bulk:{bulk_id}"
