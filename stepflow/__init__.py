@@ -314,7 +314,8 @@ _EXPORTS = {
     "engine.why.now": "BlockedLoop Now NowStep",
     "engine.steering.bulk": "BulkInfo Preview",
     "errors": """
-        AnswerMisfit AppNotFound BreakerNotFound BudgetExceeded BudgetNotFound UnknownPrice BulkGrown BulkNotFound CancelRequested ChildFailed
+        AnswerMisfit AppNotFound BreakerNotFound BudgetExceeded BudgetNotFound BulkGrown
+        BulkNotFound CancelRequested ChildFailed UnknownPrice
         CircuitOpen ClaimLost DataError EmbeddedServerError HookNotFound InvalidMachine InvalidName
         InvalidOption
         GroupBusy GroupMismatch GroupNotFound InvalidRunId JoinNotMet LifespanFailed LifespanNotOpen

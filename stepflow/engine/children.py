@@ -56,10 +56,11 @@ async def spawn_children(
     """
     Make children of *run* in one round trip; those that exist stay as they are.
 
-    *depth* counts from the first run of the tree, which *family* names where that is not *run*. Each spec has a run id, which ends in its index
-    for a child of *group*; *versions* chooses the version of those without one. False when the
-    group is settled already. Raises ClaimLost, SpawnRefused for a run that is being stopped or is
-    too deep, RunConflict for an id that another runner has, UnknownChild.
+    *depth* counts from the first run of the tree, which *family* names where that is not *run*.
+    Each spec has a run id, which ends in its index for a child of *group*; *versions* chooses the
+    version of those without one. False when the group is settled already. Raises ClaimLost,
+    SpawnRefused for a run that is being stopped or is too deep, RunConflict for an id that another
+    runner has, UnknownChild.
     """
     specs = await versions.choose_for_children(specs, env)
     calls = []

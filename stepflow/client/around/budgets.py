@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from decimal import Decimal
+from typing import TYPE_CHECKING, Literal
 
-from stepflow.core.budgets.usage import Money
 from stepflow.engine.budgets import verbs
 from stepflow.engine.budgets.info import BudgetInfo
-from stepflow.engine.budgets.verbs import FROM_CODE, FromCode
 from stepflow.engine.steering.audit import name_of, noted
 from stepflow.store.calls import Plan
 
@@ -20,17 +19,14 @@ if TYPE_CHECKING:
 class _Plans:
     """The verbs as plans, for both clients."""
 
-    #: pass it as a limit to have that of the code hold again
-    FROM_CODE = FROM_CODE
-
     def __init__(self, client: BaseClient) -> None:
         self._of = client
 
     def _set(
         self,
         name: str,
-        usd: Money | FromCode | None,
-        tokens: int | FromCode | None,
+        usd: Decimal | int | str | None,
+        tokens: int | Literal["code"] | None,
         note: str,
         by: str | None,
     ) -> Plan[BudgetInfo]:
@@ -62,20 +58,20 @@ class Budgets(_Plans):
         self,
         name: str,
         *,
-        usd: Money | FromCode | None = None,
-        tokens: int | FromCode | None = None,
+        usd: Decimal | int | str | None = None,
+        tokens: int | Literal["code"] | None = None,
         note: str = "",
         by: str | None = None,
     ) -> BudgetInfo:
         """
         Set how much a budget has, over what the code says; the runs that wait look again.
 
-        A limit that you leave out stays; `client.budgets.FROM_CODE` has that of the code hold.
+        A limit that you leave out stays; "code" takes back what was set, so that the code decides.
         """
         return self._do(self._set(name, usd, tokens, note, by))
 
     def reset(self, name: str, *, by: str | None = None) -> BudgetInfo:
-        """Have the budget begin anew: nothing is spent of it. Raises BudgetNotFound."""
+        """Set what was spent of the budget to 0; raises BudgetNotFound."""
         return self._do(self._reset(name, by))
 
 
@@ -98,8 +94,8 @@ class AsyncBudgets(_Plans):
         self,
         name: str,
         *,
-        usd: Money | FromCode | None = None,
-        tokens: int | FromCode | None = None,
+        usd: Decimal | int | str | None = None,
+        tokens: int | Literal["code"] | None = None,
         note: str = "",
         by: str | None = None,
     ) -> BudgetInfo:

@@ -36,10 +36,10 @@ class Budget:
     """
     An amount of money, of tokens, or of both, that all who name it share.
 
-    *per* has it begin anew each hour, day, week or month (UTC). *on_exceeded* says what becomes of
-    a step that does not fit any more: it raises BudgetExceeded ("fail"), waits until there is more
-    ("wait"), or waits and asks people whether there may be more ("ask"): each yes adds the amount
-    once more. With *unknown_price* "allow", calls whose price nobody knows count no money.
+    *per* gives the amount for each hour, day, week or month (UTC). *on_exceeded* says what becomes
+    of a step that does not fit any more: it raises BudgetExceeded ("fail"), waits until there is
+    more ("wait"), or waits and asks people whether there may be more ("ask"): each yes adds the
+    amount once more. With *unknown_price* "allow", calls whose price nobody knows count no money.
 
     Make one with `stepflow.budget(...)`, for all runs, or `ctx.budget(...)`, for a run and its
     children.

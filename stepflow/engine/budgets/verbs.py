@@ -26,15 +26,8 @@ _LONGEST_NOTE, _LONGEST_NAME = 500, 100
 _LONGEST_ACCOUNT = 260
 
 
-class FromCode:
-    """Stands for a limit that is to be what the code says again."""
-
-    def __repr__(self) -> str:
-        return "FROM_CODE"
-
-
-#: has an operator's limit taken back
-FROM_CODE = FromCode()
+#: has a limit that an operator has set be what the code says again
+CODE = "code"
 
 
 def check_account(account: str) -> str:
@@ -80,15 +73,15 @@ async def set_limits(
     account: str,
     env: Env,
     *,
-    usd: Money | FromCode | None = None,
-    tokens: int | FromCode | None = None,
+    usd: Money | None = None,
+    tokens: int | str | None = None,
     by: str,
     note: str = "",
 ) -> BudgetInfo:
     """
     Set what a budget has, over what the code says; None leaves a limit as it is.
 
-    FROM_CODE takes an operator's limit back. Those that wait look again.
+    "code" takes an operator's limit back. Those that wait look again.
     """
     await _set(
         account, "set", env, usd=_written(usd), tokens=_written(tokens, is_money=False), by=by,
@@ -99,7 +92,7 @@ async def set_limits(
 
 async def reset(account: str, env: Env, *, by: str) -> BudgetInfo:
     """
-    Have the present window of a budget begin anew; raises BudgetNotFound.
+    Set what was spent of a budget in its present window to 0; raises BudgetNotFound.
 
     Calls under way stay reserved. Those that wait look again.
     """
@@ -127,9 +120,9 @@ async def _set(
     )  # fmt: skip
 
 
-def _written(given: Money | FromCode | None, *, is_money: bool = True) -> Part:
+def _written(given: Money | None, *, is_money: bool = True) -> Part:
     if given is None:
         return "-"
-    if isinstance(given, FromCode):
+    if given == CODE:
         return ""
     return micros(given, "the budget") if is_money else whole(given, "the budget")

@@ -7,6 +7,7 @@ import random
 import uuid
 from collections.abc import Awaitable
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal, Never
 
 from stepflow.core.output import TOPIC
@@ -24,8 +25,6 @@ from stepflow.logs import StepLog
 
 if TYPE_CHECKING:
     from stepflow.core.budgets.budget import Budget
-    from stepflow.core.budgets.usage import Money
-    from stepflow.core.budgets.window import Per
 
 
 class Context(PollCalls, PageCalls, ChildCalls, GatherCalls, BatchCalls):
@@ -106,9 +105,9 @@ class Context(PollCalls, PageCalls, ChildCalls, GatherCalls, BatchCalls):
         self,
         name: str,
         *,
-        usd: Money | None = None,
+        usd: Decimal | int | str | None = None,
         tokens: int | None = None,
-        per: Per | None = None,
+        per: Literal["hour", "day", "week", "month"] | None = None,
         on_exceeded: Literal["fail", "wait", "ask"] = "fail",
         unknown_price: Literal["refuse", "allow"] = "refuse",
     ) -> Budget:

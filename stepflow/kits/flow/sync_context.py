@@ -6,6 +6,7 @@ import random
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal, Never, TypeVar
 
 from stepflow.core.output import TOPIC
@@ -28,8 +29,6 @@ from stepflow.logs import StepLog
 
 if TYPE_CHECKING:
     from stepflow.core.budgets.budget import Budget
-    from stepflow.core.budgets.usage import Money
-    from stepflow.core.budgets.window import Per
 
 T = TypeVar("T")
 
@@ -127,9 +126,9 @@ class SyncContext(
         self,
         name: str,
         *,
-        usd: Money | None = None,
+        usd: Decimal | int | str | None = None,
         tokens: int | None = None,
-        per: Per | None = None,
+        per: Literal["hour", "day", "week", "month"] | None = None,
         on_exceeded: Literal["fail", "wait", "ask"] = "fail",
         unknown_price: Literal["refuse", "allow"] = "refuse",
     ) -> Budget:

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
 from hashlib import blake2b
-from typing import Any, Never
+from typing import Any
 
 from stepflow.core.budgets.budget import Spending, usage_of
 from stepflow.core.budgets.usage import Usage, dollars
@@ -59,8 +59,9 @@ class StepSpends:
         run, host = self._host.run, self._host
         slot = f"{run.id}.{run.generation}/{host.restarts}/{self._step.occurrence}"
         answer = await runtime.budgets.reserve(self._spending, slot, self._granted)
-        if isinstance(answer, NoRoom):
+        while isinstance(answer, NoRoom):
             self._refuse(answer)
+            answer = await runtime.budgets.reserve(self._spending, slot, self._granted)
         self._reserved = answer
         return await call()
 
@@ -95,14 +96,16 @@ class StepSpends:
         log.warning("step %r: used= gave %s, which is no Usage", self._step.name, shown(used))
         return None
 
-    def _refuse(self, found: NoRoom) -> Never:
-        """Raise what becomes of the step: it waits, or fails."""
+    def _refuse(self, found: NoRoom) -> None:
+        """Raise what becomes of the step: it waits, or fails; not where people have said yes."""
         sheet = sheet_name(found.budget.account, found.window)
         action = found.budget.on_exceeded
-        if found.is_spent and (action == "fail" or sheet in self._denied):
-            raise self._exceeded(found)
         if found.is_spent and action == "ask":
             self._ask(found, sheet)
+            if self._granted.get(sheet, 0) > found.granted:
+                return
+        if found.is_spent and (action == "fail" or sheet in self._denied):
+            raise self._exceeded(found)
         raise Postponed(waits_for(found.budget.account), found.again_at, found.inbox)
 
     def _exceeded(self, found: NoRoom) -> BudgetExceeded:
@@ -122,8 +125,7 @@ class StepSpends:
         """
         about = f"{self._step.occurrence}|{sheet}|{found.granted}"
         place = f"{KEYED}budget:{blake2b(about.encode(), digest_size=16).hexdigest()}"
-        known = self._questions.get(place)
-        if known is not None and known.is_wanted:
+        if place in self._questions:
             return
         base = found.limit // (found.granted + 1)
         when = f" of {found.window}" if found.window else ""
@@ -140,19 +142,24 @@ class StepSpends:
         self._step.future.add_done_callback(lambda _: question.future.cancel())
         question.future.add_done_callback(lambda done: self._answered(done, sheet, found.granted))
         host.start(question)
+        if question.future.done():  # people have answered, and the worker that asked is gone
+            self._take_in(question.future.result(), sheet, found.granted)
 
     def _answered(self, done: asyncio.Future[Any], sheet: str, granted: int) -> None:
         """Take in what people say, and have the step look again."""
-        if done.cancelled():
+        if done.cancelled() or done.exception() is not None:
             return
-        if done.exception() is None and done.result():
-            self._granted[sheet] = granted + 1
-        else:
-            self._denied.add(sheet)
+        self._take_in(done.result(), sheet, granted)
         self._answers += 1
         if not self._step.is_busy:
             self._step.due_at = None
         self._host.wake()
+
+    def _take_in(self, is_granted: object, sheet: str, granted: int) -> None:
+        if is_granted:
+            self._granted[sheet] = granted + 1
+        else:
+            self._denied.add(sheet)
 
 
 def _amount(found: NoRoom, number: int) -> Decimal:

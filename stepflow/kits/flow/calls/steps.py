@@ -22,15 +22,16 @@ from stepflow.core.journal import KEYED
 from stepflow.engine.spec import RunSpec
 from stepflow.engine.user_code.arguments import bind
 from stepflow.engine.user_code.callables import check_callable
-from stepflow.errors import InvalidOption
-from stepflow.kits.flow.calls.base import ContextBase
 from stepflow.kits.flow.calls.around import around_step, check_remote, spends_of
+from stepflow.kits.flow.calls.base import ContextBase
 from stepflow.kits.flow.calls.functions import check_arguments, check_call, named
 from stepflow.kits.flow.commands.child import id_at
 from stepflow.kits.flow.commands.forget import ForgetCommand
 from stepflow.kits.flow.commands.remote_step import step_remotely
 from stepflow.kits.flow.commands.step import Around, StepCommand
 from stepflow.kits.flow.step_options import (
+    Compensation,
+    DeclaredStep,
     compensation_of,
     options_of,
 )
@@ -207,16 +208,12 @@ class StepCalls(ContextBase):
             check_arguments(name, args, kwargs)
         own = options_of(function)
         place = self._activation.next_place() if key is None else self._keyed_place(key)
-        if retry is not None:
-            check_policy(retry, f"step {name!r}")
+        check_policy(retry, f"step {name!r}")
         policy = retry or own.retry or self._policy
         timeout_s = (
             own.timeout_s if timeout is None else seconds(timeout, f"timeout of step {name!r}")
         )
-        if compensate is not None:
-            check_callable(compensate, f"compensate of step {name!r}", "compensate={}")
-        undo = compensate or own.compensate
-        compensation = None if undo is None else compensation_of(undo, policy, timeout_s)
+        compensation = _undo(compensate, own, name, policy, timeout_s)
         queue, breaker = queue or own.queue, breaker or own.breaker
         if queue is not None:
             check_remote(name, own, timeout, breaker, spends, is_cached=cache is not None)
@@ -241,8 +238,7 @@ class StepCalls(ContextBase):
             scope=place if key is None else self._activation.commands.keyed.occurrence(place),
             around=around,
         )  # fmt: skip
-        command.key = key
-        command.compensation = compensation
+        command.key, command.compensation = key, compensation
         if spending is not None:
             spending.attach(command)
         return command
@@ -318,3 +314,17 @@ class StepCaller:
         """Run a function as `ctx.step` does; every argument goes to the function."""
         name, function, args = named(name, args)
         return self._ctx._start_step(name, function, args, kwargs, *self._options)  # noqa: SLF001  one house
+
+
+def _undo(
+    given: Callable[[Any], Any] | None,
+    own: DeclaredStep,
+    name: str,
+    policy: RetryPolicy,
+    timeout_s: float | None,
+) -> Compensation | None:
+    """Say what undoes a step: what it is given, else what its function declares."""
+    if given is not None:
+        check_callable(given, f"compensate of step {name!r}", "compensate={}")
+    undo = given or own.compensate
+    return None if undo is None else compensation_of(undo, policy, timeout_s)

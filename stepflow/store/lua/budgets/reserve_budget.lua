@@ -9,7 +9,7 @@
 -- Gives {1}, also to a second arrival, {-1} for a claim that is over, or {0, number of the budget,
 -- 1 where it is spent and 0 where it is reserved, when to ask again, what was put into the run's inbox,
 -- how often it was granted, the unit, what was spent, the limit}.
---@ include clock waiting/waiters budgets/sheet lists
+--@ include clock waiting/waiters budgets/calls lists
 --@ keys run budgets due sheet* open* record* waiting*
 --@ args given ns slot attempt member token usd tokens grace_s rq_time pending channels facts*
 local now = clock(given)

@@ -5,7 +5,7 @@
 -- sheet and its record are kept.
 -- A reset forgets what was spent in this window; calls under way stay reserved. Both have all come back
 -- that wait. Gives 1, also to a second arrival, 0 when there is no such budget, which can be set.
---@ include clock waiting/waiters budgets/sheet
+--@ include clock waiting/waiters budgets/calls
 --@ keys record sheet open budgets waiting due
 --@ args given ns account verb usd tokens by note request sheet_ttl ttl rq_time pending channels
 local now, row = clock(given), soft('HMGET', record_key, 'request', 'window')

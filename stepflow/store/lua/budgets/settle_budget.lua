@@ -6,7 +6,7 @@
 -- Each call that is settled lets two come back that wait.
 -- Gives 1, also to a second arrival, 0 refused: the claim is not the caller's any more, or another has
 -- written there.
---@ include clock waiting/waiters budgets/sheet lists
+--@ include clock waiting/waiters budgets/calls lists
 --@ keys run journal due sheet* open* waiting*
 --@ args token index entry cleanup given ns slot attempt usd tokens least rq_time pending channels
 --@      accounts*
