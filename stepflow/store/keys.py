@@ -87,6 +87,8 @@ Every key stepflow uses, in one table.
     <ns>:shared:<name>:<digest>      hash     the value, or who computes it
     <ns>:shared:<name>:<digest>:waiting zset  run:<id> -> since when it waits for the value
 
+    of budgets: <ns>:budgets and <ns>:budget:..., see budgets/keys.py
+
     of hooks, sessions and workers                                  lives until
     <ns>:bulk:<bulk id>              hash     one verb for many     result TTL after its end
     <ns>:bulk:<bulk id>:runs         zset     run id -> created at, its end
@@ -151,7 +153,6 @@ class Keys:
         "_queue_prefix",
         "app_hooks",
         "breakers",
-        "budgets",
         "builds",
         "bulks",
         "claims",
@@ -198,7 +199,6 @@ class Keys:
         self.waiting_lists = f"{namespace}:waiting_lists"
         self.app_hooks = f"{namespace}:app_hooks"
         self.breakers = f"{namespace}:breakers"
-        self.budgets = f"{namespace}:budgets"
         self.bulks = f"{namespace}:bulks"
         self.paused_queues = f"{namespace}:paused_queues"
         self.laned = f"{namespace}:laned"
@@ -249,10 +249,6 @@ class Keys:
 
     def breaker(self, name: str) -> str:
         return f"{self.namespace}:breaker:{name}"
-
-    def budget(self, kind: str, name: str) -> str:
-        """Name what is kept of a budget: its `record`, `waiting`; of a window `sheet`, `open`."""
-        return f"{self.namespace}:budget:{kind}:{name}"
 
     def bulk(self, bulk_id: str) -> str:
         return f"{self.namespace}:bulk:{bulk_id}"

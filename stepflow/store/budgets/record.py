@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from stepflow.store import scripts
+from stepflow.store.budgets.keys import budget_key, budgets_key
 from stepflow.store.budgets.spending import kept_s, sheet_name, waking
 from stepflow.store.calls import Call, Part, command, load_hash
 from stepflow.store.keys import Keys
@@ -65,7 +66,7 @@ MOST_OPEN = 1000
 def budget_names(keys: Keys, first: int, count: int) -> Call[list[str]]:
     """Read the accounts of some budgets, the one that was used last first."""
     return command(
-        "ZRANGE", keys.budgets, first, first + count - 1, "REV",
+        "ZRANGE", budgets_key(keys), first, first + count - 1, "REV",
         read=lambda reply: [item.decode("utf-8", "backslashreplace") for item in reply],
         misfit=list,
     )  # fmt: skip
@@ -73,7 +74,7 @@ def budget_names(keys: Keys, first: int, count: int) -> Call[list[str]]:
 
 def load_budget(keys: Keys, account: str) -> Call[BudgetRecord | None]:
     """Read a budget; None when there is none. What cannot be read takes its default."""
-    call = load_hash(keys.budget("record", account))
+    call = load_hash(budget_key(keys, "record", account))
     return Call(
         call.script, call.parts,
         lambda reply: _record(account, row) if b"window" in (row := call.read(reply)) else None,
@@ -83,7 +84,7 @@ def load_budget(keys: Keys, account: str) -> Call[BudgetRecord | None]:
 
 def load_sheet(keys: Keys, account: str, window: str) -> Call[Sheet]:
     """Read what was spent in a window."""
-    call = load_hash(keys.budget("sheet", sheet_name(account, window)))
+    call = load_hash(budget_key(keys, "sheet", sheet_name(account, window)))
     return Call(
         call.script, call.parts, lambda reply: _sheet(call.read(reply)), resend=call.resend,
         misfit=Sheet,
@@ -92,7 +93,7 @@ def load_sheet(keys: Keys, account: str, window: str) -> Call[Sheet]:
 
 def load_open(keys: Keys, account: str, window: str) -> Call[list[OpenCall]]:
     """Read the calls under way in a window."""
-    call = load_hash(keys.budget("open", sheet_name(account, window)))
+    call = load_hash(budget_key(keys, "open", sheet_name(account, window)))
 
     def read(reply: Any) -> list[OpenCall]:
         rows = list(call.read(reply).values())[:MOST_OPEN]
@@ -103,7 +104,7 @@ def load_open(keys: Keys, account: str, window: str) -> Call[list[OpenCall]]:
 
 def count_waiting(keys: Keys, account: str) -> Call[int]:
     """Count the runs that wait for a budget."""
-    return command("ZCARD", keys.budget("waiting", account), read=int, misfit=int)
+    return command("ZCARD", budget_key(keys, "waiting", account), read=int, misfit=int)
 
 
 def set_budget(
@@ -126,9 +127,10 @@ def set_budget(
     return scripts.SET_BUDGET.call(
         bool,
         keys={
-            "record": keys.budget("record", account), "sheet": keys.budget("sheet", sheet),
-            "open": keys.budget("open", sheet), "budgets": keys.budgets,
-            "waiting": keys.budget("waiting", account), "due": keys.due,
+            "record": budget_key(keys, "record", account),
+            "sheet": budget_key(keys, "sheet", sheet),
+            "open": budget_key(keys, "open", sheet), "budgets": budgets_key(keys),
+            "waiting": budget_key(keys, "waiting", account), "due": keys.due,
         },
         args={
             **waking(keys, now), "given": given, "account": account, "verb": verb, "usd": usd,

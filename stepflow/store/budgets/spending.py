@@ -12,6 +12,7 @@ from stepflow.core.budgets.window import window_at
 from stepflow.core.ids import run_member
 from stepflow.core.run import Cleanup, Run, RunState
 from stepflow.store import scripts
+from stepflow.store.budgets.keys import budget_key, budgets_key
 from stepflow.store.calls import Call, Part, raw
 from stepflow.store.keys import Keys
 from stepflow.store.run_hash import rq_time
@@ -121,7 +122,7 @@ def reserve_budget(
         )  # fmt: skip
     return scripts.RESERVE_BUDGET.call(
         read,
-        keys={"run": keys.run(run.id), "budgets": keys.budgets, "due": keys.due},
+        keys={"run": keys.run(run.id), "budgets": budgets_key(keys), "due": keys.due},
         args={
             **waking(keys, now), "given": given, "slot": slot, "attempt": attempt,
             "member": run_member(run.id), "token": token, "usd": most.micros or 0,
@@ -129,10 +130,10 @@ def reserve_budget(
         },
         lists={"facts": facts},
         key_lists={
-            "sheet": [keys.budget("sheet", each) for each in sheets],
-            "open": [keys.budget("open", each) for each in sheets],
-            "record": [keys.budget("record", each) for each in accounts],
-            "waiting": [keys.budget("waiting", each) for each in accounts],
+            "sheet": [budget_key(keys, "sheet", each) for each in sheets],
+            "open": [budget_key(keys, "open", each) for each in sheets],
+            "record": [budget_key(keys, "record", each) for each in accounts],
+            "waiting": [budget_key(keys, "waiting", each) for each in accounts],
         },
     )  # fmt: skip
 
@@ -168,9 +169,9 @@ def settle_budget(
         },
         lists={"accounts": reserved.accounts},
         key_lists={
-            "sheet": [keys.budget("sheet", each) for each in reserved.sheets],
-            "open": [keys.budget("open", each) for each in reserved.sheets],
-            "waiting": [keys.budget("waiting", each) for each in reserved.accounts],
+            "sheet": [budget_key(keys, "sheet", each) for each in reserved.sheets],
+            "open": [budget_key(keys, "open", each) for each in reserved.sheets],
+            "waiting": [budget_key(keys, "waiting", each) for each in reserved.accounts],
         },
     )  # fmt: skip
 
