@@ -84,10 +84,14 @@ class Durable(BaseDurabilityCapability[AgentDepsT]):
 
     def get_default_run_id(self) -> str | None:
         ctx = workflow()
-        return None if ctx is None else runs_of(ctx).begin(self.name)
+        return None if ctx is None else runs_of(ctx).make_id(self.name)
 
     def get_default_conversation_id(self, run_id: str) -> str | None:
-        return conversation_id_from_run_id(run_id) if self.in_durable_context else None
+        ctx = workflow()
+        if ctx is None:
+            return None
+        runs_of(ctx).begin(run_id)  # every run gets here, before it makes its first task
+        return conversation_id_from_run_id(run_id)
 
     async def get_run_start_time(self, run_id: str) -> datetime | None:  # noqa: ARG002  of the interface
         ctx = workflow()
@@ -104,6 +108,7 @@ class Durable(BaseDurabilityCapability[AgentDepsT]):
             with replay_scope():
                 return await super().wrap_run(ctx, handler=handler)
         finally:
+            runs_of(found).end(ctx.run_id)
             runs.present.reset(token)
 
     async def wrap_tool_execute(

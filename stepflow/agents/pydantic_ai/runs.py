@@ -10,12 +10,13 @@ older one has left.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from contextvars import ContextVar
 from weakref import WeakKeyDictionary
 
 from stepflow.kits.flow.context import Context
 from stepflow.kits.flow.current import current
-from stepflow.kits.flow.derived import derived_uuid
+from stepflow.kits.flow.for_libraries import derived_uuid, places_apart
 
 #: the part of a key that names the tool call whose code is running in the workflow: a sub-agent's
 #: runs belong to it
@@ -30,14 +31,25 @@ class AgentRuns:
     def __init__(self, ctx: Context) -> None:
         self._ctx = ctx
         self._keys: dict[str, str] = {}
+        self._turn_back: dict[str, Callable[[], None]] = {}
         self._counts: Counter[str] = Counter()
 
-    def begin(self, agent: str) -> str:
-        """Begin a run of *agent*; returns its run id, which is the same on every replay."""
+    def make_id(self, agent: str) -> str:
+        """Return the id of a new run of *agent*, the same on every replay."""
         key = self._numbered(f"{within.get()}{agent}")
         run_id = str(derived_uuid(self._ctx, f"agent.{key}"))
         self._keys[run_id] = key
         return run_id
+
+    def begin(self, run_id: str) -> None:
+        """Note that the present task begins to carry out an agent run, in places of its own."""
+        self._turn_back[run_id] = places_apart(self._ctx)
+
+    def end(self, run_id: str | None) -> None:
+        """Note that an agent run is over."""
+        turn_back = self._turn_back.pop(run_id or "", None)
+        if turn_back is not None:
+            turn_back()
 
     def key_of(self, run_id: str | None) -> str:
         """Return the key of an agent run; one whose id the caller chose is known by that."""
