@@ -17,9 +17,9 @@ from pydantic_ai.durable_exec import (
     ToolsetGetInstructionsId,
     ToolsetGetToolsId,
     ToolsetValidateToolArgumentsId,
-    record_durable_unit,
 )
 
+from stepflow.agents.pydantic_ai.compat import record_durable_unit
 from stepflow.agents.pydantic_ai.errors import judged, raised
 from stepflow.agents.pydantic_ai.options import OptionsOf, UnitOptions
 from stepflow.agents.pydantic_ai.runs import runs_of, workflow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,22 +15,46 @@ from pydantic_ai.durable_exec import (
     BaseDurabilityCapability,
     DurabilityEngineSpec,
     ToolsetKind,
-    conversation_id_from_run_id,
-    replay_scope,
 )
 from pydantic_ai.messages import ToolCallPart
-from pydantic_ai.models import Model
+from pydantic_ai.models import Model, ModelRequestContext
 from pydantic_ai.run import AgentRunResult
-from pydantic_ai.tools import AgentDepsT, ToolDefinition
+from pydantic_ai.settings import ModelSettings
+from pydantic_ai.tools import (
+    AgentDepsT,
+    DeferredToolRequests,
+    DeferredToolResults,
+    ToolDefinition,
+)
 
 from stepflow.agents.pydantic_ai import runs
+from stepflow.agents.pydantic_ai.asking import Asking, Notify, is_left_to_others
 from stepflow.agents.pydantic_ai.backend import StepBackend
-from stepflow.agents.pydantic_ai.options import METADATA, OptionsOf, UnitOptions, checked
+from stepflow.agents.pydantic_ai.compat import (
+    conversation_id_from_run_id,
+    external_event_scope,
+    replay_scope,
+)
+from stepflow.agents.pydantic_ai.options import (
+    METADATA,
+    OptionsOf,
+    UnitOptions,
+    checked,
+    prompt_in,
+)
 from stepflow.agents.pydantic_ai.runs import runs_of, workflow
 from stepflow.core.backoff import RetryPolicy
 
 #: the kinds of toolsets that an agent may have
 _KINDS: tuple[ToolsetKind, ...] = ("function", "mcp", "dynamic")
+
+
+def leave_retries_to_us(request: ModelRequestContext) -> None:
+    """Have the provider's SDK make one try, unless the agent says otherwise: the step has more."""
+    if "max_retries" in request.model.unsupported_settings:
+        return
+    settings = ModelSettings(max_retries=0)
+    request.model_settings = {**settings, **(request.model_settings or {})}
 
 
 class Durable(BaseDurabilityCapability[AgentDepsT]):
@@ -65,6 +90,8 @@ class Durable(BaseDurabilityCapability[AgentDepsT]):
         tools: UnitOptions | None = None,
         models: Mapping[str, Model] | None = None,
         event_stream_handler: EventStreamHandler[AgentDepsT] | None = None,
+        notify: Notify | None = None,
+        answer_within: float | timedelta | None = None,
         name: str | None = None,
     ) -> None:
         super().__init__(models=models, event_stream_handler=event_stream_handler, name=name)
@@ -74,6 +101,13 @@ class Durable(BaseDurabilityCapability[AgentDepsT]):
             tools={**every, **checked(tools or {}, "tools= of Durable")},
             other=every,
         )
+        self._notify, self._answer_within = notify, answer_within
+        #: what people are asked before a tool is called, by tool: from its metadata
+        self._prompts: dict[str, str] = {}
+
+    @property
+    def _asking(self) -> Asking:
+        return Asking(self.name, self._notify, self._answer_within)
 
     @property
     def in_durable_context(self) -> bool:
@@ -97,6 +131,14 @@ class Durable(BaseDurabilityCapability[AgentDepsT]):
         ctx = workflow()
         return None if ctx is None else ctx.now()
 
+    async def before_model_request(
+        self, ctx: RunContext[AgentDepsT], request_context: ModelRequestContext
+    ) -> ModelRequestContext:
+        request = await super().before_model_request(ctx, request_context)
+        if self.in_durable_context:
+            leave_retries_to_us(request)
+        return request
+
     async def wrap_run(
         self, ctx: RunContext[AgentDepsT], *, handler: WrapRunHandler
     ) -> AgentRunResult[Any]:
@@ -105,11 +147,42 @@ class Durable(BaseDurabilityCapability[AgentDepsT]):
             return await super().wrap_run(ctx, handler=handler)
         token = runs.present.set(runs_of(found).key_of(ctx.run_id))
         try:
-            with replay_scope():
+            with replay_scope(), self._waiting(ctx):
                 return await super().wrap_run(ctx, handler=handler)
         finally:
             runs_of(found).end(ctx.run_id)
             runs.present.reset(token)
+
+    def _waiting(self, ctx: RunContext[AgentDepsT]) -> AbstractContextManager[Any]:
+        """Have what waits for something outside of the run wait for the answer to a question."""
+        if external_event_scope is None:
+            return nullcontext()
+        from stepflow.agents.pydantic_ai.waiting import QuestionWaiter  # noqa: PLC0415  not in 2.61
+
+        scope: AbstractContextManager[Any] = external_event_scope(
+            QuestionWaiter(ctx.run_id, self.name, self._asks_for)
+        )
+        return scope
+
+    def _asks_for(self, name: str) -> str:
+        return f"{self.name} waits for an answer: {name}"
+
+    async def prepare_tools(
+        self, ctx: RunContext[AgentDepsT], tool_defs: list[ToolDefinition]
+    ) -> list[ToolDefinition]:
+        for tool in tool_defs:
+            prompt = prompt_in(tool.metadata)
+            if prompt is not None:
+                self._prompts[tool.name] = prompt
+        return await super().prepare_tools(ctx, tool_defs)
+
+    async def handle_deferred_tool_calls(
+        self, ctx: RunContext[AgentDepsT], *, requests: DeferredToolRequests
+    ) -> DeferredToolResults | None:
+        found = workflow()
+        if found is None or is_left_to_others(ctx):
+            return None
+        return await self._asking.ask(found, ctx, requests, self._prompts)
 
     async def wrap_tool_execute(
         self,

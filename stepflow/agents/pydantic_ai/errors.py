@@ -106,6 +106,7 @@ def kept(error: BaseException) -> dict[str, Any] | None:
         fields = dict((state[0] if state else None) or {})
         streamed = fields.pop(_STREAMED, None)
         found = {
+            "message": readable(error),
             "make": _path(make),
             "args": [_plain(arg) for arg in args],
             "state": {
@@ -178,7 +179,8 @@ def _made_again(found: Mapping[str, Any]) -> BaseException | None:
             _restore(error, found)
         except Exception:  # noqa: BLE001,S112  user code; the plainer way is next
             continue
-        return error
+        if readable(error) == found.get("message"):
+            return error
     return None
 
 

@@ -22,12 +22,14 @@ class UnitOptions(TypedDict, total=False):
     The options of one unit.
 
     *timeout* (seconds or timedelta) limits one attempt. *compensate* is called with what the tool
-    returned if the run fails or is cancelled later.
+    returned if the run fails or is cancelled later. *ask* is what people are asked when the call
+    needs their approval: "Refund {amount}?", with the names of the tool's parameters.
     """
 
     retry: RetryPolicy | None
     timeout: float | timedelta | None
     compensate: Callable[[Any], Any] | None
+    ask: str
 
 
 def checked(options: Mapping[str, Any], what: str) -> UnitOptions:
@@ -44,6 +46,12 @@ def checked(options: Mapping[str, Any], what: str) -> UnitOptions:
     if options.get("timeout") is not None:
         seconds(options["timeout"], f"timeout of {what}")
     return cast("UnitOptions", dict(options))
+
+
+def prompt_in(metadata: Mapping[str, Any] | None) -> str | None:
+    """Return what people are asked about a tool by its metadata."""
+    own = (metadata or {}).get(METADATA)
+    return own.get("ask") if isinstance(own, Mapping) else None
 
 
 def of_tool(base: UnitOptions, tool: object | None, name: str) -> UnitOptions | Literal[False]:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from datetime import timedelta
+from typing import Any, TypeVar
 
-from stepflow.core.ids import idempotency_key
+from stepflow.core.ids import idempotency_key, key_name
+from stepflow.kits.flow.calls.base import checked_name
+from stepflow.kits.flow.commands.question import Asked, Notice
 from stepflow.kits.flow.context import Context
+
+T = TypeVar("T")
 
 
 def derived_uuid(ctx: Context, name: str) -> uuid.UUID:
@@ -23,3 +30,26 @@ def places_apart(ctx: Context) -> Callable[[], None]:
     Until the returned function is called. See `Branch.turn_off`.
     """
     return ctx._activation.loop.branch().turn_off()  # noqa: SLF001  one house
+
+
+def branch_at(ctx: Context, work: Coroutine[Any, Any, T], key: str) -> asyncio.Task[T]:
+    """Do *work* in a branch whose places follow from *key*, whatever task asks for it, and when."""
+    activation = ctx._activation  # noqa: SLF001  one house
+    activation.check_caller()
+    return activation.create_branch(work, f"at:{key_name(key)}", key)
+
+
+def ask_through(
+    ctx: Context,
+    prompt: str,
+    timeout: float | timedelta | None,
+    name: str,
+    tell: Callable[[str], Any],
+) -> Asked[Any]:
+    """
+    Ask people for anything, as `ctx.ask` does, and have step *name* tell them.
+
+    What *tell* returns, unless it is None, is the answer; then the question is withdrawn.
+    """
+    notice = Notice(checked_name(name), tell, ctx._policy, None, may_answer=True)  # noqa: SLF001  one house
+    return ctx._ask(None, prompt, timeout, notice)  # noqa: SLF001  one house
