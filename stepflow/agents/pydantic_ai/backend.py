@@ -23,6 +23,7 @@ from stepflow.agents.pydantic_ai.compat import record_durable_unit
 from stepflow.agents.pydantic_ai.errors import judged, raised
 from stepflow.agents.pydantic_ai.options import OptionsOf, UnitOptions
 from stepflow.agents.pydantic_ai.runs import runs_of, workflow
+from stepflow.agents.pydantic_ai.undoing import undoing
 from stepflow.errors import StepFailed
 
 
@@ -62,7 +63,7 @@ class StepBackend(JournalCallableOperationBackend[UnitOptions]):
         try:
             value = await ctx.step(
                 f"{self._agent}.{called}", attempt, key=key, retry=policy,
-                timeout=config.get("timeout"),
+                timeout=config.get("timeout"), compensate=undoing(config.get("compensate")),
             )  # fmt: skip
         except StepFailed as failed:
             model = operation_id.model_name if isinstance(operation_id, ModelRequestId) else None

@@ -1,43 +1,39 @@
-"""What the reader of docs/how-to/agents.md has at hand."""
+"""What the reader of docs/agents.md has at hand."""
 
-from dataclasses import dataclass
 from datetime import timedelta
 
-from stepflow import Context, PermanentError, RetryPolicy, Stepflow
+from pydantic_ai import ModelHTTPError
+from pydantic_ai.messages import ModelMessage, ModelResponse, TextPart, ToolCallPart, ToolReturnPart
+from pydantic_ai.models.function import AgentInfo, FunctionModel
+
+from stepflow import Context, RetryPolicy, Stepflow
 
 app = Stepflow()
-NEEDS_APPROVAL = {"refund"}
 
 
-@dataclass
-class Action:
-    tool: str | None
-    text: str
+def answer(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
+    match [part for part in messages[-1].parts if isinstance(part, ToolReturnPart)]:
+        case []:
+            return ModelResponse(parts=[ToolCallPart("find_order", {"number": 7})])
+        case [ToolReturnPart(tool_name="find_order")]:
+            return ModelResponse(parts=[ToolCallPart("refund", {"amount": 30})])
+        case [found, *_]:
+            return ModelResponse(parts=[TextPart(str(found.content))])
 
 
-async def think(messages: list[str]) -> Action:
-    return Action("refund", "order 7") if len(messages) == 1 else Action(None, messages[-1])
+model = FunctionModel(answer)
 
 
-async def use_tool(action: Action) -> str:
-    return f"{action.text} is done"
-
-
-async def reply(message: str) -> str:
-    return message.upper()
+async def unbook(booking: str) -> None:
+    """Undo a booking."""
 
 
 async def check(h, space):
-    run = await h.submit("agent", "the kite is broken")
-    [question] = await h.client.questions()
+    run = await h.submit("support", "the kite is broken")
+    [question] = [each for each in await h.client.questions() if each.run_id == run.id]
+    assert question.prompt == "Refund 30 euros?"
     await h.client.answer(question.token, True)
-    await h.settle()
-    assert await h.result(run) == "refund: order 7 is done"
-    talk = await h.submit("chat", [])
-    for _ in range(25):
-        await h.signal(talk, "message", "hello")
-    await h.advance(timedelta(hours=2))
-    assert await h.result(talk) == ["hello", "HELLO"] * 25
+    assert await h.result(run) == "refunded 30 euros"
 
 
-__all__ = ["Context", "PermanentError", "RetryPolicy"]
+__all__ = ["Context", "ModelHTTPError", "RetryPolicy", "timedelta"]
