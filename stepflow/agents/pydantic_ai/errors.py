@@ -16,7 +16,6 @@ from pydantic import TypeAdapter
 from pydantic_ai import exceptions
 from pydantic_ai.exceptions import ModelAPIError, ModelHTTPError, UserError
 from pydantic_ai.messages import ModelResponse
-from pydantic_core import to_jsonable_python
 
 from stepflow.core.backoff import RetryPolicy
 from stepflow.errors import PermanentError, StepError, StepFailed, StepflowError, TransientError
@@ -29,6 +28,7 @@ _STREAMED = "_pydantic_ai_streamed_before_failing"
 _AGAIN = frozenset({408, 409, 425, 429})
 
 _response = TypeAdapter(ModelResponse)
+_anything: TypeAdapter[Any] = TypeAdapter(Any)
 
 
 def _named(*names: str) -> tuple[type[BaseException], ...]:
@@ -131,7 +131,7 @@ def _path(made: Any) -> str | None:
 def _plain(value: Any) -> Any:
     if isinstance(value, type):
         return {"$class": _path(value)}
-    return to_jsonable_python(value, fallback=str)
+    return _anything.dump_python(value, mode="json", fallback=str)
 
 
 def _loaded(path: str) -> Any:
