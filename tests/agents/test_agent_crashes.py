@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+import pytest
+
 from stepflow import Context
 from stepflow.agents.providers import (
     Completion,
@@ -17,6 +19,8 @@ from stepflow.agents.providers import (
 from stepflow.agents.tools import tool
 from tests.agents.crashes import crash_at_every_write
 from tests.agents.scripted import Calling, Scripted
+
+pytestmark = pytest.mark.crash
 
 
 class Counted(Scripted):

@@ -22,7 +22,7 @@ from stepflow.agents.providers import (
 )
 from stepflow.settings import Settings
 from stepflow.testing import Harness
-from tests.agents.scripted import InTurn, Scripted
+from tests.agents.scripted import Calling, InTurn, Scripted
 
 REQUEST = CompletionRequest((Message("system", "be brief"), Message("user", "go")))
 QUICK = RetryPolicy(max_attempts=3, initial=0)
@@ -137,30 +137,33 @@ def test_resilient_takes_providers_that_call_a_model():
 ROUTES = {"refund": "wants money back", "other": "anything else"}
 
 
-@pytest.mark.parametrize(
-    ("text", "said", "found"),
-    [
-        ("money!", [("choose_route", {"route": "refund"})], "refund"),
-        ("money!", [("choose_route", {"route": None})], "none"),
-        ("money!", [("choose_route", {"route": "refund please"})], "none"),
-        ("money!", [("choose_route", "{")], "none"),
-        ("money!", [("choose_route", "[]")], "none"),
-        ("money!", "refund", "refund"),
-        ("money!", "I would refund that", "none"),
-        ("money!", "", "none"),
-        ("  ", "refund", "none"),
-    ],
-)
-async def test_a_route_is_one_of_those_given_word_for_word(h, text, said, found):
-    model = Scripted([said])
+#: what is asked, what the model says, and the route
+CHOICES = [
+    ("a", [("choose_route", {"route": "refund"})], "refund"),
+    ("b", [("choose_route", {"route": None})], "none"),
+    ("c", [("choose_route", {"route": "refund please"})], "none"),
+    ("d", [("choose_route", "{")], "none"),
+    ("e", [("choose_route", "[]")], "none"),
+    ("f", "refund", "refund"),
+    ("g", "I would refund that", "none"),
+    ("h", "", "none"),
+    ("  ", "refund", "none"),
+]
+
+
+async def test_a_route_is_one_of_those_given_word_for_word(h):
+    said = {text: answer for text, answer, _ in CHOICES}
+    model = Calling(lambda request: said[request.messages[-1].text])
 
     @h.app.workflow
     async def choose(ctx) -> list[str]:
-        once = await ctx.route(model, text, ROUTES, default="none")
-        return [once, await ctx.route(model, text, ROUTES, default="none")]
+        return [
+            await ctx.route(model, text, ROUTES, default="none")
+            for text in [*said, *said]  # each a second time: it is remembered
+        ]
 
-    assert await h.result(await h.submit(choose)) == [found, found]
-    assert len(model.requests) == (1 if text.strip() else 0)
+    assert await h.result(await h.submit(choose)) == [route for *_, route in CHOICES] * 2
+    assert len(model.requests) == len(CHOICES) - 1  # an empty text is no question
     for request in model.requests:
         assert request.answer.parameters["properties"]["route"]["enum"] == [*ROUTES, None]
 

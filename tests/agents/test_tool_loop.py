@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field
 from stepflow import Context, InvalidOption, RunFailed, Stepflow, TransientError, inject
 from stepflow.agents.providers import Completion, Message
 from stepflow.agents.tools import as_tool, tool
+from stepflow.agents.tools.loop import LoopOptions, ToolLoop
 from stepflow.settings import Settings
 from stepflow.testing import Harness
 from tests.agents.scripted import Scripted
@@ -264,7 +265,8 @@ def test_a_tool_that_no_model_could_call_is_refused_where_it_is_declared(made, s
         ({"provider": 3}, "it takes a Provider"),
     ],
 )
-async def test_a_loop_that_cannot_be_begun_says_so(h, options, said):
-    given = {"provider": Scripted(["ok"]), "tools": [], **options}
-    with pytest.raises(RunFailed, match=said):
-        await run(h, **given)
+def test_a_loop_that_cannot_be_begun_says_so(options, said):
+    given = {"provider": Scripted(["ok"]), "tools": [], "prompt": "go", **options}
+    limits = {name: given.pop(name) for name in ("max_rounds",) if name in given}
+    with pytest.raises(InvalidOption, match=said):
+        ToolLoop(None, **given, options=LoopOptions(**limits))
