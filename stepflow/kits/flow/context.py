@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Never
 
 from stepflow.core.output import TOPIC
 from stepflow.engine.events.emitting import pack_output
+from stepflow.kits.flow.calls.agents import AgentCalls
 from stepflow.kits.flow.calls.base import checked_name
 from stepflow.kits.flow.calls.batch import BatchCalls
 from stepflow.kits.flow.calls.children import ChildCalls
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from stepflow.core.budgets.budget import Budget
 
 
-class Context(PollCalls, PageCalls, ChildCalls, GatherCalls, BatchCalls):
+class Context(PollCalls, PageCalls, ChildCalls, GatherCalls, BatchCalls, AgentCalls):
     """
     What a workflow calls to run steps, wait, ask people and start other runs.
 
