@@ -36,7 +36,7 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.core.budgets.budget import Budget as Budget
     from stepflow.core.budgets.budget import Spending as Spending
     from stepflow.core.budgets.budget import budget as budget
-    from stepflow.core.budgets.usage import Usage as Usage
+    from stepflow.core.budgets.cost import Cost as Cost
     from stepflow.core.cancel import CancelToken as CancelToken
     from stepflow.core.events import Event as Event
     from stepflow.core.events import EventType as EventType
@@ -270,7 +270,7 @@ _EXPORTS = {
     "core.backoff": "RetryPolicy",
     "core.breakers.breaker": "Breaker",
     "core.budgets.budget": "Budget Spending budget",
-    "core.budgets.usage": "Usage",
+    "core.budgets.cost": "Cost",
     "core.cancel": "CancelToken",
     "core.events": "Event EventType",
     "core.fanout.group": "GroupState",

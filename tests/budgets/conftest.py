@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from stepflow import Stepflow, Usage
+from stepflow import Cost, Stepflow
 from stepflow.testing import Harness
 
 
@@ -31,10 +31,10 @@ class Provider:
         return {"text": "ok", "tokens": self.tokens, "usd": self.price}
 
 
-def used(came_to: object) -> Usage | None:
+def used(came_to: object) -> Cost | None:
     """Read what a call of the provider has cost."""
     if isinstance(came_to, dict):
-        return Usage(came_to["usd"], came_to["tokens"])
+        return Cost(came_to["usd"], came_to["tokens"])
     return None
 
 

@@ -10,8 +10,8 @@ from typing import NamedTuple
 import pytest
 
 import stepflow
-from stepflow import Spending, Usage
-from stepflow.core.budgets.usage import NOTHING
+from stepflow import Cost, Spending
+from stepflow.core.budgets.cost import NOTHING
 from stepflow.core.run import Run
 from stepflow.store import scripts
 from stepflow.store.budgets.record import load_budget, load_sheet, set_budget
@@ -41,7 +41,7 @@ class Bench:
         return Run(run_id, "etl", rev=1, token=token)
 
     def reserve(self, run, tokens=40, *, slot=None, attempt="p"):
-        spending = Spending(self.budget, most=Usage(tokens=tokens))
+        spending = Spending(self.budget, most=Cost(tokens=tokens))
         call = reserve_budget(
             self.keys, spending.budgets, spending.most, run, run.token, slot or run.id, attempt,
             granted=self.granted, given=f"{self.now:.6f}", now=self.now,
@@ -49,7 +49,7 @@ class Bench:
         return self.connection.call(call)
 
     def settle(self, run, reserved, tokens=None, *, index=None, entry=b"value|0|ask|0.0|"):
-        used = None if tokens is None else Usage(tokens=tokens)
+        used = None if tokens is None else Cost(tokens=tokens)
         call = settle_budget(
             self.keys, run.id, run.token, reserved, used, index=index, entry=entry,
             given=f"{self.now:.6f}", now=self.now,

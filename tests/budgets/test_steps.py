@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 
 import stepflow
-from stepflow import BudgetExceeded, InvalidOption, RetryPolicy, UnknownPrice, Usage
+from stepflow import BudgetExceeded, Cost, InvalidOption, RetryPolicy, UnknownPrice
 from tests.budgets.conftest import used
 
 ONCE = RetryPolicy(max_attempts=1)
@@ -80,8 +80,8 @@ async def test_a_call_that_is_lost_with_its_worker_stays_reserved(app, h, provid
 async def test_a_failed_attempt_counts_as_what_its_error_says(app, h, provider):
     """[A12] Without a word of it the attempt is lost; a cut-off answer has cost that at least."""
     refused, cut, silent = ConnectionError("429"), ConnectionError("cut off"), ConnectionError()
-    refused.stepflow_usage = Usage(0, 0)
-    cut.stepflow_usage = Usage(None, 40, is_least=True)
+    refused.stepflow_cost = Cost(0, 0)
+    cut.stepflow_cost = Cost(None, 40, is_least=True)
     provider.errors = [refused, cut, silent]
     retry = RetryPolicy(max_attempts=4, initial=1, jitter=False)
     run = await h.submit(asking(app, provider, retry=retry), 1)
@@ -148,7 +148,7 @@ async def test_a_call_without_a_price_is_refused_unless_allowed(app, h, provider
     @app.workflow
     async def ask(ctx) -> None:
         await ctx.step(
-            provider.call, spends=lenient.spend(tokens=200, used=lambda _: Usage(None, 7))
+            provider.call, spends=lenient.spend(tokens=200, used=lambda _: Cost(None, 7))
         )
 
     await h.submit(ask)
@@ -179,7 +179,7 @@ async def test_all_budgets_of_a_call_have_room_or_none_is_charged(app, h, provid
 
     @app.workflow
     async def ask(ctx) -> tuple[int, str]:
-        spends = stepflow.Spending([ACME, small], most=Usage(tokens=100), used=used)
+        spends = stepflow.Spending([ACME, small], most=Cost(tokens=100), used=used)
         for number in range(5):
             try:
                 await ctx.step(provider.call, spends=spends)

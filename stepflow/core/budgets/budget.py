@@ -7,28 +7,28 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from stepflow.core.budgets.usage import Money, Usage, micros, whole
+from stepflow.core.budgets.cost import Cost, Money, micros, whole
 from stepflow.core.budgets.window import Per, check_per
 from stepflow.errors import InvalidOption, UnknownPrice, shown
 
 #: what may name a budget: it is part of a key, and of what a run is said to wait for
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,99}")
 #: says what a call has cost, by its value or the exception that ended it; None for unknown
-Used = Callable[[Any], Usage | None]
+Used = Callable[[Any], Cost | None]
 #: budgets that one call may be charged to
 MOST_BUDGETS = 8
 
 _ON_EXCEEDED = ("fail", "wait", "ask")
 
 
-def usage_of(came_to: Any) -> Usage | None:
+def cost_of(came_to: Any) -> Cost | None:
     """
     Say what a call has cost by what it came to, a value or an exception.
 
-    That is a Usage itself, or has one as its `stepflow_usage`; None says that it is not known.
+    That is a Cost itself, or has one as its `stepflow_cost`; None says that it is not known.
     """
-    found = came_to if isinstance(came_to, Usage) else getattr(came_to, "stepflow_usage", None)
-    return found if isinstance(found, Usage) else None
+    found = came_to if isinstance(came_to, Cost) else getattr(came_to, "stepflow_cost", None)
+    return found if isinstance(found, Cost) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,15 +86,13 @@ class Budget:
         """Return the same for one family of runs alone."""
         return replace(self, family=family)
 
-    def spend(
-        self, *, usd: Money | None = None, tokens: int = 0, used: Used = usage_of
-    ) -> Spending:
+    def spend(self, *, usd: Money | None = None, tokens: int = 0, used: Used = cost_of) -> Spending:
         """
         Say what a call costs at most: `ctx.step(ask, text, spends=budget.spend(tokens=4000))`.
 
         *used* says what it has cost, by its value or the exception that ended it.
         """
-        return Spending(self, most=Usage(usd, tokens), used=used)
+        return Spending(self, most=Cost(usd, tokens), used=used)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,14 +103,14 @@ class Spending:
     *budget* is a Budget or several, of which each has to have room. *most* is an upper bound of
     one attempt, reserved before the call. *used* is called with the step's value, or with the
     exception that ended the attempt; where it gives None, the call counts as lost: it has cost
-    something between nothing and *most*. By default it reads `stepflow_usage` of either.
+    something between nothing and *most*. By default it reads `stepflow_cost` of either.
 
     Raises UnknownPrice where a budget limits money and *most* has no price.
     """
 
     budget: Budget | Sequence[Budget]
-    most: Usage
-    used: Used = usage_of
+    most: Cost
+    used: Used = cost_of
 
     def __post_init__(self) -> None:
         budgets = self.budgets

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import cast
 
-from stepflow.core.budgets.usage import dollars
+from stepflow.core.budgets.cost import dollars
 from stepflow.core.budgets.window import Per, window_at
 from stepflow.store.budgets.record import BudgetRecord, OpenCall, Sheet
 

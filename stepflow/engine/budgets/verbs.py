@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stepflow.core.budgets.usage import Money, micros, whole
+from stepflow.core.budgets.cost import Money, micros, whole
 from stepflow.core.ids import check_text
 from stepflow.core.outcomes import readable
 from stepflow.engine.budgets.info import BudgetInfo, info_of, window_of

@@ -22,7 +22,7 @@ from stepflow.store.questions import QuestionOutcome
 if TYPE_CHECKING:
     from stepflow.core.breakers.breaker import Permits
     from stepflow.core.budgets.budget import Spending
-    from stepflow.core.budgets.usage import Usage
+    from stepflow.core.budgets.cost import Cost
     from stepflow.engine.observing.observers import Observers
     from stepflow.store.budgets.spending import NoRoom, Reservation
 
@@ -76,7 +76,7 @@ class Settling(NamedTuple):
     """What a journal entry settles in budgets: a call, and what it has cost, None for unknown."""
 
     reserved: Reservation
-    used: Usage | None
+    used: Cost | None
 
 
 class Budgets(Protocol):
@@ -87,7 +87,7 @@ class Budgets(Protocol):
     ) -> Reservation | NoRoom:
         """Reserve what a call costs at most; *granted* is what people have granted, by sheet."""
 
-    def settle(self, reserved: Reservation, used: Usage | None) -> None:
+    def settle(self, reserved: Reservation, used: Cost | None) -> None:
         """Settle a call of which the journal remembers nothing."""
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from stepflow.core.budgets.budget import Budget
-from stepflow.core.budgets.usage import Usage, micros
+from stepflow.core.budgets.cost import Cost, micros
 from stepflow.core.budgets.window import window_at
 from stepflow.core.ids import run_member
 from stepflow.core.run import Cleanup, Run, RunState
@@ -84,7 +84,7 @@ def waking(keys: Keys, now: float) -> dict[str, Part]:
 def reserve_budget(
     keys: Keys,
     budgets: Sequence[Budget],
-    most: Usage,
+    most: Cost,
     run: Run,
     token: str,
     slot: str,
@@ -143,7 +143,7 @@ def settle_budget(
     run_id: str,
     token: str,
     reserved: Reservation,
-    used: Usage | None,
+    used: Cost | None,
     *,
     index: int | None = None,
     entry: bytes = b"",
@@ -156,7 +156,7 @@ def settle_budget(
 
     Gives 0 where the entry is refused, as `add_entry` does.
     """
-    cost = Usage() if used is None else used
+    cost = Cost() if used is None else used
     return scripts.SETTLE_BUDGET.call(
         raw,
         keys={"run": keys.run(run_id), "journal": f"{keys.run(run_id)}:journal", "due": keys.due},

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Mapping
 
 from stepflow.core.budgets.budget import Spending
-from stepflow.core.budgets.usage import NOTHING, Usage
+from stepflow.core.budgets.cost import NOTHING, Cost
 from stepflow.core.run import Cleanup, Run
 from stepflow.engine.env import Env
 from stepflow.errors import ClaimLost
@@ -50,14 +50,14 @@ class ClaimBudgets:
             raise ClaimLost(f"run {run.id!r} is held by another worker; nothing is spent")
         return answer
 
-    def settle(self, reserved: Reservation, used: Usage | None) -> None:
+    def settle(self, reserved: Reservation, used: Cost | None) -> None:
         """Settle a call whose step remembers nothing of it; sent at once, and not waited for."""
         self._connection.send(self.settling(reserved, used)).add_done_callback(_said)
 
     def settling(
         self,
         reserved: Reservation,
-        used: Usage | None,
+        used: Cost | None,
         index: int | None = None,
         entry: bytes = b"",
         cleanup: Cleanup | None = None,

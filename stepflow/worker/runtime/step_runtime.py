@@ -35,7 +35,7 @@ from stepflow.worker.events.writer import bounds_of
 from stepflow.worker.runtime.runner_side import RunnerSide
 
 if TYPE_CHECKING:
-    from stepflow.core.budgets.usage import Usage
+    from stepflow.core.budgets.cost import Cost
     from stepflow.engine.observing.observers import Observers
     from stepflow.store.budgets.spending import Reservation
     from stepflow.worker.runtime.budgets import ClaimBudgets
@@ -208,7 +208,7 @@ class StepRuntime(RunnerSide):
         index: int,
         entry: bytes,
         cleanup: Cleanup | None = None,
-        settling: tuple[Reservation, Usage | None] | None = None,
+        settling: tuple[Reservation, Cost | None] | None = None,
     ) -> asyncio.Future[int]:
         """
         Write entry *index*, the cleanup that is due from then on, and what it settles.

@@ -9,8 +9,8 @@ from decimal import Decimal
 from hashlib import blake2b
 from typing import Any
 
-from stepflow.core.budgets.budget import Spending, usage_of
-from stepflow.core.budgets.usage import Usage, dollars
+from stepflow.core.budgets.budget import Spending, cost_of
+from stepflow.core.budgets.cost import Cost, dollars
 from stepflow.core.journal import KEYED
 from stepflow.errors import BudgetExceeded, InvalidOption, Postponed, shown
 from stepflow.kits.flow.commands.command import WorkflowHost
@@ -77,7 +77,7 @@ class StepSpends:
 
     def price(self, error: BaseException, value: Any) -> None:
         """Have *error* say what the *value* has cost that cannot be remembered."""
-        error.stepflow_usage = self._used(value)  # type: ignore[attr-defined]
+        error.stepflow_cost = self._used(value)  # type: ignore[attr-defined]
 
     def leave(self, runtime: FlowRuntime, came_to: Any) -> None:
         """Settle an attempt of which nothing is remembered."""
@@ -85,15 +85,15 @@ class StepSpends:
         if settling is not None:
             runtime.budgets.settle(*settling)
 
-    def _used(self, came_to: Any) -> Usage | None:
+    def _used(self, came_to: Any) -> Cost | None:
         try:
-            used: object = usage_of(came_to) or self._spending.used(came_to)
+            used: object = cost_of(came_to) or self._spending.used(came_to)
         except Exception as error:  # noqa: BLE001  a function of user code
             log.warning("step %r: nobody knows what it has cost: %s", self._step.name, error)
             return None
-        if used is None or isinstance(used, Usage):
+        if used is None or isinstance(used, Cost):
             return used
-        log.warning("step %r: used= gave %s, which is no Usage", self._step.name, shown(used))
+        log.warning("step %r: used= gave %s, which is no Cost", self._step.name, shown(used))
         return None
 
     def _refuse(self, found: NoRoom) -> None:

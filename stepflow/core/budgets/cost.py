@@ -48,7 +48,7 @@ def whole(number: object, what: str) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Usage:
+class Cost:
     """
     What a call costs, or has cost: dollars as Decimal, int or str, and tokens.
 
@@ -62,14 +62,14 @@ class Usage:
 
     def __post_init__(self) -> None:
         if self.usd is not None:
-            micros(self.usd, "a Usage")
-        whole(self.tokens, "a Usage")
+            micros(self.usd, "a Cost")
+        whole(self.tokens, "a Cost")
 
     @property
     def micros(self) -> int | None:
         """The dollars as micro-dollars, rounded up; None for an unknown price."""
-        return None if self.usd is None else micros(self.usd, "a Usage")
+        return None if self.usd is None else micros(self.usd, "a Cost")
 
 
 #: what a call has cost that was never made, or that the provider has refused
-NOTHING = Usage(0, 0)
+NOTHING = Cost(0, 0)
