@@ -164,7 +164,10 @@ def _connecting(url: URL, settings: ArchiveSettings) -> dict[str, Any]:
         "connect_timeout": max(1, round(settings.connect_timeout_s)),
         "options": f"-c statement_timeout={round(settings.statement_timeout_s * 1000)}",
         "application_name": "stepflow",
-    }
+        # a server that is silently gone is noticed within half a minute or so
+        "keepalives_idle": 15, "keepalives_interval": 5, "keepalives_count": 3,
+        "tcp_user_timeout": round(settings.statement_timeout_s * 1000),
+    }  # fmt: skip
 
 
 def _set_up_sqlite(engine: Engine) -> None:

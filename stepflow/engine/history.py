@@ -87,6 +87,14 @@ def show_answers(answers: Mapping[str, bytes]) -> dict[str, Any]:
     return {child: show_data(answer) for child, answer in answers.items()}
 
 
+def show_kv(row: Mapping[bytes, bytes]) -> dict[str, Any]:
+    """Show the values that a run's effects have written, by their names."""
+    return {
+        name.decode("utf-8", "backslashreplace"): show_data(held)
+        for name, held in sorted(row.items())
+    }
+
+
 def read_history(document: Any) -> Remembered:
     """Read a document of `history` back; raises UnreadableHistory for anything else."""
     try:
@@ -231,7 +239,7 @@ def _redact_field(name: str, value: Any, keys: Collection[str]) -> Any:
             return [_redact_entry(part, keys) for part in value]
         case "answers":
             return {child: _redact_part(part, keys) for child, part in value.items()}
-        case "vars":
+        case "vars" | "kv":
             return {
                 key: _redact_part(part, keys, is_secret=key in keys) for key, part in value.items()
             }
@@ -324,6 +332,11 @@ def _redacted(value: Any, keys: Collection[str]) -> Any:
     if isinstance(value, list | tuple | set | frozenset):
         return type(value)(_redacted(item, keys) for item in value)
     return value
+
+
+def without(value: Any, keys: Collection[str]) -> Any:
+    """Give *value* with blanks under *keys*, at any depth, as `redact` does."""
+    return _redacted(value, keys)
 
 
 def _blank(value: Any) -> Any:
