@@ -79,8 +79,12 @@ class CoreApp(Around, Listening, Scheduling, Supplying):
         self.namespace = namespace or self.settings.redis.namespace
         self.registry = Registry()
         self.registry.version = version
-        if archive or self.settings.archive.url:
-            self.registry.archive = self.settings.archive.at(archive)
+        if archive:
+            self.settings = self.settings.model_copy(
+                update={"archive": self.settings.archive.at(archive)}
+            )
+        if self.settings.archive.url:
+            self.registry.archive = self.settings.archive
         if webhooks:
             self.registry.webhooks.update(read_named_webhooks(webhooks))
         if telemetry is not None:

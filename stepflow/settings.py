@@ -229,9 +229,9 @@ class ArchiveSettings(_Group):
     snapshots: int = Field(default=10, ge=1, le=10_000)
     """Snapshots that are kept of one run; the oldest go first."""
 
-    def at(self, url: str | None) -> ArchiveSettings:
-        """Give the same with another URL, if there is one."""
-        return self.model_copy(update={"url": url}) if url else self
+    def at(self, url: str) -> ArchiveSettings:
+        """Give the same with another URL."""
+        return self.model_copy(update={"url": url})
 
 
 class Settings(_Group):

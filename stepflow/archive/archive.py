@@ -16,6 +16,7 @@ from stepflow.archive.values import (
     ArchivedPage,
     ArchivedRun,
     ArchivedStep,
+    ArchiveHealth,
     End,
     Pruned,
     Snapshot,
@@ -56,14 +57,11 @@ class Archive:
         """Close its connections."""
         self._database.close()
 
-    def health(self) -> dict[str, Any]:
+    def health(self) -> ArchiveHealth:
         """Say where it is, the version of its tables and how many ends it holds, or raise."""
         with self._database.reading() as connection:
             found = ends.count_ends(connection, self.namespace, Where())
-            return {
-                "url": self.url, "schema": version_of(connection), "knows": VERSION,
-                "runs": found.runs,
-            }  # fmt: skip
+            return ArchiveHealth(self.url, version_of(connection), VERSION, found.runs)
 
     def ping(self) -> None:
         """Ask whether it is there, or raise."""

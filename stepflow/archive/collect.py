@@ -12,14 +12,15 @@ from stepflow.archive.values import ArchivedRun, ArchivedStep, End
 from stepflow.core.outcomes import ErrorInfo
 from stepflow.core.run import Run, RunOutcome
 from stepflow.engine.env import Env
-from stepflow.engine.history import REDACTED, redact, show_kv, without
+from stepflow.engine.history import REDACTED, redact, show_data, show_kv, without
 from stepflow.engine.kept import KeptData
+from stepflow.engine.spec import without_secrets
 from stepflow.engine.timeline import StepStatus, timeline
 from stepflow.engine.timeline.whole import whole
 from stepflow.errors import RunNotFound, UnreadableRecord
 from stepflow.hooks.body import json_value
 from stepflow.store.calls import batch
-from stepflow.store.runs import load_data, load_run
+from stepflow.store.runs import load_data, load_run, load_spec
 from stepflow.store.variables import load_all_kv
 from stepflow.times import as_datetime
 
@@ -81,7 +82,9 @@ async def document_of(run_id: str, env: Env, secrets: Collection[str]) -> dict[s
     async for part in whole(run_id, env):
         for name, value in part.items():
             found[name] = [*found.get(name, ()), *value] if name in _LISTS else value
-    found["kv"] = show_kv(await load_all_kv(env.keys, run_id))
+    kv, spec = await batch(load_all_kv(env.keys, run_id), load_spec(env.keys, run_id))
+    found["kv"] = show_kv(kv)
+    found["options"] = show_data(without_secrets(spec or b""))
     return redact(found, secrets) if secrets else found
 
 

@@ -105,6 +105,24 @@ class Snapshot:
     #: who or what took it
     why: str = ""
 
+    def __str__(self) -> str:
+        name = f"snapshot {self.number}" if self.number else self.why
+        return f"{name} of {self.run_id}.{self.generation} at {self.taken_at:%Y-%m-%dT%H:%M:%S.%fZ}"
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveHealth:
+    """
+    An archive that answers: where it is, the version of its tables, how many ends it holds.
+
+    *known* is the version of the tables that this stepflow knows.
+    """
+
+    url: str
+    schema: int
+    known: int
+    runs: int
+
 
 @dataclass(frozen=True, slots=True)
 class Pruned:

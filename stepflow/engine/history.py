@@ -188,6 +188,11 @@ def _in_words(data: bytes) -> dict[str, str]:
         return {}
 
 
+def read_data(parts: Mapping[str, Any]) -> bytes:
+    """Give back the bytes that `show_data` showed; raises KeyError, ValueError or TypeError."""
+    return _read(parts)
+
+
 def _read(parts: Mapping[str, Any]) -> bytes:
     """Give back the bytes that `show_data` showed."""
     if "base64" in parts:
@@ -233,7 +238,7 @@ def _redact_field(name: str, value: Any, keys: Collection[str]) -> Any:
     match name:
         case "headers" | "tags":
             return {key: REDACTED if key in keys else held for key, held in value.items()}
-        case "input" | "result" | "error":
+        case "input" | "result" | "error" | "options":
             return _redact_part(value, keys)
         case "journal":
             return [_redact_entry(part, keys) for part in value]

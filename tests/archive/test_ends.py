@@ -62,6 +62,7 @@ async def archived(archive, run_id, **which):
 async def test_every_way_of_ending_is_archived_and_then_redis_lets_the_run_go(
     app, archive, real, working, aclient
 ):
+    """[H2]"""
     await aclient.submit("etl", "x", run_id="idle", queue="nobody", headers={"tenant": "acme"})
     async with working(app, concurrency=4):
         good = await app.async_client.submit("etl", "x", run_id="good", tags={"kind": "big"})
@@ -95,6 +96,7 @@ async def test_every_way_of_ending_is_archived_and_then_redis_lets_the_run_go(
 async def test_while_the_archive_is_away_steps_go_on_and_nothing_is_dropped(
     app, archive, real, working, monkeypatch, caplog
 ):
+    """[H2]"""
     monkeypatch.setattr("stepflow.worker.hooks.archiving.FIRST_LOOK_S", 0.05)
     away = [ArchiveUnreachable("sqlite", "gone")]
     write, ping = Archive.write, Archive.ping
@@ -137,6 +139,7 @@ async def test_while_the_archive_is_away_steps_go_on_and_nothing_is_dropped(
 
 
 async def test_an_end_that_is_refused_stops_no_other(app, archive, working, monkeypatch):
+    """[H6]"""
     from stepflow.archive import rows
 
     steps = rows.rows_of_steps
@@ -178,6 +181,7 @@ async def test_secrets_are_blanked_before_anything_is_archived(app, archive, wor
 async def test_what_is_to_keep_its_result_alone_is_archived_whole(
     url, settings, tmp_path, archive, real, working
 ):
+    """[H3]"""
     kept = settings.retention.model_copy(update={"keep": "result", "result_s": 1000.0})
     app = Stepflow(
         url, settings=settings.model_copy(update={"retention": kept}),
@@ -199,6 +203,7 @@ async def test_what_is_to_keep_its_result_alone_is_archived_whole(
 async def test_ends_that_nobody_knew_an_archive_for_are_archived_by_the_first_worker(
     app, archive, working, aclient
 ):
+    """[H2]"""
     await aclient.submit("etl", "x", run_id="idle")
     await aclient.cancel("idle")
     async with working(app, concurrency=1):

@@ -18,6 +18,7 @@ from stepflow.settings import ArchiveSettings
     ],
 )
 def test_a_url_that_cannot_be_used_is_refused(url, said):
+    """[H6]"""
     with pytest.raises(ArchiveMisconfigured, match=said) as caught:
         Archive(ArchiveSettings(url=url))
     assert "secret" not in str(caught.value)
@@ -25,6 +26,7 @@ def test_a_url_that_cannot_be_used_is_refused(url, said):
 
 
 def test_a_database_that_does_not_answer_may_answer_later():
+    """[H6]"""
     with (
         Archive(ArchiveSettings(url="postgres://me:secret@127.0.0.1:1/db")) as archive,
         pytest.raises(ArchiveUnreachable, match="does not answer") as caught,

@@ -2,6 +2,8 @@
 
 import pytest
 
+from stepflow.core.run import Run
+from stepflow.store.fork import STAGED_S, stage_run
 from stepflow.store.runs import load_run
 from stepflow.store.runs.release import release_run
 from tests.limits.test_orderings import Altered
@@ -71,6 +73,7 @@ def test_a_run_whose_end_is_archived_lives_as_long_as_its_settings_say(
 
 @pytest.mark.parametrize("later", LATER)
 def test_a_run_that_has_gone_on_since_is_left_alone(ended, client, link_to_real, real, later):
+    """[H2]"""
     run = ended()
     LATER[later](client)
     before = ttl(real)
@@ -80,9 +83,26 @@ def test_a_run_that_has_gone_on_since_is_left_alone(ended, client, link_to_real,
 
 @pytest.mark.parametrize("guard", GUARDS)
 def test_without_a_guard_it_is_not(ended, client, link_to_real, real, guard):
+    """[H2]"""
     run = ended()
     LATER[guard](client)
     before = ttl(real)
     release(Altered(link_to_real, *GUARDS[guard]), client, run)
     assert ttl(real) != before
     real.flushall()  # it is damaged now
+
+
+SECOND = ("redis.call('LLEN', journal_key) ~= tonumber(first)", "false")
+
+
+@pytest.mark.parametrize("is_guarded", [True, False])
+def test_what_is_laid_out_for_a_restore_comes_once_though_its_call_comes_twice(
+    keys, link_to_real, real, is_guarded
+):
+    link = link_to_real if is_guarded else Altered(link_to_real, *SECOND)
+    call = stage_run(keys, Run("a1", "etl"), 0, [b"one", b"two"], variables=["name", b"1"])
+    assert [link.call(call), link.call(call)] == ([1, 0] if is_guarded else [1, 1])
+    kept = real.lrange("stepflow:run:a1:journal", 0, -1)
+    assert (kept == [b"one", b"two"]) is is_guarded
+    assert 0 < real.ttl("stepflow:run:a1:journal") <= STAGED_S
+    assert 0 < real.ttl("stepflow:run:a1:vars") <= STAGED_S
