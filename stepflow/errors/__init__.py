@@ -9,19 +9,21 @@ Everything that stepflow raises, as one tree; the branch says what you can do ab
     │   ├── StepOver, NotInStep, OutputOverflow
     │   ├── UnknownRunner, AppNotFound, WebhookRefused, NotReplayable, ResultMismatch
     │   ├── LifespanNotOpen, ResourceNotOpen
+    │   ├── ArchiveMisconfigured, ArchiveConflict
     │   └── RunConflict and its SingletonTaken, GroupMismatch
     ├── RunStateError         this run's state: look at the run
     │   ├── RunNotFound, HookNotFound, NotRetryable, NotResumable, NotPausable, NotScheduled
     │   ├── NotDeletable, NotRunning, BulkNotFound, BulkGrown, ScheduleNotFound
     │   ├── GroupNotFound, GroupBusy, BreakerNotFound, BudgetNotFound, LimitFull, LimitNotFound
     │   ├── SignalRefused, MailboxFull, SpawnRefused, UnknownChild, UnknownStep
-    │   ├── QuestionNotFound, QuestionClosed
+    │   ├── QuestionNotFound, QuestionClosed, NotArchived
     │   └── RunFailed, RunCancelled
     ├── DataError             data we cannot read
-    │   └── UnreadableValue, UnreadableRecord, PayloadMismatch, UnreadableHistory
+    │   └── UnreadableValue, UnreadableRecord, PayloadMismatch, UnreadableHistory, UnreadableArchive
     ├── UnavailableError      try again (retryable)
     │   ├── RedisUnreachable
     │   ├── RedisRefused      and RightsMissing, of its user
+    │   ├── ArchiveUnreachable
     │   ├── WorkerSilent      a worker did not answer what it is doing
     │   └── ReplyLost         the command may or may not have been carried out
     ├── ServerUnfit           this Redis cannot carry stepflow: too old, a cluster
@@ -47,6 +49,13 @@ must not swallow derives from BaseException: `ClaimLost`, `Postponed`. The branc
 each; import from here.
 """
 
+from stepflow.errors.archive import (
+    ArchiveConflict,
+    ArchiveMisconfigured,
+    ArchiveUnreachable,
+    NotArchived,
+    UnreadableArchive,
+)
 from stepflow.errors.base import (
     StepflowError,
     did_you_mean,
@@ -148,6 +157,9 @@ from stepflow.errors.user_code import (
 __all__ = [
     "AnswerMisfit",
     "AppNotFound",
+    "ArchiveConflict",
+    "ArchiveMisconfigured",
+    "ArchiveUnreachable",
     "BreakerNotFound",
     "BudgetExceeded",
     "BudgetNotFound",
@@ -178,6 +190,7 @@ __all__ = [
     "NoServer",
     "NotAnInteger",
     "NotAnswered",
+    "NotArchived",
     "NotDeletable",
     "NotInStep",
     "NotPausable",
@@ -223,6 +236,7 @@ __all__ = [
     "UnknownPrice",
     "UnknownRunner",
     "UnknownStep",
+    "UnreadableArchive",
     "UnreadableHistory",
     "UnreadableRecord",
     "UnreadableValue",
