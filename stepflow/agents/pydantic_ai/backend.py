@@ -19,11 +19,13 @@ from pydantic_ai.durable_exec import (
     ToolsetValidateToolArgumentsId,
 )
 
+from stepflow.agents.budgets.charging import charged
 from stepflow.agents.pydantic_ai.compat import record_durable_unit
 from stepflow.agents.pydantic_ai.errors import judged, raised
 from stepflow.agents.pydantic_ai.options import OptionsOf, UnitOptions
 from stepflow.agents.pydantic_ai.runs import runs_of, workflow
 from stepflow.agents.pydantic_ai.undoing import undoing
+from stepflow.core.budgets.budget import Spending
 from stepflow.errors import StepFailed
 
 
@@ -64,6 +66,7 @@ class StepBackend(JournalCallableOperationBackend[UnitOptions]):
             value = await ctx.step(
                 f"{self._agent}.{called}", attempt, key=key, retry=policy,
                 timeout=config.get("timeout"), compensate=undoing(config.get("compensate")),
+                spends=_spends(operation_id, run, cache_key),
             )  # fmt: skip
         except StepFailed as failed:
             model = operation_id.model_name if isinstance(operation_id, ModelRequestId) else None
@@ -71,6 +74,18 @@ class StepBackend(JournalCallableOperationBackend[UnitOptions]):
         finally:
             record_durable_unit(executed=was_executed)
         return value
+
+
+def _spends(
+    operation: DurableOperationId, run: RunContext[Any] | None, cache_key: tuple[object, ...]
+) -> Spending | None:
+    """Say what a model request spends of; nothing outside of `charging`, nor any other unit."""
+    budgets = charged() if isinstance(operation, ModelRequestId) else ()
+    if not budgets:
+        return None
+    from stepflow.agents.pydantic_ai.spending import spending_of  # noqa: PLC0415  wanted by few
+
+    return spending_of(budgets, run, cache_key)
 
 
 def _unit(
