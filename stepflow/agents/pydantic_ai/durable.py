@@ -33,7 +33,6 @@ from stepflow.agents.pydantic_ai.backend import StepBackend
 from stepflow.agents.pydantic_ai.compat import (
     conversation_id_from_run_id,
     external_event_scope,
-    replay_scope,
 )
 from stepflow.agents.pydantic_ai.options import (
     METADATA,
@@ -43,6 +42,7 @@ from stepflow.agents.pydantic_ai.options import (
     prompt_in,
 )
 from stepflow.agents.pydantic_ai.runs import runs_of, workflow
+from stepflow.agents.pydantic_ai.spans import tell_replays
 from stepflow.core.backoff import RetryPolicy
 
 #: the kinds of toolsets that an agent may have
@@ -124,7 +124,9 @@ class Durable(BaseDurabilityCapability[AgentDepsT]):
         ctx = workflow()
         if ctx is None:
             return None
-        runs_of(ctx).begin(run_id)  # every run gets here, before it makes its first task
+        # every run gets here, before it makes its first task and opens its first span
+        runs_of(ctx).begin(run_id)
+        tell_replays(ctx)
         return conversation_id_from_run_id(run_id)
 
     async def get_run_start_time(self, run_id: str) -> datetime | None:  # noqa: ARG002  of the interface
@@ -147,7 +149,7 @@ class Durable(BaseDurabilityCapability[AgentDepsT]):
             return await super().wrap_run(ctx, handler=handler)
         token = runs.present.set(runs_of(found).key_of(ctx.run_id))
         try:
-            with replay_scope(), self._waiting(ctx):
+            with self._waiting(ctx):
                 return await super().wrap_run(ctx, handler=handler)
         finally:
             runs_of(found).end(ctx.run_id)
