@@ -43,6 +43,7 @@ from stepflow.agents.pydantic_ai.options import (
 )
 from stepflow.agents.pydantic_ai.runs import runs_of, workflow
 from stepflow.agents.pydantic_ai.spans import tell_replays
+from stepflow.agents.pydantic_ai.streaming import publishing
 from stepflow.core.backoff import RetryPolicy
 
 #: the kinds of toolsets that an agent may have
@@ -90,6 +91,7 @@ class Durable(BaseDurabilityCapability[AgentDepsT]):
         tools: UnitOptions | None = None,
         models: Mapping[str, Model] | None = None,
         event_stream_handler: EventStreamHandler[AgentDepsT] | None = None,
+        stream: bool = False,
         notify: Notify | None = None,
         answer_within: float | timedelta | None = None,
         name: str | None = None,
@@ -102,6 +104,7 @@ class Durable(BaseDurabilityCapability[AgentDepsT]):
             other=every,
         )
         self._notify, self._answer_within = notify, answer_within
+        self._stream = stream
         #: what people are asked before a tool is called, by tool: from its metadata
         self._prompts: dict[str, str] = {}
 
@@ -115,6 +118,14 @@ class Durable(BaseDurabilityCapability[AgentDepsT]):
 
     def get_durable_operation_backend(self) -> StepBackend:
         return StepBackend(agent_name=self.name, config=self._options)
+
+    @property
+    def has_wrap_run_event_stream(self) -> bool:
+        return super().has_wrap_run_event_stream or (self._stream and self.in_durable_context)
+
+    def _model_stream_event_handler(self) -> EventStreamHandler[AgentDepsT] | None:
+        inner = super()._model_stream_event_handler()
+        return publishing(inner) if self._stream else inner
 
     def get_default_run_id(self) -> str | None:
         ctx = workflow()
