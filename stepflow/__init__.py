@@ -10,6 +10,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
+    from stepflow.archive.values import ArchivedPage as ArchivedPage
+    from stepflow.archive.values import ArchivedRun as ArchivedRun
+    from stepflow.archive.values import ArchivedStep as ArchivedStep
+    from stepflow.archive.values import ArchiveHealth as ArchiveHealth
+    from stepflow.archive.values import Pruned as Pruned
+    from stepflow.archive.values import Snapshot as Snapshot
     from stepflow.client import AsyncClient as AsyncClient
     from stepflow.client import AsyncRunHandle as AsyncRunHandle
     from stepflow.client import AsyncSessionReader as AsyncSessionReader
@@ -18,6 +24,9 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.client import RunHandle as RunHandle
     from stepflow.client import SessionReader as SessionReader
     from stepflow.client import SubmitOptions as SubmitOptions
+    from stepflow.client.archived import ArchiveConditions as ArchiveConditions
+    from stepflow.client.archived import Archives as Archives
+    from stepflow.client.archived import AsyncArchives as AsyncArchives
     from stepflow.client.around.breakers import AsyncBreakers as AsyncBreakers
     from stepflow.client.around.breakers import Breakers as Breakers
     from stepflow.client.around.shared import AsyncSharedValues as AsyncSharedValues
@@ -124,6 +133,9 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.engine.why.now import NowStep as NowStep
     from stepflow.errors import AnswerMisfit as AnswerMisfit
     from stepflow.errors import AppNotFound as AppNotFound
+    from stepflow.errors import ArchiveConflict as ArchiveConflict
+    from stepflow.errors import ArchiveMisconfigured as ArchiveMisconfigured
+    from stepflow.errors import ArchiveUnreachable as ArchiveUnreachable
     from stepflow.errors import BreakerNotFound as BreakerNotFound
     from stepflow.errors import BulkGrown as BulkGrown
     from stepflow.errors import BulkNotFound as BulkNotFound
@@ -152,6 +164,7 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.errors import NoServer as NoServer
     from stepflow.errors import NotAnInteger as NotAnInteger
     from stepflow.errors import NotAnswered as NotAnswered
+    from stepflow.errors import NotArchived as NotArchived
     from stepflow.errors import NotDeletable as NotDeletable
     from stepflow.errors import NotInStep as NotInStep
     from stepflow.errors import NotPausable as NotPausable
@@ -196,6 +209,7 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.errors import UnknownChild as UnknownChild
     from stepflow.errors import UnknownRunner as UnknownRunner
     from stepflow.errors import UnknownStep as UnknownStep
+    from stepflow.errors import UnreadableArchive as UnreadableArchive
     from stepflow.errors import UnreadableHistory as UnreadableHistory
     from stepflow.errors import UnreadableRecord as UnreadableRecord
     from stepflow.errors import UnreadableValue as UnreadableValue
@@ -208,6 +222,7 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.jobs import Job as Job
     from stepflow.jobs import JobDecorator as JobDecorator
     from stepflow.kits.app import Stepflow as Stepflow
+    from stepflow.kits.flow.calls.agents import ToolLoopOptions as ToolLoopOptions
     from stepflow.kits.flow.calls.batch import BatchOptions as BatchOptions
     from stepflow.kits.flow.calls.children import MapOptions as MapOptions
     from stepflow.kits.flow.calls.children import SpawnOptions as SpawnOptions
@@ -245,10 +260,12 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
 
 #: the public names of each module
 _EXPORTS = {
+    "archive.values": "ArchivedPage ArchivedRun ArchivedStep ArchiveHealth Pruned Snapshot",
     "client": """
         AsyncClient AsyncRunHandle AsyncSessionReader Client HookInfo RunHandle SessionReader
         SubmitOptions
     """,
+    "client.archived": "ArchiveConditions Archives AsyncArchives",
     "client.limits": "AsyncLimits LimitOptions Limits",
     "client.groups": "AsyncGroups Groups",
     "client.around.breakers": "AsyncBreakers Breakers",
@@ -299,12 +316,13 @@ _EXPORTS = {
     "engine.why.now": "BlockedLoop Now NowStep",
     "engine.steering.bulk": "BulkInfo Preview",
     "errors": """
-        AnswerMisfit AppNotFound BreakerNotFound BulkGrown BulkNotFound CancelRequested ChildFailed
+        AnswerMisfit AppNotFound ArchiveConflict ArchiveMisconfigured ArchiveUnreachable
+        BreakerNotFound BulkGrown BulkNotFound CancelRequested ChildFailed
         CircuitOpen ClaimLost DataError EmbeddedServerError HookNotFound InvalidMachine InvalidName
         InvalidOption
         GroupBusy GroupMismatch GroupNotFound InvalidRunId JoinNotMet LifespanFailed LifespanNotOpen
         LimitFull LimitNotFound MailboxFull MapNotMet NameTaken
-        NoServer NotAnswered
+        NoServer NotAnswered NotArchived
         NotAnInteger NotDeletable NotInStep NotPausable NotReplayable NotResumable
         NotRetryable NotRunning NotScheduled OutputOverflow PayloadMismatch PayloadTooLarge
         PermanentError Postponed QuestionClosed QuestionNotFound RateLimited RedisRefused
@@ -313,13 +331,14 @@ _EXPORTS = {
         RunCancelled RunConflict SingletonTaken
         RunFailed RunNotFound RunStateError ScheduleNotFound ServerUnfit SignalMisfit SignalRefused
         SpawnRefused StepError StepFailed StepOver StepflowError TransientError
-        UnavailableError UnknownChild UnknownRunner UnknownStep UnreadableHistory
-        UnreadableRecord UnreadableValue UnsupportedValue UsageError WebhookRefused
-        WorkerSilent WrongTransition
+        UnavailableError UnknownChild UnknownRunner UnknownStep UnreadableArchive
+        UnreadableHistory UnreadableRecord UnreadableValue UnsupportedValue UsageError
+        WebhookRefused WorkerSilent WrongTransition
     """,
     "hooks.webhook": "Webhook",
     "jobs": "Job JobDecorator",
     "kits.app": "Stepflow",
+    "kits.flow.calls.agents": "ToolLoopOptions",
     "kits.flow.calls.batch": "BatchOptions",
     "kits.flow.calls.pages": "Cursor PageOptions",
     "kits.flow.calls.sync_pages": "SyncCursor",

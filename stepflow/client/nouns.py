@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 from stepflow.client.output import AsyncFollowing, Following
 
 if TYPE_CHECKING:
+    from stepflow.client.archived import Archives, AsyncArchives
     from stepflow.client.around.breakers import AsyncBreakers, Breakers
     from stepflow.client.around.shared import AsyncSharedValues, SharedValues
     from stepflow.client.base import BaseClient
@@ -18,6 +19,13 @@ if TYPE_CHECKING:
 
 class Nouns(Following):
     """What `Client` has verbs for beside runs."""
+
+    @cached_property
+    def archive(self) -> Archives:
+        """The archive: list, get, steps, document, export, prune, snapshot, restore, health."""
+        from stepflow.client.archived import Archives  # noqa: PLC0415  few have any
+
+        return Archives(cast("BaseClient", self), self)
 
     @cached_property
     def schedules(self) -> Schedules:
@@ -57,6 +65,13 @@ class Nouns(Following):
 
 class AsyncNouns(AsyncFollowing):
     """What `AsyncClient` has verbs for beside runs."""
+
+    @cached_property
+    def archive(self) -> AsyncArchives:
+        """The archive: list, get, steps, document, export, prune, snapshot, restore, health."""
+        from stepflow.client.archived import AsyncArchives  # noqa: PLC0415  few have any
+
+        return AsyncArchives(cast("BaseClient", self), self)
 
     @cached_property
     def schedules(self) -> AsyncSchedules:

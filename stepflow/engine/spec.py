@@ -188,6 +188,13 @@ def _is_sound(options: StoredOptions) -> bool:
     )
 
 
+def without_secrets(data: bytes) -> bytes:
+    """Drop the webhooks, whose secrets nothing but the run itself may keep, and the parent."""
+    kept = unpack(data) if data else {}
+    kept = {name: held for name, held in kept.items() if name not in {"webhooks", "parent"}}
+    return pack(kept, what="the run's spec") if kept else b""
+
+
 def without_parent(data: bytes) -> bytes:
     """Drop the parent from what a run kept of its spec, for a fork, which has none."""
     kept = unpack(data) if data else {}

@@ -9,19 +9,21 @@ Everything that stepflow raises, as one tree; the branch says what you can do ab
     │   ├── StepOver, NotInStep, OutputOverflow
     │   ├── UnknownRunner, AppNotFound, WebhookRefused, NotReplayable, ResultMismatch
     │   ├── LifespanNotOpen, ResourceNotOpen
+    │   ├── ArchiveMisconfigured, ArchiveConflict
     │   └── RunConflict and its SingletonTaken, GroupMismatch
     ├── RunStateError         this run's state: look at the run
     │   ├── RunNotFound, HookNotFound, NotRetryable, NotResumable, NotPausable, NotScheduled
     │   ├── NotDeletable, NotRunning, BulkNotFound, BulkGrown, ScheduleNotFound
     │   ├── GroupNotFound, GroupBusy, BreakerNotFound, LimitFull, LimitNotFound
     │   ├── SignalRefused, MailboxFull, SpawnRefused, UnknownChild, UnknownStep
-    │   ├── QuestionNotFound, QuestionClosed
+    │   ├── QuestionNotFound, QuestionClosed, NotArchived
     │   └── RunFailed, RunCancelled
     ├── DataError             data we cannot read
-    │   └── UnreadableValue, UnreadableRecord, PayloadMismatch, UnreadableHistory
+    │   └── UnreadableValue, UnreadableRecord, PayloadMismatch, UnreadableHistory, UnreadableArchive
     ├── UnavailableError      try again (retryable)
     │   ├── RedisUnreachable
     │   ├── RedisRefused      and RightsMissing, of its user
+    │   ├── ArchiveUnreachable
     │   ├── WorkerSilent      a worker did not answer what it is doing
     │   └── ReplyLost         the command may or may not have been carried out
     ├── ServerUnfit           this Redis cannot carry stepflow: too old, a cluster
@@ -46,6 +48,13 @@ must not swallow derives from BaseException: `ClaimLost`, `Postponed`. The branc
 each; import from here.
 """
 
+from stepflow.errors.archive import (
+    ArchiveConflict,
+    ArchiveMisconfigured,
+    ArchiveUnreachable,
+    NotArchived,
+    UnreadableArchive,
+)
 from stepflow.errors.base import (
     StepflowError,
     did_you_mean,
@@ -144,6 +153,9 @@ from stepflow.errors.user_code import (
 __all__ = [
     "AnswerMisfit",
     "AppNotFound",
+    "ArchiveConflict",
+    "ArchiveMisconfigured",
+    "ArchiveUnreachable",
     "BreakerNotFound",
     "BulkGrown",
     "BulkNotFound",
@@ -172,6 +184,7 @@ __all__ = [
     "NoServer",
     "NotAnInteger",
     "NotAnswered",
+    "NotArchived",
     "NotDeletable",
     "NotInStep",
     "NotPausable",
@@ -216,6 +229,7 @@ __all__ = [
     "UnknownChild",
     "UnknownRunner",
     "UnknownStep",
+    "UnreadableArchive",
     "UnreadableHistory",
     "UnreadableRecord",
     "UnreadableValue",
