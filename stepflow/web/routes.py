@@ -54,6 +54,8 @@ from stepflow.web import bulk, figures, streams, verbs
 from stepflow.web import reads as look
 from stepflow.web.breakers.given import BREAKER
 from stepflow.web.breakers.table import BREAKERS
+from stepflow.web.budgets.given import BUDGET
+from stepflow.web.budgets.table import BUDGETS
 from stepflow.web.groups.given import GROUP_ID
 from stepflow.web.groups.table import GROUPS
 from stepflow.web.limits.given import LIMIT
@@ -103,6 +105,7 @@ PATH_PARTS: Mapping[str, tuple[str, str]] = {
     "schedule_id": (SCHEDULE_ID, "The id of a schedule."),
     "limit": (LIMIT, "The name of a limit, with a key or without."),
     "breaker": (BREAKER, "The name of a circuit breaker."),
+    "budget": (BUDGET, "The name of a budget."),
     "group_id": (GROUP_ID, "The id of a group."),
 }
 
@@ -258,7 +261,7 @@ STREAMS = (
 )  # fmt: skip
 
 OPERATIONS: tuple[Operation, ...] = (
-    *READS, *VERBS, *BULKS, *SCHEDULES, *GROUPS, *BREAKERS, *LIMITS, *STREAMS
+    *READS, *VERBS, *BULKS, *SCHEDULES, *GROUPS, *BREAKERS, *BUDGETS, *LIMITS, *STREAMS
 )  # fmt: skip
 
 

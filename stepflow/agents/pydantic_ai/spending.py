@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pydantic import TypeAdapter
 from pydantic_ai import RunContext
 from pydantic_ai.messages import ModelMessagesTypeAdapter
 from pydantic_ai.models import Model, ModelRequestParameters
-from pydantic_core import to_json
 
 from stepflow.agents.budgets.prices import at_most, is_unbilled, price_of
 from stepflow.core.budgets.budget import Budget, Spending
 from stepflow.core.budgets.cost import NOTHING, Cost
 from stepflow.errors import InvalidOption
+
+_anything: TypeAdapter[Any] = TypeAdapter(Any)
 
 
 def spending_of(
@@ -55,6 +57,6 @@ def _at_most(given: tuple[object, ...], most: int, model: object) -> Cost:
             bytes_ += len(ModelMessagesTypeAdapter.dump_json(part))
             parts += len(part)
         elif isinstance(part, ModelRequestParameters):
-            bytes_ += len(to_json(part, fallback=str))
+            bytes_ += len(_anything.dump_json(part, fallback=str))
             parts += len(part.function_tools) + len(part.output_tools)
     return at_most(bytes_, parts, most, _price(model))

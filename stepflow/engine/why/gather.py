@@ -10,6 +10,7 @@ from stepflow.core.limits.values import LimitValues
 from stepflow.core.run import Run
 from stepflow.engine.kept import KeptData, read_tried
 from stepflow.engine.why.breakers import BREAKER
+from stepflow.engine.why.budgets import BUDGET
 from stepflow.engine.why.facts import Awaited, Facts, Indexes, Line, MapCounts, Place, Turn, World
 from stepflow.engine.why.look import Answers, Look
 from stepflow.engine.why.schema_words import type_in_words
@@ -41,6 +42,10 @@ def facts_of(look: Look, world: World, keys: Keys) -> Facts:
         breakers={
             name: found for name, found in second.items()
             if name.startswith(BREAKER) and found is not None
+        },
+        budgets={
+            name: found for name, found in second.items()
+            if name.startswith(BUDGET) and found is not None
         },
         claimed_at=read_rq_time(second.get("started")) or 0.0,
         awaited=_awaited(look),

@@ -15,6 +15,7 @@ from stepflow.engine.why.breakers import (
     tell_value,
     waiting_for_value,
 )
+from stepflow.engine.why.budgets import BUDGET, held_by_budget, tell_budget
 from stepflow.engine.why.facts import Facts, Turn
 from stepflow.engine.why.make import cancelling, make, to_type
 from stepflow.engine.why.model import Why
@@ -51,6 +52,9 @@ def waiting(facts: Facts, run: Run, child: Why | None) -> Why:
         )  # fmt: skip
     if len(commands) == 1 and commands[0].awaited_id.startswith(BREAKER):
         return held(facts, run, commands[0].awaited_id, commands[0].due_at or due_at)
+    if len(commands) == 1 and commands[0].awaited_id.startswith(BUDGET):
+        due_at = commands[0].due_at or due_at
+        return held_by_budget(facts, run, commands[0].awaited_id, due_at)
     if len(commands) == 1 and commands[0].awaited_id.startswith(SHARED):
         due_at = commands[0].due_at or due_at
         return waiting_for_value(facts, run, commands[0].awaited_id, due_at)
@@ -110,6 +114,9 @@ def _tell(facts: Facts, one: OpenCommand, child: Why | None) -> tuple[str, str, 
                 f"tries step {one.name!r} again when it may: {tell_breaker(facts, one.awaited_id)}"
             )
             return text, "a trial that succeeds", []
+        case "step" if one.awaited_id.startswith(BUDGET):
+            text = tell_budget(facts, one.awaited_id, one.due_at)
+            return f"waits for room: {text}", "somebody who raises the budget", []
         case "step" if one.awaited_id.startswith(SHARED):
             return tell_value(one.awaited_id), "the run that computes it", []
         case "step":

@@ -20,6 +20,7 @@ from stepflow.web.pages.lists import (
     submit,
     workers,
 )
+from stepflow.web.pages.spending import budgets
 from stepflow.web.pages.visit import Page
 
 PAGES: tuple[Page, ...] = (
@@ -31,6 +32,7 @@ PAGES: tuple[Page, ...] = (
     *schedules.PAGES,
     *breakers.PAGES,
     *limits.PAGES,
+    *budgets.PAGES,
     *questions.PAGES,
     *hooks.PAGES,
     *bulk.PAGES,
