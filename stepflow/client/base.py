@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from stepflow.client.hook_info import HookInfo, hook_info_of
+from stepflow.client.options import SubmitOptions
 from stepflow.core.run import RunState, RunStatus, UnreadableText
 from stepflow.engine.env import Env
 from stepflow.engine.outbox import hooks_of
@@ -173,6 +174,17 @@ class BaseClient:
         else:
             submitted = await submit(chosen, self.env)
         return self._observed([chosen], [submitted])[0]
+
+    async def _submit_definition(
+        self, definition: Any, given: Any, entry_point: str | None, options: SubmitOptions
+    ) -> Submitted:
+        from stepflow.client.definitions import book_of, check_needs, defined  # noqa: PLC0415  few have any
+
+        registry, book = self._registry, book_of(self._registry, "submit_definition")
+        assert registry is not None
+        spec = defined(book, definition, given, entry_point, options)
+        await check_needs(book, spec, registry.runners, self.env)
+        return await self._submit(spec)
 
     async def _submit_many(self, specs: list[RunSpec]) -> Sequence[Submitted]:
         chosen = await self.versions.choose(self._checked(specs), self.env)

@@ -6,3 +6,7 @@ crashes, retries, waits and compensations holds here as well. `model` is what a 
 `check` says what is wrong with one, `carry` goes through its steps, `kinds` do them, and
 `definitions` is what an app knows of all this.
 """
+
+from stepflow.kits.definition.kinds.base import At, Flow, KindInput, Work
+
+__all__ = ["At", "Flow", "KindInput", "Work"]

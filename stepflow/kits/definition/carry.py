@@ -50,6 +50,7 @@ class Carrying:
         self.known, self.skipped = known, set[str]()
         self._ctx, self._remote = ctx, remote
         self._definition = Definition.model_validate(given["definition"])
+        self._steps = {step.id: step for step in self._definition.steps}
         self._values: dict[str, Any] = {}
         self.scope: dict[str, Any] = {"input": given.get("input"), "steps": self._values}
         self._ends: dict[str, End] = {}
@@ -125,7 +126,7 @@ class Carrying:
     def _is_chosen(self, step: StepSpec) -> bool:
         """Whether the conditions that could have left the step out have not."""
         for each in step.depends_on:
-            before = self._definition.step(each)
+            before = self._steps[each]
             kind = self.known.kinds.get(before.kind)
             chosen = self._values.get(each)
             if isinstance(kind, Condition) and isinstance(chosen, Mapping):

@@ -14,13 +14,12 @@ from stepflow.engine.spec import RunSpec
 from stepflow.errors import InvalidDefinition, InvalidOption, did_you_mean, shown
 from stepflow.kits.definition.carry import Carrying
 from stepflow.kits.definition.check import faults_of
-from stepflow.kits.definition.kinds.base import Kind
 from stepflow.kits.definition.kinds.every import every_kind
 from stepflow.kits.definition.known import Known
 from stepflow.kits.definition.model import Definition
 from stepflow.kits.definition.remote import Remote
 from stepflow.kits.definition.source import Fault, Source, read_file
-from stepflow.kits.definition.submission import RUNNER, spec_of
+from stepflow.kits.definition.submission import RUNNER, capability_runner, spec_of
 from stepflow.kits.definition.tools import Tool
 from stepflow.kits.flow.context import Context
 from stepflow.kits.flow.workflow import Workflow
@@ -30,6 +29,13 @@ from stepflow.settings import Settings
 Given = str | Path | Mapping[str, Any] | Definition
 #: endings of the files that a folder is looked through for
 ENDINGS = (".yaml", ".yml", ".json")
+
+
+def files_in(path: Path) -> list[Path]:
+    """Give the files of a folder that may have definitions; of a file, that itself."""
+    if not path.is_dir():
+        return [path]
+    return sorted(each for each in path.iterdir() if each.suffix in ENDINGS)
 
 
 class Definitions:
@@ -55,7 +61,7 @@ class Definitions:
         *,
         env: Iterable[str] = (),
         capabilities: Iterable[str] = (),
-        kinds: Iterable[Kind] = (),
+        kinds: Iterable[Any] = (),
         runners: Iterable[str] = (),
         scripts: bool = False,
     ) -> None:
@@ -84,16 +90,13 @@ class Definitions:
         path = Path(place)
         if not path.exists():
             raise InvalidOption(f"app.definitions({shown(str(place))}): there is no such folder")
-        files = [path] if path.is_file() else sorted(
-            each for each in path.iterdir() if each.suffix in ENDINGS
-        )  # fmt: skip
-        sources = [read_file(each) for each in files]
-        self._foresee(sources)
+        sources = [read_file(each) for each in files_in(path)]
+        self.foresee(sources)
         faults = [fault for source in sources for fault in self._take(source)]
         if faults:
             raise InvalidDefinition(str(place), [str(fault) for fault in faults])
 
-    def _foresee(self, sources: Iterable[Source]) -> None:
+    def foresee(self, sources: Iterable[Source]) -> None:
         """Know the names of all files first: one may run another."""
         for source in sources:
             try:
@@ -148,7 +151,19 @@ class Definitions:
         given: Given,
         input: Any = None,  # noqa: A002  as the clients name it
         entry_point: str | None = None,
-        options: dict[str, Any] | None = None,
+        options: Mapping[str, Any] | None = None,
     ) -> RunSpec:
         """Make the run that a client submits; raises InvalidOption, for the input as well."""
         return spec_of(self.read(given), input, entry_point, options)
+
+    def needs(self, spec: RunSpec) -> Mapping[str, str]:
+        """Give the runners that steps of the run need, each with a sentence for its lack."""
+        steps = spec.payload["definition"]["steps"]
+        return {
+            capability_runner(step["requires"]): (
+                f"step {step['id']!r} requires {step['requires']!r}, which no worker has; start "
+                f"one whose app has it: app.definitions(capabilities=[{step['requires']!r}])"
+            )
+            for step in steps
+            if step.get("requires") is not None
+        }

@@ -108,13 +108,6 @@ class Definition(Part):
     output: Any = None
     """The result of a run; without one, the values of the steps that no other depends on."""
 
-    def step(self, step_id: str) -> StepSpec:
-        """Give the step of that id; raises KeyError."""
-        for step in self.steps:
-            if step.id == step_id:
-                return step
-        raise KeyError(step_id)
-
 
 def below(steps: Iterable[StepSpec], start: Iterable[str]) -> set[str]:
     """Give the ids of the steps of *start*, and of all that depend on them."""

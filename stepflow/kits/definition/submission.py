@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from stepflow.core.ids import check_name
@@ -42,7 +43,7 @@ def spec_of(
     definition: Definition,
     given: Any = None,
     entry_point: str | None = None,
-    options: dict[str, Any] | None = None,
+    options: Mapping[str, Any] | None = None,
 ) -> RunSpec:
     """Make the run; *options* are those of `submit`. Raises InvalidOption."""
     kept = dict(options or {})
