@@ -27,6 +27,7 @@ FLOORS = [
     ["worker", "client", "metrics", "telemetry"],
     ["app", "web"],
     ["kits"],
+    ["agents"],
     ["stepflow"],
     ["entry"],
     ["cli", "testing"],
@@ -52,9 +53,11 @@ APART = [
 
 #: where a library may be imported: a room, or one module of it
 HOMES = {
+    "agents": ["agents.openai_agents"],
     "click": ["cli"],
     "cronsim": ["core.schedules.cron"],
     "fakeredis": ["testing"],
+    "genai_prices": ["agents"],
     "greenlet": ["kits"],
     "hiredis": ["store"],
     "httpx": ["hooks.deliver", "hooks.request"],
@@ -62,8 +65,12 @@ HOMES = {
     "jsonschema": ["engine.user_code.schema"],
     "markupsafe": ["web.pages"],
     "msgpack": ["store.values"],
+    "openai": ["agents"],
     "opentelemetry": ["telemetry"],
-    "pydantic": ["store.values", "app", "engine", "kits.definition", "settings", "web"],
+    "pydantic": [
+        "store.values", "app", "engine", "kits.definition", "settings", "web", "agents",
+    ],
+    "pydantic_ai": ["agents"],
     "prometheus_client": ["metrics"],
     "pytest": ["testing.fixtures"],
     "redis": ["store", "rq"],
@@ -266,6 +273,7 @@ def test_workers_and_examples_import_only_the_public_face_and_the_top_floor(path
         "entry",
         "web",
         "kits",
+        "agents",
         "telemetry",
     }
 
