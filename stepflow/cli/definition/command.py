@@ -79,15 +79,17 @@ def _as_data(fault: Fault) -> dict[str, object]:
 @pass_context
 def graph_command(context: CliContext, file: Path, form: str) -> None:
     """Draw the definition in FILE: its steps, and which wait for which."""
-    from stepflow.kits.definition.draw import dot, edges, mermaid
+    from stepflow.core.graphs.text import dot, mermaid
+    from stepflow.kits.definition.draw import graph_of
 
     definition = definitions_of(context).read(file)
+    graph = graph_of(definition)
     if context.json:
-        ways = [[edge.source, edge.target, edge.label] for edge in edges(definition)]
-        steps = [step.id for step in definition.steps]
+        ways = [[edge.source, edge.target, edge.note] for edge in graph.edges]
+        steps = [node.id for node in graph.nodes]
         context.output.data({"definition": definition.name, "steps": steps, "ways": ways})
         return
-    text = mermaid(definition) if form == "mermaid" else dot(definition)
+    text = mermaid(graph) if form == "mermaid" else dot(graph, definition.name)
     context.output.line(text.rstrip())
 
 

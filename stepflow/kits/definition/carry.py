@@ -13,6 +13,7 @@ from enum import Enum, auto
 from functools import partial
 from typing import Any
 
+from stepflow.core.definitions import SKIPPED
 from stepflow.errors import ChildFailed, DefinitionFailed, InvalidOption, StepFailed
 from stepflow.kits.definition.expressions import evaluate
 from stepflow.kits.definition.kinds.base import At, Flow, Kind, Work, read_input
@@ -24,9 +25,6 @@ from stepflow.kits.definition.templates import Filled, fill
 from stepflow.kits.definition.work import work_of
 from stepflow.kits.flow.context import Context
 from stepflow.kits.flow.step_options import DeclaredStep, declare
-
-#: how the step is called that remembers that another was skipped
-SKIPPED = "{} skipped"
 
 
 class End(Enum):

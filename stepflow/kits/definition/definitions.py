@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from stepflow.core.backoff import RetryPolicy
+from stepflow.core.definitions import RUNNER, capability_runner
 from stepflow.engine.registry import Registry
 from stepflow.engine.spec import RunSpec
 from stepflow.errors import InvalidDefinition, InvalidOption, did_you_mean, shown
@@ -19,7 +20,7 @@ from stepflow.kits.definition.known import Known
 from stepflow.kits.definition.model import Definition
 from stepflow.kits.definition.remote import Remote
 from stepflow.kits.definition.source import Fault, Source, read_file
-from stepflow.kits.definition.submission import RUNNER, capability_runner, spec_of
+from stepflow.kits.definition.submission import spec_of
 from stepflow.kits.definition.tools import Tool
 from stepflow.kits.flow.context import Context
 from stepflow.kits.flow.workflow import Workflow

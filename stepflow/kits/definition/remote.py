@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from stepflow.core.definitions import STEP_RUNNER, capability_runner
 from stepflow.engine.registry import Registry
 from stepflow.jobs import call_runner
 from stepflow.kits.definition.known import Known
-from stepflow.kits.definition.submission import RUNNER, capability_runner
 from stepflow.kits.definition.templates import Filled
 from stepflow.kits.definition.work import work_of
 from stepflow.kits.flow.step_options import DeclaredStep, declare
-
-#: the runner of steps on another queue that require nothing
-PLAIN = f"step:{RUNNER}"
 
 
 class Remote:
@@ -28,11 +25,11 @@ class Remote:
     def __init__(self, registry: Registry, known: Known) -> None:
         self._registry, self._known = registry, known
         self._functions: dict[str, Callable[..., Any]] = {}
-        self._register(PLAIN)
+        self._register(STEP_RUNNER)
 
     def function(self, capability: str | None) -> Callable[..., Any]:
         """Give the function for steps that require *capability*."""
-        return self._function(PLAIN if capability is None else capability_runner(capability))
+        return self._function(STEP_RUNNER if capability is None else capability_runner(capability))
 
     def declare(self, capabilities: Iterable[str]) -> None:
         """Register what workers of this app can do beyond others."""

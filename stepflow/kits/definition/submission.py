@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from stepflow.core.ids import check_name
+from stepflow.core.definitions import RUNNER
 from stepflow.engine.spec import RunSpec
 from stepflow.engine.user_code.schema import misfit
 from stepflow.errors import InvalidOption, did_you_mean
 from stepflow.kits.definition.model import Definition
 
-#: the runner of all definitions
-RUNNER = "definition"
 #: the tag by which lists find the runs of one
 TAG = "definition"
 
@@ -52,14 +50,3 @@ def spec_of(
         if name in kept:
             kept[name] = kept[name] or {}
     return RunSpec(RUNNER, payload_of(definition, given, entry_point), tags=tags, **kept)
-
-
-def capability_runner(capability: str) -> str:
-    """Name the runner that does steps which require *capability*; lists of runners hide it."""
-    return check_name("runner", f"step:{RUNNER}.{capability}")
-
-
-def capability_in(runner: str) -> str | None:
-    """Read the capability that a runner stands for; None for any other runner."""
-    before, _, capability = runner.partition(f"step:{RUNNER}.")
-    return capability if capability and not before else None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -10,9 +12,11 @@ from click.testing import CliRunner
 
 from stepflow import InvalidDefinition, InvalidOption, Stepflow
 from stepflow.cli.main import cli
-from stepflow.kits.definition.source import read_text
+from stepflow.kits.definition.source import read_file, read_text
+from stepflow.testing import Harness
 
 HEAD = "name: broken\nenv: [TOKEN]\nsteps:\n"
+SCHEMED = "name: broken\ninput: {properties: {name: {type: string}}}\nsteps:\n"
 A = "  - {id: a, kind: checkpoint, input: {name: x}}\n"
 
 #: name -> the file, and its faults as `line: place: words`
@@ -34,8 +38,9 @@ BROKEN: dict[str, tuple[str, list[str]]] = {
         ["4: steps[0].id: 'input' is a reserved name"],
     ),
     "an unknown dependency": (
-        HEAD + A + "  - id: two\n    kind: sleep\n    depends_on:\n      - b\n    input: {for: 1}\n",
-        ["8: steps[1].depends_on[0]: no step is called 'b'"],
+        HEAD + A
+        + "  - id: two\n    kind: sleep\n    input: {for: 1}\n    depends_on:\n      - b\n",
+        ["9: steps[1].depends_on[0]: no step is called 'b'"],
     ),
     "a cycle": (
         HEAD
@@ -80,9 +85,8 @@ BROKEN: dict[str, tuple[str, list[str]]] = {
         ["4: steps[0].input.data: {inputs.c}: nothing is called 'inputs'"],
     ),
     "an unknown input": (
-        "name: broken\ninput:\n  properties: {name: {type: string}}\nsteps:\n"
-        "  - {id: b, kind: emit, input: {data: '{input.nmae}'}}\n",
-        ["5: steps[0].input.data: {input.nmae}: the input's schema has no 'nmae'; did you mean"],
+        SCHEMED + "  - {id: b, kind: emit, input: {data: '{input.nmae}'}}\n",
+        ["4: steps[0].input.data: {input.nmae}: the input's schema has no 'nmae'; did you mean"],
     ),
     "a variable that is not declared": (
         HEAD + "  - {id: b, kind: http, input: {url: 'http://x/{env.OTHER}'}}\n",
@@ -221,10 +225,22 @@ def test_the_command_checks_files_and_folders_and_prints_the_schema(tmp_path: Pa
     assert "tool" in schema["$defs"]["StepSpec"]["properties"]["kind"]["enum"]
 
 
+def create_account(name: str, level: int) -> None: ...
+def delete_account(account: str) -> None: ...
+def join_team(account: str, team: str) -> None: ...
+
+
 def test_a_sound_definition_of_every_kind_has_no_fault(app: Stepflow) -> None:
     """[D1] [D6]"""
     example = Path(__file__).parents[3] / "examples" / "flows" / "onboarding.yaml"
-    assert example.exists()
+    source = read_file(example)
+    kinds = {step["kind"] for step in source.data["steps"]}
+    assert kinds == set(app.definitions().known.kinds) - {"agent"}
+    app = Stepflow("redis://localhost:1")
+    app.definitions(scripts=True, env=["MEMBERS_TOKEN"], runners=["welcome"])
+    for tool in (create_account, delete_account, join_team):
+        app.tool(tool)
+    assert app.definitions().faults(source) == []
 
 
 def test_the_graph_is_drawn(tmp_path: Path) -> None:
@@ -237,10 +253,11 @@ def test_the_graph_is_drawn(tmp_path: Path) -> None:
     )
     drawn = CliRunner().invoke(cli, ["definition", "graph", str(path), "--mermaid"]).stdout
     assert drawn.splitlines() == [
-        "flowchart TD",
-        '    s0{{"c<br/>condition"}}',
-        '    s1["a<br/>sleep"]',
-        '    s0 -->|"input.n #gt; 1"| s1',
+        "stateDiagram-v2",
+        "    state s0 <<choice>>",
+        '    state "a<br/>sleep" as s1',
+        "    [*] --> s0",
+        "    s0 --> s1: input.n > 1",
     ]
     dot = CliRunner().invoke(cli, ["definition", "graph", str(path), "--dot"]).stdout
     assert '"c" -> "a" [label="input.n > 1"];' in dot
@@ -282,3 +299,28 @@ def test_yaml_is_read_as_json_would_have_it() -> None:
         f"{chr(98 + n)}: &{chr(98 + n)} [{', '.join(['*' + chr(97 + n)] * 10)}]\n" for n in range(8)
     )
     assert "over 50,000 parts" in str(read_text(bomb).faults[0])
+
+
+def test_the_definitions_of_the_documentation_are_sound() -> None:
+    """[D1] Every block of YAML on its page."""
+    page = Path(__file__).parents[3] / "docs" / "definitions.md"
+    blocks = re.findall(r"```yaml\n(.*?)```", page.read_text(), re.DOTALL)
+    assert blocks
+    app = Stepflow("redis://localhost:1")
+    book = app.definitions(env=["MEMBERS_TOKEN"], scripts=True)
+    assert [fault for block in blocks for fault in book.faults(read_text(block))] == []
+
+
+async def test_the_harness_runs_definitions_with_mocks(app: Stepflow) -> None:
+    """[D6]"""
+    definition = read_text(
+        HEAD
+        + "  - {id: a, kind: http, input: {url: 'http://nowhere.example/'}}\n"
+        + "  - {id: b, kind: sleep, depends_on: [a], input: {for: 3d}}\n"
+        + "output: '{steps.a.body}'\n"
+    ).data
+    async with Harness(app) as h:
+        h.mock("a", {"status": 200, "body": "mocked"})
+        run = await h.client.submit_definition(definition)
+        await h.advance(timedelta(days=3))
+        assert await h.result(run) == "mocked"

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from stepflow.core.definitions import RUNNER
 from stepflow.errors import PermanentError, did_you_mean
 from stepflow.kits.definition.kinds.base import At, Flow, KindInput
 from stepflow.kits.definition.known import Known
 from stepflow.kits.definition.source import Way
-from stepflow.kits.definition.submission import RUNNER, payload_of
+from stepflow.kits.definition.submission import payload_of
 
 
 class RunInput(KindInput):
