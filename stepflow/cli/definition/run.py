@@ -88,7 +88,7 @@ def _end_of(context: CliContext, client: Client, run_id: str) -> RunStatus:
 @contextmanager
 def working(context: CliContext, client: Client, queue: str, options: list[str]) -> Iterator[None]:
     """Have a worker in a process of its own, where no live one serves the queue."""
-    from stepflow.core.definitions import RUNNER
+    from stepflow.core.graphs.definitions import RUNNER
     from stepflow.engine.inspect import unserved
 
     if unserved(RUNNER, queue, client.workers(), client.env) is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from stepflow.core.definitions import runner_in_words
+from stepflow.core.graphs.definitions import runner_in_words
 from stepflow.core.ids import split_runner
 from stepflow.core.run import Priority, Run, priority_name
 from stepflow.engine.why.facts import Facts, Place, Worker, World

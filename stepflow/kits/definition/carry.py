@@ -13,7 +13,7 @@ from enum import Enum, auto
 from functools import partial
 from typing import Any
 
-from stepflow.core.definitions import SKIPPED
+from stepflow.core.graphs.definitions import SKIPPED
 from stepflow.errors import ChildFailed, DefinitionFailed, InvalidOption, StepFailed
 from stepflow.kits.definition.expressions import evaluate
 from stepflow.kits.definition.kinds.base import At, Flow, Kind, Work, read_input

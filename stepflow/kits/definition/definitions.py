@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from stepflow.core.backoff import RetryPolicy
-from stepflow.core.definitions import RUNNER, capability_runner
+from stepflow.core.graphs.definitions import RUNNER, capability_runner
 from stepflow.engine.registry import Registry
 from stepflow.engine.spec import RunSpec
 from stepflow.errors import InvalidDefinition, InvalidOption, did_you_mean, shown

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from stepflow.core.definitions import STEP_RUNNER, capability_runner
+from stepflow.core.graphs.definitions import STEP_RUNNER, capability_runner
 from stepflow.engine.registry import Registry
 from stepflow.jobs import call_runner
 from stepflow.kits.definition.known import Known

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from stepflow.core.definitions import RUNNER
+from stepflow.core.graphs.definitions import RUNNER
 from stepflow.engine.spec import RunSpec
 from stepflow.engine.user_code.schema import misfit
 from stepflow.errors import InvalidOption, did_you_mean

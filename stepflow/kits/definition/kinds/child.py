@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from stepflow.core.definitions import RUNNER
+from stepflow.core.graphs.definitions import RUNNER
 from stepflow.errors import PermanentError, did_you_mean
 from stepflow.kits.definition.kinds.base import At, Flow, KindInput
 from stepflow.kits.definition.known import Known

@@ -8,7 +8,7 @@ import os
 import signal
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 
 from pydantic import Field
 
@@ -20,6 +20,9 @@ from stepflow.kits.definition.templates import references_in
 
 #: seconds that a program has to end by itself once it was told to
 _GRACE_S = 1.0
+#: seconds that its output is read once it and its group have ended: something out of its group
+#: may hold the pipes
+_DRAIN_S = 5.0
 #: bytes of its standard error that are kept: the last ones
 _TAIL = 2000
 #: what it gets of the worker's environment: nothing that is secret
@@ -107,73 +110,90 @@ async def run_program(
     more than *limit* bytes of output.
     """
     kept = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+    program = _Program(limit)
     try:
-        process = await asyncio.create_subprocess_exec(
-            *argv, stdin=-1, stdout=-1, stderr=-1, env={**kept, **env}, start_new_session=True
+        transport, _ = await asyncio.get_running_loop().subprocess_exec(
+            lambda: program, *argv, env={**kept, **env}, start_new_session=True
         )
     except (OSError, ValueError) as error:
         msg = f"{argv[0]!r} cannot be run: {getattr(error, 'strerror', None) or error}"
         raise PermanentError(msg) from None
-    # awaited only once the group has ended: what it has left behind may hold the pipes open
-    pipes = asyncio.gather(
-        _write(process, stdin), _read(process.stdout, limit), _read(process.stderr, None)
-    )
     try:
-        await _ended(process, pipes)
+        _give(transport, stdin)
+        await program.is_done.wait()
     finally:
-        await _end(process)
-        if not pipes.done():
-            await asyncio.wait([pipes], timeout=_GRACE_S)
-            pipes.cancel()
-    _, output, errors = pipes.result()
-    tail = errors[-_TAIL:].decode("utf-8", "replace").strip()
-    return output.decode("utf-8", "replace"), tail, process.returncode or 0
+        await program.end(transport.get_pid())
+        transport.close()
+    if len(program.output) > limit:
+        msg = f"the script printed over {limit:,} bytes; write them to a file instead"
+        raise PermanentError(msg)
+    output, errors = (bytes(each).decode("utf-8", "replace") for each in program.found)
+    return output, errors.strip(), transport.get_returncode() or 0
 
 
-async def _ended(process: asyncio.subprocess.Process, pipes: asyncio.Future[Any]) -> None:
-    """Wait until the program has ended, or its output is too much."""
-    waiting = asyncio.ensure_future(process.wait())
-    try:
-        await asyncio.wait([waiting, pipes], return_when=asyncio.FIRST_COMPLETED)
-        if pipes.done():
-            pipes.result()
-        await waiting
-    finally:
-        waiting.cancel()
+def _give(transport: asyncio.SubprocessTransport, stdin: bytes) -> None:
+    pipe = cast("asyncio.WriteTransport", transport.get_pipe_transport(0))
+    if stdin:
+        pipe.write(stdin)
+    pipe.close()
 
 
-async def _end(process: asyncio.subprocess.Process) -> None:
-    """End the program's whole group: it is asked to, and then made to."""
-    if process.returncode is None:
-        _tell(process.pid, signal.SIGTERM)
-        with suppress(TimeoutError):
-            await asyncio.wait_for(process.wait(), _GRACE_S)
-    _tell(process.pid, signal.SIGKILL)
-    await process.wait()
+class _Program(asyncio.SubprocessProtocol):
+    """
+    What a program prints, and when it has ended, whatever still holds its pipes.
+
+    *output* is kept up to *limit* bytes, of its errors the end.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.output, self.errors, self._limit = bytearray(), bytearray(), limit
+        #: it has ended, or has printed too much
+        self.is_done = asyncio.Event()
+        self._has_exited, self._is_drained = asyncio.Event(), asyncio.Event()
+
+    @property
+    def found(self) -> tuple[bytearray, bytearray]:
+        """What it has printed, and the end of its errors."""
+        return self.output, self.errors
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        """Keep what comes; reading goes on to the end, so that nothing is held up."""
+        if fd != 1:
+            self.errors += data
+            del self.errors[:-_TAIL]
+        elif len(self.output) <= self._limit:
+            self.output += data
+            if len(self.output) > self._limit:
+                self.is_done.set()
+
+    def process_exited(self) -> None:
+        """Learn that the program itself has ended."""
+        self._has_exited.set()
+        self.is_done.set()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Learn that all that it has printed is here."""
+        del exc
+        self._is_drained.set()
+
+    async def end(self, group: int) -> None:
+        """End its whole process group, which is asked to, and then made to; read what is left."""
+        try:
+            if not self._has_exited.is_set():
+                _tell(group, signal.SIGTERM)
+                await _within(self._has_exited, _GRACE_S)
+        finally:  # also when the step is cancelled a second time
+            _tell(group, signal.SIGKILL)
+        await self._has_exited.wait()
+        await _within(self._is_drained, _DRAIN_S)
+
+
+async def _within(event: asyncio.Event, seconds: float) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
 
 
 def _tell(group: int, number: signal.Signals) -> None:
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(group, number)
-
-
-async def _write(process: asyncio.subprocess.Process, stdin: bytes) -> None:
-    assert process.stdin is not None
-    with suppress(ConnectionError):
-        process.stdin.write(stdin)
-        await process.stdin.drain()
-    process.stdin.close()
-
-
-async def _read(stream: asyncio.StreamReader | None, limit: int | None) -> bytes:
-    """Read to the end: at most *limit* bytes, or the last of them where there is no limit."""
-    assert stream is not None
-    found = bytearray()
-    while part := await stream.read(65_536):
-        found += part
-        if limit is None:
-            del found[:-_TAIL]
-        elif len(found) > limit:
-            msg = f"the script printed over {limit:,} bytes; write them to a file instead"
-            raise PermanentError(msg)
-    return bytes(found)

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
-from stepflow.core.definitions import SKIPPED
 from stepflow.core.graphs import Graph, Mark, Marks, NodeKind
+from stepflow.core.graphs.definitions import SKIPPED
 from stepflow.core.run import RunState, RunStatus
 from stepflow.engine.timeline import StepKind, StepState, StepStatus, Trace
 from stepflow.web.pages.graph.ranks import Way

@@ -1,7 +1,7 @@
 """
 A workflow as data: examples/flows/onboarding.yaml, with tools of this app.
 
-    python examples/26_definition.py
+    python examples/flows/onboarding.py
 
 Edit the file while it runs: a run keeps the definition that it began with.
 """
@@ -61,7 +61,7 @@ def main() -> None:
     Thread(target=members.serve_forever, daemon=True).start()
     api = f"http://127.0.0.1:{members.server_port}"
     allowed = {"MEMBERS_TOKEN": "s3cr3t-token", "STEPFLOW_WEBHOOK_ALLOW_CIDRS": "127.0.0.0/8"}
-    command = [sys.executable, "-m", "stepflow", "worker", "examples.26_definition:app"]
+    command = [sys.executable, "-m", "stepflow", "worker", "examples.flows.onboarding:app"]
     worker = subprocess.Popen(command, env={**os.environ, **allowed})
     try:
         for teams in (["dev", "ops"], ["moon"]):
