@@ -13,6 +13,7 @@ import pytest
 
 import stepflow
 from stepflow import errors
+from stepflow.agents import providers, tools
 from stepflow.client import AsyncClient, Client
 
 
@@ -59,7 +60,7 @@ def test_importing_stepflow_loads_nothing():
 
 #: public methods that are the library's own, or its kits': their types are, too
 _OUR_OWN = {
-    "connection", "delivering", "facts", "faults", "foresee", "judge", "make_worker",
+    "carry", "connection", "delivering", "facts", "faults", "foresee", "judge", "make_worker",
     "needs", "parent", "permits", "runtime",
     "scheduled", "target",
     "trace_attempt", "trace_hook", "trace_submit",
@@ -67,7 +68,12 @@ _OUR_OWN = {
 
 
 #: by these names annotations find what their module imports for type checkers only
-PUBLIC = {name: getattr(stepflow, name) for name in stepflow.__all__}
+PUBLIC = {name: getattr(stepflow, name) for name in stepflow.__all__} | {
+    name: value  # what needs no extra
+    for room in (providers, tools)
+    for name, value in vars(room).items()
+    if name in room.__all__
+}
 
 
 def classes_in(hint):
