@@ -58,8 +58,8 @@ class ModelMocks:
             msg = f"h.mock_model was given {shown(agent)}: it takes an agent of pydantic-ai and a "
             msg += "list of answers, or a provider"
             raise InvalidOption(msg)
-        from stepflow.agents.testing.pydantic_ai_models import from_mock  # noqa: PLC0415  an extra
+        from stepflow.agents.testing import pydantic_ai_models as models  # noqa: PLC0415  an extra
 
-        self._lifespans.callback(setattr, agent, "model", agent.model)
-        agent.model = from_mock(mock)
+        self._lifespans.callback(models.use_model, agent, agent.model)
+        models.use_model(agent, models.from_mock(mock))
         return mock

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
+from pydantic_ai import Agent
 from pydantic_ai.messages import (
     ModelMessage,
     ModelMessagesTypeAdapter,
@@ -15,6 +16,7 @@ from pydantic_ai.messages import (
 from pydantic_ai.models import Model
 from pydantic_ai.models.function import AgentInfo, DeltaToolCall, DeltaToolCalls, FunctionModel
 
+from stepflow.agents.pydantic_ai import Durable
 from stepflow.agents.testing.answers import MockModel, completion
 from stepflow.agents.testing.tape import Tape, canonical
 from stepflow.errors import InvalidOption, shown
@@ -77,6 +79,14 @@ def from_mock(mock: MockModel) -> FunctionModel:
         return ModelResponse(parts=[TextPart(made.text)])
 
     return _model(respond, mock.name)
+
+
+def use_model(agent: Agent[Any, Any], model: Any) -> None:
+    """Have *agent* ask *model*, also where it is durable: that knows its model by a name."""
+    agent.model = model
+    durable = Durable.from_agent(agent)
+    if durable is not None:
+        durable._bind_models(agent)  # noqa: SLF001  the one way to a model that came later
 
 
 def _model(respond: Respond, name: str) -> FunctionModel:

@@ -52,21 +52,25 @@ async def test_an_agent_of_pydantic_ai_answers_as_the_test_or_a_cassette_says(ap
 
     from stepflow.agents.pydantic_ai import Durable
 
+    def made(name, model):
+        agent = Agent(model, name=name, capabilities=[Durable()])
+        agent.tool_plain(double)
+        return app.agent(name, agent)
+
     path, model = tmp_path / "answers.jsonl", TestModel()
-    agent = Agent(model, name="doubler", capabilities=[Durable()])
-    agent.tool_plain(double)
-    app.agent("doubler", agent)
+    agent = made("doubler", model)
+    made("recording", cassette(path, record=model).model())
     async with Harness(app) as h:
         mock = h.mock_model(agent, [[("double", {"value": 4})], "eight"])
-        h.crash_after("double*")
+        h.crash_after("doubler.double")
         assert await h.result(await h.submit("doubler", "four?")) == "eight"
         assert len(mock.requests) == 2
     assert agent.model is model
-    agent.model = cassette(path, record=model).model()
     async with Harness(app) as h:
-        recorded = await h.result(await h.submit("doubler", "four?"))
-    agent.model = cassette(path).model()
-    async with Harness(app) as h:
+        recorded = await h.result(await h.submit("recording", "four?"))
         assert await h.result(await h.submit("doubler", "four?")) == recorded
+    made("played", cassette(path).model())
+    async with Harness(app) as h:
+        assert await h.result(await h.submit("played", "four?")) == recorded
         with pytest.raises(RunFailed, match=r"(?s)has no answer.*\+.*five"):
-            await h.result(await h.submit("doubler", "five?"))
+            await h.result(await h.submit("played", "five?"))
