@@ -95,7 +95,7 @@ def _check(agent: Agent[Any]) -> None:
         )
         raise InvalidOption(msg)
     for tool in agent.tools:
-        if not isinstance(tool, FunctionTool | _HOSTED):
+        if not isinstance(tool, (FunctionTool, *_HOSTED)):
             msg = (
                 f"agent {agent.name!r} has a {type(tool).__name__}, which would run again on each "
                 "replay; use a function tool"
