@@ -87,7 +87,7 @@ def make_support(calls: Counter[str]) -> Any:
 
     expert = Agent("expert", model=Scripted("expert", [[("look", {"shelf": 9})], "yes"], calls),
                    tools=[look])  # fmt: skip
-    looks = [("look", {"shelf": shelf}) for shelf in range(3)]
+    looks = [("look", {"shelf": shelf}) for shelf in range(2)]
     answers = [
         "never",
         looks,
