@@ -91,7 +91,7 @@ def make_support(calls: Counter[str]) -> Any:
     answers = [
         "never",
         looks,
-        *["never"] * 2,
+        "never",
         [("expert", {"input": "ok?"})],
         [("pay", {"amount": 7})],
         "done",
