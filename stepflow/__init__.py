@@ -27,6 +27,7 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.client.archived import ArchiveConditions as ArchiveConditions
     from stepflow.client.archived import Archives as Archives
     from stepflow.client.archived import AsyncArchives as AsyncArchives
+    from stepflow.client.archived.both import ListOptions as ListOptions
     from stepflow.client.around.breakers import AsyncBreakers as AsyncBreakers
     from stepflow.client.around.breakers import Breakers as Breakers
     from stepflow.client.around.shared import AsyncSharedValues as AsyncSharedValues
@@ -266,6 +267,7 @@ _EXPORTS = {
         SubmitOptions
     """,
     "client.archived": "ArchiveConditions Archives AsyncArchives",
+    "client.archived.both": "ListOptions",
     "client.limits": "AsyncLimits LimitOptions Limits",
     "client.groups": "AsyncGroups Groups",
     "client.around.breakers": "AsyncBreakers Breakers",

@@ -366,6 +366,8 @@ class RunStatus:
     lane: str | None = None
     #: the group that it is a member of
     group: str | None = None
+    #: whether it was read from the archive, for Redis has forgotten it
+    is_archived: bool = False
 
     @property
     def is_finished(self) -> bool:
