@@ -30,6 +30,8 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.client.archived.both import ListOptions as ListOptions
     from stepflow.client.around.breakers import AsyncBreakers as AsyncBreakers
     from stepflow.client.around.breakers import Breakers as Breakers
+    from stepflow.client.around.budgets import AsyncBudgets as AsyncBudgets
+    from stepflow.client.around.budgets import Budgets as Budgets
     from stepflow.client.around.shared import AsyncSharedValues as AsyncSharedValues
     from stepflow.client.around.shared import SharedValues as SharedValues
     from stepflow.client.groups import AsyncGroups as AsyncGroups
@@ -41,6 +43,10 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.client.schedules import Schedules as Schedules
     from stepflow.core.backoff import RetryPolicy as RetryPolicy
     from stepflow.core.breakers.breaker import Breaker as Breaker
+    from stepflow.core.budgets.budget import Budget as Budget
+    from stepflow.core.budgets.budget import Spending as Spending
+    from stepflow.core.budgets.budget import budget as budget
+    from stepflow.core.budgets.cost import Cost as Cost
     from stepflow.core.cancel import CancelToken as CancelToken
     from stepflow.core.events import Event as Event
     from stepflow.core.events import EventType as EventType
@@ -77,6 +83,8 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.core.runner import WorkflowContext as WorkflowContext
     from stepflow.engine.breakers.info import BreakerInfo as BreakerInfo
     from stepflow.engine.breakers.info import BreakerState as BreakerState
+    from stepflow.engine.budgets.info import BudgetInfo as BudgetInfo
+    from stepflow.engine.budgets.info import Spent as Spent
     from stepflow.engine.events.telemetry import Telemetry as Telemetry
     from stepflow.engine.groups.info import GroupFailure as GroupFailure
     from stepflow.engine.groups.info import GroupInfo as GroupInfo
@@ -138,6 +146,8 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.errors import ArchiveMisconfigured as ArchiveMisconfigured
     from stepflow.errors import ArchiveUnreachable as ArchiveUnreachable
     from stepflow.errors import BreakerNotFound as BreakerNotFound
+    from stepflow.errors import BudgetExceeded as BudgetExceeded
+    from stepflow.errors import BudgetNotFound as BudgetNotFound
     from stepflow.errors import BulkGrown as BulkGrown
     from stepflow.errors import BulkNotFound as BulkNotFound
     from stepflow.errors import CancelRequested as CancelRequested
@@ -208,6 +218,7 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.errors import TransientError as TransientError
     from stepflow.errors import UnavailableError as UnavailableError
     from stepflow.errors import UnknownChild as UnknownChild
+    from stepflow.errors import UnknownPrice as UnknownPrice
     from stepflow.errors import UnknownRunner as UnknownRunner
     from stepflow.errors import UnknownStep as UnknownStep
     from stepflow.errors import UnreadableArchive as UnreadableArchive
@@ -271,10 +282,13 @@ _EXPORTS = {
     "client.limits": "AsyncLimits LimitOptions Limits",
     "client.groups": "AsyncGroups Groups",
     "client.around.breakers": "AsyncBreakers Breakers",
+    "client.around.budgets": "AsyncBudgets Budgets",
     "client.around.shared": "AsyncSharedValues SharedValues",
     "client.schedules": "AsyncSchedules Schedules",
     "core.backoff": "RetryPolicy",
     "core.breakers.breaker": "Breaker",
+    "core.budgets.budget": "Budget Spending budget",
+    "core.budgets.cost": "Cost",
     "core.cancel": "CancelToken",
     "core.events": "Event EventType",
     "core.fanout.group": "GroupState",
@@ -287,6 +301,7 @@ _EXPORTS = {
     "core.runner": "Effects Step StepRunner WorkflowContext",
     "engine.hooks.context": "HookContext",
     "engine.breakers.info": "BreakerInfo BreakerState",
+    "engine.budgets.info": "BudgetInfo Spent",
     "engine.inspect": "QueueInfo WorkerInfo",
     "engine.lanes.look": "LaneInfo",
     "engine.once.options": "Debounce Singleton",
@@ -319,7 +334,8 @@ _EXPORTS = {
     "engine.steering.bulk": "BulkInfo Preview",
     "errors": """
         AnswerMisfit AppNotFound ArchiveConflict ArchiveMisconfigured ArchiveUnreachable
-        BreakerNotFound BulkGrown BulkNotFound CancelRequested ChildFailed
+        BreakerNotFound BudgetExceeded BudgetNotFound BulkGrown BulkNotFound CancelRequested
+        ChildFailed UnknownPrice
         CircuitOpen ClaimLost DataError EmbeddedServerError HookNotFound InvalidMachine InvalidName
         InvalidOption
         GroupBusy GroupMismatch GroupNotFound InvalidRunId JoinNotMet LifespanFailed LifespanNotOpen

@@ -59,6 +59,7 @@ APART = [
 #: where a library may be imported: a room, or one module of it
 HOMES = {
     "agents": ["agents.openai_agents"],
+    "anyio": ["agents"],
     "click": ["cli"],
     "cronsim": ["core.schedules.cron"],
     "fakeredis": ["testing"],

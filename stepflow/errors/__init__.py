@@ -4,7 +4,7 @@ Everything that stepflow raises, as one tree; the branch says what you can do ab
     StepflowError
     ├── UsageError            your call: change the call
     │   ├── InvalidRunId, InvalidName and its NameTaken, ReservedHeader
-    │   ├── InvalidOption, and InvalidMachine, of a graph
+    │   ├── InvalidOption, InvalidMachine, of a graph, and UnknownPrice, of a call
     │   ├── UnsupportedValue, PayloadTooLarge, NotAnInteger, SignalMisfit, AnswerMisfit
     │   ├── StepOver, NotInStep, OutputOverflow
     │   ├── UnknownRunner, AppNotFound, WebhookRefused, NotReplayable, ResultMismatch
@@ -14,7 +14,7 @@ Everything that stepflow raises, as one tree; the branch says what you can do ab
     ├── RunStateError         this run's state: look at the run
     │   ├── RunNotFound, HookNotFound, NotRetryable, NotResumable, NotPausable, NotScheduled
     │   ├── NotDeletable, NotRunning, BulkNotFound, BulkGrown, ScheduleNotFound
-    │   ├── GroupNotFound, GroupBusy, BreakerNotFound, LimitFull, LimitNotFound
+    │   ├── GroupNotFound, GroupBusy, BreakerNotFound, BudgetNotFound, LimitFull, LimitNotFound
     │   ├── SignalRefused, MailboxFull, SpawnRefused, UnknownChild, UnknownStep
     │   ├── QuestionNotFound, QuestionClosed, NotArchived
     │   └── RunFailed, RunCancelled
@@ -32,6 +32,7 @@ Everything that stepflow raises, as one tree; the branch says what you can do ab
     ├── ResourceFailed        nor could what it sets up with its worker
     ├── CancelRequested       this run was asked to stop: leave the step
     ├── CircuitOpen           a circuit breaker lets no call through now
+    ├── BudgetExceeded        a budget has no room for what a step may cost
     ├── StepFailed            what a workflow sees of a step that failed for good
     ├── ChildFailed           what a workflow sees of a child that failed or was cancelled
     ├── JoinNotMet            what a workflow sees of a ctx.map or ctx.gather whose join is not met;
@@ -70,6 +71,7 @@ from stepflow.errors.data import (
 from stepflow.errors.joins import JoinNotMet, MapNotMet, NotAnswered
 from stepflow.errors.run_state import (
     BreakerNotFound,
+    BudgetNotFound,
     BulkGrown,
     BulkNotFound,
     GroupBusy,
@@ -129,12 +131,14 @@ from stepflow.errors.usage import (
     SignalMisfit,
     SingletonTaken,
     StepOver,
+    UnknownPrice,
     UnknownRunner,
     UnsupportedValue,
     UsageError,
     WebhookRefused,
 )
 from stepflow.errors.user_code import (
+    BudgetExceeded,
     CancelRequested,
     ChildFailed,
     CircuitOpen,
@@ -157,6 +161,8 @@ __all__ = [
     "ArchiveMisconfigured",
     "ArchiveUnreachable",
     "BreakerNotFound",
+    "BudgetExceeded",
+    "BudgetNotFound",
     "BulkGrown",
     "BulkNotFound",
     "CancelRequested",
@@ -227,6 +233,7 @@ __all__ = [
     "TransientError",
     "UnavailableError",
     "UnknownChild",
+    "UnknownPrice",
     "UnknownRunner",
     "UnknownStep",
     "UnreadableArchive",
