@@ -324,8 +324,8 @@ class RunStatus:
     What is known of a run.
 
     *step* counts from 0, *attempt* from 1 within the step. Times are aware datetimes, or None.
-    *waits_for* says in words what the run is waiting for. *version* is the version of the workflow
-    that the run was submitted for.
+    *waits_for* says what the run is waiting for, *version* for which version of the workflow it was
+    submitted, *is_archived* that Redis has forgotten it.
     """
 
     id: str
@@ -366,7 +366,6 @@ class RunStatus:
     lane: str | None = None
     #: the group that it is a member of
     group: str | None = None
-    #: whether it was read from the archive, for Redis has forgotten it
     is_archived: bool = False
 
     @property

@@ -56,7 +56,9 @@ def show_command(context: CliContext, run: str) -> None:
 @click.option(
     "--older", type=DURATION, required=True, metavar="TIME", help="Ended longer ago than: 365d."
 )
-@click.option("--state", type=click.Choice([str(end) for end in ENDS]), help="Only runs with this end.")
+@click.option(
+    "--state", type=click.Choice([str(end) for end in ENDS]), help="Only runs with this end."
+)
 @click.option("--runner", metavar="NAME", help="Only runs of this runner.")
 @click.option("--dry-run", is_flag=True, help="Count, and delete nothing.")
 @common_options
