@@ -341,23 +341,19 @@ _EXPORTS = {
     "errors": """
         AnswerMisfit AppNotFound ArchiveConflict ArchiveMisconfigured ArchiveUnreachable
         BreakerNotFound BudgetExceeded BudgetNotFound BulkGrown BulkNotFound CancelRequested
-        ChildFailed UnknownPrice
-        CircuitOpen ClaimLost DataError DefinitionFailed EmbeddedServerError HookNotFound
-        InvalidDefinition InvalidExpression InvalidMachine InvalidName InvalidOption NoSuchValue
-        GroupBusy GroupMismatch GroupNotFound InvalidRunId JoinNotMet LifespanFailed LifespanNotOpen
-        LimitFull LimitNotFound MailboxFull MapNotMet NameTaken
-        NoServer NotAnswered NotArchived
-        NotAnInteger NotDeletable NotInStep NotPausable NotReplayable NotResumable
-        NotRetryable NotRunning NotScheduled OutputOverflow PayloadMismatch PayloadTooLarge
-        PermanentError Postponed QuestionClosed QuestionNotFound RateLimited RedisRefused
-        RedisUnreachable
-        ReplyLost ReservedHeader ResourceFailed ResourceNotOpen ResultMismatch RightsMissing
-        RunCancelled RunConflict SingletonTaken
+        ChildFailed UnknownPrice CircuitOpen ClaimLost DataError DefinitionFailed
+        EmbeddedServerError HookNotFound InvalidDefinition InvalidExpression InvalidMachine
+        InvalidName InvalidOption NoSuchValue GroupBusy GroupMismatch GroupNotFound InvalidRunId
+        JoinNotMet LifespanFailed LifespanNotOpen LimitFull LimitNotFound MailboxFull MapNotMet
+        NameTaken NoServer NotAnswered NotArchived NotAnInteger NotDeletable NotInStep NotPausable
+        NotReplayable NotResumable NotRetryable NotRunning NotScheduled OutputOverflow
+        PayloadMismatch PayloadTooLarge PermanentError Postponed QuestionClosed QuestionNotFound
+        RateLimited RedisRefused RedisUnreachable ReplyLost ReservedHeader ResourceFailed
+        ResourceNotOpen ResultMismatch RightsMissing RunCancelled RunConflict SingletonTaken
         RunFailed RunNotFound RunStateError ScheduleNotFound ServerUnfit SignalMisfit SignalRefused
-        SpawnRefused StepError StepFailed StepOver StepflowError TransientError
-        UnavailableError UnknownChild UnknownRunner UnknownStep UnreadableArchive
-        UnreadableHistory UnreadableRecord UnreadableValue UnsupportedValue UsageError
-        WebhookRefused WorkerSilent WrongTransition
+        SpawnRefused StepError StepFailed StepOver StepflowError TransientError UnavailableError
+        UnknownChild UnknownRunner UnknownStep UnreadableArchive UnreadableHistory UnreadableRecord
+        UnreadableValue UnsupportedValue UsageError WebhookRefused WorkerSilent WrongTransition
     """,
     "hooks.webhook": "Webhook",
     "jobs": "Job JobDecorator",
