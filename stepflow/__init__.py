@@ -29,6 +29,8 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.client.archived import AsyncArchives as AsyncArchives
     from stepflow.client.around.breakers import AsyncBreakers as AsyncBreakers
     from stepflow.client.around.breakers import Breakers as Breakers
+    from stepflow.client.around.budgets import AsyncBudgets as AsyncBudgets
+    from stepflow.client.around.budgets import Budgets as Budgets
     from stepflow.client.around.shared import AsyncSharedValues as AsyncSharedValues
     from stepflow.client.around.shared import SharedValues as SharedValues
     from stepflow.client.groups import AsyncGroups as AsyncGroups
@@ -40,6 +42,10 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.client.schedules import Schedules as Schedules
     from stepflow.core.backoff import RetryPolicy as RetryPolicy
     from stepflow.core.breakers.breaker import Breaker as Breaker
+    from stepflow.core.budgets.budget import Budget as Budget
+    from stepflow.core.budgets.budget import Spending as Spending
+    from stepflow.core.budgets.budget import budget as budget
+    from stepflow.core.budgets.cost import Cost as Cost
     from stepflow.core.cancel import CancelToken as CancelToken
     from stepflow.core.events import Event as Event
     from stepflow.core.events import EventType as EventType
@@ -76,6 +82,8 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.core.runner import WorkflowContext as WorkflowContext
     from stepflow.engine.breakers.info import BreakerInfo as BreakerInfo
     from stepflow.engine.breakers.info import BreakerState as BreakerState
+    from stepflow.engine.budgets.info import BudgetInfo as BudgetInfo
+    from stepflow.engine.budgets.info import Spent as Spent
     from stepflow.engine.events.telemetry import Telemetry as Telemetry
     from stepflow.engine.groups.info import GroupFailure as GroupFailure
     from stepflow.engine.groups.info import GroupInfo as GroupInfo
@@ -137,6 +145,8 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.errors import ArchiveMisconfigured as ArchiveMisconfigured
     from stepflow.errors import ArchiveUnreachable as ArchiveUnreachable
     from stepflow.errors import BreakerNotFound as BreakerNotFound
+    from stepflow.errors import BudgetExceeded as BudgetExceeded
+    from stepflow.errors import BudgetNotFound as BudgetNotFound
     from stepflow.errors import BulkGrown as BulkGrown
     from stepflow.errors import BulkNotFound as BulkNotFound
     from stepflow.errors import CancelRequested as CancelRequested
@@ -144,11 +154,14 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.errors import CircuitOpen as CircuitOpen
     from stepflow.errors import ClaimLost as ClaimLost
     from stepflow.errors import DataError as DataError
+    from stepflow.errors import DefinitionFailed as DefinitionFailed
     from stepflow.errors import EmbeddedServerError as EmbeddedServerError
     from stepflow.errors import GroupBusy as GroupBusy
     from stepflow.errors import GroupMismatch as GroupMismatch
     from stepflow.errors import GroupNotFound as GroupNotFound
     from stepflow.errors import HookNotFound as HookNotFound
+    from stepflow.errors import InvalidDefinition as InvalidDefinition
+    from stepflow.errors import InvalidExpression as InvalidExpression
     from stepflow.errors import InvalidMachine as InvalidMachine
     from stepflow.errors import InvalidName as InvalidName
     from stepflow.errors import InvalidOption as InvalidOption
@@ -162,6 +175,7 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.errors import MapNotMet as MapNotMet
     from stepflow.errors import NameTaken as NameTaken
     from stepflow.errors import NoServer as NoServer
+    from stepflow.errors import NoSuchValue as NoSuchValue
     from stepflow.errors import NotAnInteger as NotAnInteger
     from stepflow.errors import NotAnswered as NotAnswered
     from stepflow.errors import NotArchived as NotArchived
@@ -207,6 +221,7 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.errors import TransientError as TransientError
     from stepflow.errors import UnavailableError as UnavailableError
     from stepflow.errors import UnknownChild as UnknownChild
+    from stepflow.errors import UnknownPrice as UnknownPrice
     from stepflow.errors import UnknownRunner as UnknownRunner
     from stepflow.errors import UnknownStep as UnknownStep
     from stepflow.errors import UnreadableArchive as UnreadableArchive
@@ -222,6 +237,8 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.jobs import Job as Job
     from stepflow.jobs import JobDecorator as JobDecorator
     from stepflow.kits.app import Stepflow as Stepflow
+    from stepflow.kits.definition.definitions import Definitions as Definitions
+    from stepflow.kits.definition.model import Definition as Definition
     from stepflow.kits.flow.calls.agents import ToolLoopOptions as ToolLoopOptions
     from stepflow.kits.flow.calls.batch import BatchOptions as BatchOptions
     from stepflow.kits.flow.calls.children import MapOptions as MapOptions
@@ -269,10 +286,13 @@ _EXPORTS = {
     "client.limits": "AsyncLimits LimitOptions Limits",
     "client.groups": "AsyncGroups Groups",
     "client.around.breakers": "AsyncBreakers Breakers",
+    "client.around.budgets": "AsyncBudgets Budgets",
     "client.around.shared": "AsyncSharedValues SharedValues",
     "client.schedules": "AsyncSchedules Schedules",
     "core.backoff": "RetryPolicy",
     "core.breakers.breaker": "Breaker",
+    "core.budgets.budget": "Budget Spending budget",
+    "core.budgets.cost": "Cost",
     "core.cancel": "CancelToken",
     "core.events": "Event EventType",
     "core.fanout.group": "GroupState",
@@ -285,6 +305,7 @@ _EXPORTS = {
     "core.runner": "Effects Step StepRunner WorkflowContext",
     "engine.hooks.context": "HookContext",
     "engine.breakers.info": "BreakerInfo BreakerState",
+    "engine.budgets.info": "BudgetInfo Spent",
     "engine.inspect": "QueueInfo WorkerInfo",
     "engine.lanes.look": "LaneInfo",
     "engine.once.options": "Debounce Singleton",
@@ -317,9 +338,10 @@ _EXPORTS = {
     "engine.steering.bulk": "BulkInfo Preview",
     "errors": """
         AnswerMisfit AppNotFound ArchiveConflict ArchiveMisconfigured ArchiveUnreachable
-        BreakerNotFound BulkGrown BulkNotFound CancelRequested ChildFailed
-        CircuitOpen ClaimLost DataError EmbeddedServerError HookNotFound InvalidMachine InvalidName
-        InvalidOption
+        BreakerNotFound BudgetExceeded BudgetNotFound BulkGrown BulkNotFound CancelRequested
+        ChildFailed UnknownPrice
+        CircuitOpen ClaimLost DataError DefinitionFailed EmbeddedServerError HookNotFound
+        InvalidDefinition InvalidExpression InvalidMachine InvalidName InvalidOption NoSuchValue
         GroupBusy GroupMismatch GroupNotFound InvalidRunId JoinNotMet LifespanFailed LifespanNotOpen
         LimitFull LimitNotFound MailboxFull MapNotMet NameTaken
         NoServer NotAnswered NotArchived
@@ -355,6 +377,8 @@ _EXPORTS = {
     "kits.flow.current": "current",
     "kits.flow.current_step": "CurrentStep current_step",
     "kits.flow.sync_context": "SyncContext",
+    "kits.definition.definitions": "Definitions",
+    "kits.definition.model": "Definition",
     "kits.machine.context": "More StateContext",
     "kits.machine.machine": "Machine",
     "kits.machine.typed": "RouterDecorator StateDecorator",

@@ -10,6 +10,7 @@ from stepflow.client.output import AsyncFollowing, Following
 if TYPE_CHECKING:
     from stepflow.client.archived import Archives, AsyncArchives
     from stepflow.client.around.breakers import AsyncBreakers, Breakers
+    from stepflow.client.around.budgets import AsyncBudgets, Budgets
     from stepflow.client.around.shared import AsyncSharedValues, SharedValues
     from stepflow.client.base import BaseClient
     from stepflow.client.groups import AsyncGroups, Groups
@@ -54,6 +55,13 @@ class Nouns(Following):
         from stepflow.client.around.breakers import Breakers  # noqa: PLC0415  few have any
 
         return Breakers(cast("BaseClient", self), self)
+
+    @property
+    def budgets(self) -> Budgets:
+        """The budgets: list, get, set, reset."""
+        from stepflow.client.around.budgets import Budgets  # noqa: PLC0415  few have any
+
+        return Budgets(cast("BaseClient", self), self)
 
     @cached_property
     def shared(self) -> SharedValues:
@@ -100,6 +108,13 @@ class AsyncNouns(AsyncFollowing):
         from stepflow.client.around.breakers import AsyncBreakers  # noqa: PLC0415  few have any
 
         return AsyncBreakers(cast("BaseClient", self), self)
+
+    @property
+    def budgets(self) -> AsyncBudgets:
+        """The budgets: list, get, set, reset."""
+        from stepflow.client.around.budgets import AsyncBudgets  # noqa: PLC0415  few have any
+
+        return AsyncBudgets(cast("BaseClient", self), self)
 
     @cached_property
     def shared(self) -> AsyncSharedValues:

@@ -4,7 +4,8 @@ Everything that stepflow raises, as one tree; the branch says what you can do ab
     StepflowError
     ├── UsageError            your call: change the call
     │   ├── InvalidRunId, InvalidName and its NameTaken, ReservedHeader
-    │   ├── InvalidOption, and InvalidMachine, of a graph
+    │   ├── InvalidOption, InvalidMachine, of a graph, InvalidDefinition, of a file, and
+    │   │   UnknownPrice, of a call
     │   ├── UnsupportedValue, PayloadTooLarge, NotAnInteger, SignalMisfit, AnswerMisfit
     │   ├── StepOver, NotInStep, OutputOverflow
     │   ├── UnknownRunner, AppNotFound, WebhookRefused, NotReplayable, ResultMismatch
@@ -14,7 +15,7 @@ Everything that stepflow raises, as one tree; the branch says what you can do ab
     ├── RunStateError         this run's state: look at the run
     │   ├── RunNotFound, HookNotFound, NotRetryable, NotResumable, NotPausable, NotScheduled
     │   ├── NotDeletable, NotRunning, BulkNotFound, BulkGrown, ScheduleNotFound
-    │   ├── GroupNotFound, GroupBusy, BreakerNotFound, LimitFull, LimitNotFound
+    │   ├── GroupNotFound, GroupBusy, BreakerNotFound, BudgetNotFound, LimitFull, LimitNotFound
     │   ├── SignalRefused, MailboxFull, SpawnRefused, UnknownChild, UnknownStep
     │   ├── QuestionNotFound, QuestionClosed, NotArchived
     │   └── RunFailed, RunCancelled
@@ -32,16 +33,20 @@ Everything that stepflow raises, as one tree; the branch says what you can do ab
     ├── ResourceFailed        nor could what it sets up with its worker
     ├── CancelRequested       this run was asked to stop: leave the step
     ├── CircuitOpen           a circuit breaker lets no call through now
+    ├── BudgetExceeded        a budget has no room for what a step may cost
     ├── StepFailed            what a workflow sees of a step that failed for good
     ├── ChildFailed           what a workflow sees of a child that failed or was cancelled
     ├── JoinNotMet            what a workflow sees of a ctx.map or ctx.gather whose join is not met;
     │   └── MapNotMet         of children, which is a ChildFailed as well
+    ├── DefinitionFailed      steps of a definition failed, after all others had ended
     ├── NotAnswered           stands for a branch without which a join was settled
     └── StepError             raised by your runners, read by the runtime
         ├── TransientError    try this step again
         │   └── RateLimited   not before a limit has rested
         └── PermanentError    end the run now
-            └── WrongTransition   a machine's state chose one that its to= does not name
+            ├── WrongTransition   a machine's state chose one that its to= does not name
+            ├── NoSuchValue       a reference of a definition leads nowhere
+            └── InvalidExpression nor can an expression of one be worked out
 
 Each class builds its own sentence from the facts that callers pass. Control flow that user code
 must not swallow derives from BaseException: `ClaimLost`, `Postponed`. The branches have a module
@@ -67,9 +72,16 @@ from stepflow.errors.data import (
     UnreadableRecord,
     UnreadableValue,
 )
+from stepflow.errors.definitions import (
+    DefinitionFailed,
+    InvalidDefinition,
+    InvalidExpression,
+    NoSuchValue,
+)
 from stepflow.errors.joins import JoinNotMet, MapNotMet, NotAnswered
 from stepflow.errors.run_state import (
     BreakerNotFound,
+    BudgetNotFound,
     BulkGrown,
     BulkNotFound,
     GroupBusy,
@@ -129,12 +141,14 @@ from stepflow.errors.usage import (
     SignalMisfit,
     SingletonTaken,
     StepOver,
+    UnknownPrice,
     UnknownRunner,
     UnsupportedValue,
     UsageError,
     WebhookRefused,
 )
 from stepflow.errors.user_code import (
+    BudgetExceeded,
     CancelRequested,
     ChildFailed,
     CircuitOpen,
@@ -157,6 +171,8 @@ __all__ = [
     "ArchiveMisconfigured",
     "ArchiveUnreachable",
     "BreakerNotFound",
+    "BudgetExceeded",
+    "BudgetNotFound",
     "BulkGrown",
     "BulkNotFound",
     "CancelRequested",
@@ -164,11 +180,14 @@ __all__ = [
     "CircuitOpen",
     "ClaimLost",
     "DataError",
+    "DefinitionFailed",
     "EmbeddedServerError",
     "GroupBusy",
     "GroupMismatch",
     "GroupNotFound",
     "HookNotFound",
+    "InvalidDefinition",
+    "InvalidExpression",
     "InvalidMachine",
     "InvalidName",
     "InvalidOption",
@@ -182,6 +201,7 @@ __all__ = [
     "MapNotMet",
     "NameTaken",
     "NoServer",
+    "NoSuchValue",
     "NotAnInteger",
     "NotAnswered",
     "NotArchived",
@@ -227,6 +247,7 @@ __all__ = [
     "TransientError",
     "UnavailableError",
     "UnknownChild",
+    "UnknownPrice",
     "UnknownRunner",
     "UnknownStep",
     "UnreadableArchive",
