@@ -8,11 +8,16 @@ run, and the dependencies. `app.agent` registers a runner for each such tool.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from pydantic import TypeAdapter
 from pydantic_ai.agent import AbstractAgent
-from pydantic_ai.durable_exec import DurableOperation, DurableRunContext, ToolsetCallToolParams
+from pydantic_ai.durable_exec import (
+    DurabilityEngineSpec,
+    DurableOperation,
+    DurableRunContext,
+    ToolsetCallToolParams,
+)
 from pydantic_ai.tools import ToolDefinition
 from pydantic_ai.toolsets import FunctionToolset
 
@@ -28,19 +33,28 @@ from stepflow.kits.flow.step_options import DeclaredStep, declare
 from stepflow.times import seconds
 
 if TYPE_CHECKING:
-    from stepflow.agents.pydantic_ai.durable import Durable
     from stepflow.kits.app import Stepflow
 
 #: a step's function that carries a call out elsewhere
 Elsewhere = Callable[[dict[str, Any]], Awaitable[Any]]
 
+
+class OfAgent(Protocol):
+    """The capability of an agent, as its tools elsewhere need it."""
+
+    name: str
+    engine_spec: ClassVar[DurabilityEngineSpec]
+    #: what a call of a tool does, by the id of its toolset
+    tool_operations: dict[str, DurableOperation[Any, Any, Any]]
+    #: what carries out the calls of tools elsewhere, by tool
+    remote_tools: dict[str, Elsewhere]
+
+
 _anything: TypeAdapter[Any] = TypeAdapter(Any)
 _tool_def = TypeAdapter(ToolDefinition)
 
 
-def register_remote_tools(
-    app: Stepflow, agent: AbstractAgent[Any, Any], durable: Durable[Any]
-) -> None:
+def register_remote_tools(app: Stepflow, agent: AbstractAgent[Any, Any], durable: OfAgent) -> None:
     """Register a runner for each tool of *agent* that says `queue` or `limit`."""
     for toolset in agent.toolsets:
         for name, tool in toolset.tools.items() if isinstance(toolset, FunctionToolset) else ():
@@ -56,7 +70,7 @@ def register_remote_tools(
 def _registered(
     app: Stepflow,
     agent: AbstractAgent[Any, Any],
-    durable: Durable[Any],
+    durable: OfAgent,
     toolset: FunctionToolset[Any],
     name: str,
     options: UnitOptions,
@@ -96,7 +110,7 @@ def _limit(app: Stepflow, tool: str, given: Limit | str) -> Limit:
 async def _carried_out(
     call: Mapping[str, Any],
     agent: AbstractAgent[Any, Any],
-    durable: Durable[Any],
+    durable: OfAgent,
     toolset: FunctionToolset[Any],
     operation: DurableOperation[ToolsetCallToolParams, Any, Any],
 ) -> Any:
