@@ -43,6 +43,7 @@ _CODES: tuple[tuple[type[BaseException], Exit], ...] = (
     (errors.BreakerNotFound, Exit.NOT_FOUND),
     (errors.BudgetNotFound, Exit.NOT_FOUND),
     (errors.QuestionNotFound, Exit.NOT_FOUND),
+    (errors.NotArchived, Exit.NOT_FOUND),
     (errors.RunFailed, Exit.RUN_FAILED),
     (errors.RunCancelled, Exit.RUN_CANCELLED),
     (errors.RedisUnreachable, Exit.UNREACHABLE),
