@@ -13,7 +13,7 @@ from pydantic_ai.messages import ModelMessagesTypeAdapter
 
 from stepflow.agents.chat.compact import Compact, KeepLast
 from stepflow.agents.chat.turns import turn_name
-from stepflow.agents.pydantic_ai.register import check_durable
+from stepflow.agents.pydantic_ai.register import checked_durable
 from stepflow.core.backoff import RetryPolicy
 from stepflow.core.chats import SAY, TOPIC
 from stepflow.kits.flow.context import Context
@@ -47,7 +47,7 @@ def register_chat(
     limits: Sequence[Limit],
 ) -> None:
     """Register conversations with *agent* as workflow *name*; each history of a run is one turn."""
-    check_durable(name, agent)
+    checked_durable(name, agent)
     idle_s = None if idle is None else seconds(idle, "idle of app.chat")
     fewer: Compact = KeepLast() if compact is None else compact
 
