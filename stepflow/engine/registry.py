@@ -20,8 +20,10 @@ from stepflow.engine.user_code.middleware import Middleware
 from stepflow.engine.user_code.resources.scope import Resources
 from stepflow.engine.user_code.resources.supply import supplied
 from stepflow.errors import InvalidOption, NameTaken
+from stepflow.settings import ArchiveSettings
 
 if TYPE_CHECKING:
+    from stepflow.core.graphs import Graph
     from stepflow.core.limits.limit import Limit
     from stepflow.engine.observing.observers import Observers
     from stepflow.engine.schedules.declared import Declaration
@@ -84,12 +86,14 @@ class Registry:
     schedules: list[Declaration] = field(default_factory=list)
     #: the limits of each runner that has any, by its key
     limited: dict[str, Sequence[Limit]] = field(default_factory=dict)
-    #: the machines among its workflows, by name and version
-    machines: dict[tuple[str, int], Any] = field(default_factory=dict)
+    #: the graphs of those of its runners that have one, by the runners' keys
+    graphs: dict[str, Graph] = field(default_factory=dict)
     #: the version that the app was given; empty for none
     version: str = ""
     #: unix seconds: when the newest file with a schedule was written
     deployed_at: float = 0.0
+    #: where the ends of its runs are archived; None for nowhere
+    archive: ArchiveSettings | None = None
     #: traces what clients and workers of this app do; None for none
     telemetry: Telemetry | None = None
 

@@ -62,6 +62,9 @@ Every key stepflow uses, in one table.
     <ns>:sched:<id>:history          list     its last 50 times, the newest first
     <ns>:declared                    hash     worker -> the schedules that its code declares
 
+    of machines
+    <ns>:graphs                      hash     runner key -> its graph, as its code was last
+
     of groups; all but the list live for the result TTL after the group's end
     <ns>:groups                      zset     group id -> created at, of all of them
     <ns>:group:<id>                  hash     its join, its state, how far it has come, counts
@@ -83,6 +86,8 @@ Every key stepflow uses, in one table.
     <ns>:shared:<name>               zset     digest -> expires at, of its values
     <ns>:shared:<name>:<digest>      hash     the value, or who computes it
     <ns>:shared:<name>:<digest>:waiting zset  run:<id> -> since when it waits for the value
+
+    of budgets: <ns>:budgets and <ns>:budget:..., see budgets/keys.py
 
     of hooks, sessions and workers                                  lives until
     <ns>:bulk:<bulk id>              hash     one verb for many     result TTL after its end
@@ -159,6 +164,7 @@ class Keys:
         "expiry",
         "fair",
         "format",
+        "graphs",
         "groups",
         "hook_queue",
         "job_prefix",
@@ -209,6 +215,7 @@ class Keys:
         self.shared = f"{namespace}:shared"
         self.schedules = f"{namespace}:schedules"
         self.declared = f"{namespace}:declared"
+        self.graphs = f"{namespace}:graphs"
         self.groups = f"{namespace}:groups"
         self.limits = f"{namespace}:limits"
         self.lines = f"{namespace}:lines"
