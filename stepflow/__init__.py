@@ -27,6 +27,7 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.client.archived import ArchiveConditions as ArchiveConditions
     from stepflow.client.archived import Archives as Archives
     from stepflow.client.archived import AsyncArchives as AsyncArchives
+    from stepflow.client.archived.both import ListOptions as ListOptions
     from stepflow.client.around.breakers import AsyncBreakers as AsyncBreakers
     from stepflow.client.around.breakers import Breakers as Breakers
     from stepflow.client.around.budgets import AsyncBudgets as AsyncBudgets
@@ -283,6 +284,7 @@ _EXPORTS = {
         SubmitOptions
     """,
     "client.archived": "ArchiveConditions Archives AsyncArchives",
+    "client.archived.both": "ListOptions",
     "client.limits": "AsyncLimits LimitOptions Limits",
     "client.groups": "AsyncGroups Groups",
     "client.around.breakers": "AsyncBreakers Breakers",
@@ -339,23 +341,19 @@ _EXPORTS = {
     "errors": """
         AnswerMisfit AppNotFound ArchiveConflict ArchiveMisconfigured ArchiveUnreachable
         BreakerNotFound BudgetExceeded BudgetNotFound BulkGrown BulkNotFound CancelRequested
-        ChildFailed UnknownPrice
-        CircuitOpen ClaimLost DataError DefinitionFailed EmbeddedServerError HookNotFound
-        InvalidDefinition InvalidExpression InvalidMachine InvalidName InvalidOption NoSuchValue
-        GroupBusy GroupMismatch GroupNotFound InvalidRunId JoinNotMet LifespanFailed LifespanNotOpen
-        LimitFull LimitNotFound MailboxFull MapNotMet NameTaken
-        NoServer NotAnswered NotArchived
-        NotAnInteger NotDeletable NotInStep NotPausable NotReplayable NotResumable
-        NotRetryable NotRunning NotScheduled OutputOverflow PayloadMismatch PayloadTooLarge
-        PermanentError Postponed QuestionClosed QuestionNotFound RateLimited RedisRefused
-        RedisUnreachable
-        ReplyLost ReservedHeader ResourceFailed ResourceNotOpen ResultMismatch RightsMissing
-        RunCancelled RunConflict SingletonTaken
+        ChildFailed UnknownPrice CircuitOpen ClaimLost DataError DefinitionFailed
+        EmbeddedServerError HookNotFound InvalidDefinition InvalidExpression InvalidMachine
+        InvalidName InvalidOption NoSuchValue GroupBusy GroupMismatch GroupNotFound InvalidRunId
+        JoinNotMet LifespanFailed LifespanNotOpen LimitFull LimitNotFound MailboxFull MapNotMet
+        NameTaken NoServer NotAnswered NotArchived NotAnInteger NotDeletable NotInStep NotPausable
+        NotReplayable NotResumable NotRetryable NotRunning NotScheduled OutputOverflow
+        PayloadMismatch PayloadTooLarge PermanentError Postponed QuestionClosed QuestionNotFound
+        RateLimited RedisRefused RedisUnreachable ReplyLost ReservedHeader ResourceFailed
+        ResourceNotOpen ResultMismatch RightsMissing RunCancelled RunConflict SingletonTaken
         RunFailed RunNotFound RunStateError ScheduleNotFound ServerUnfit SignalMisfit SignalRefused
-        SpawnRefused StepError StepFailed StepOver StepflowError TransientError
-        UnavailableError UnknownChild UnknownRunner UnknownStep UnreadableArchive
-        UnreadableHistory UnreadableRecord UnreadableValue UnsupportedValue UsageError
-        WebhookRefused WorkerSilent WrongTransition
+        SpawnRefused StepError StepFailed StepOver StepflowError TransientError UnavailableError
+        UnknownChild UnknownRunner UnknownStep UnreadableArchive UnreadableHistory UnreadableRecord
+        UnreadableValue UnsupportedValue UsageError WebhookRefused WorkerSilent WrongTransition
     """,
     "hooks.webhook": "Webhook",
     "jobs": "Job JobDecorator",

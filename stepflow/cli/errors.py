@@ -42,6 +42,7 @@ _CODES: tuple[tuple[type[BaseException], Exit], ...] = (
     (errors.LimitNotFound, Exit.NOT_FOUND),
     (errors.BreakerNotFound, Exit.NOT_FOUND),
     (errors.QuestionNotFound, Exit.NOT_FOUND),
+    (errors.NotArchived, Exit.NOT_FOUND),
     (errors.RunFailed, Exit.RUN_FAILED),
     (errors.RunCancelled, Exit.RUN_CANCELLED),
     (errors.RedisUnreachable, Exit.UNREACHABLE),

@@ -37,6 +37,7 @@ VERBS = {
     "retry": "cancel",
     "delete": "steering.runs",
     "fork": "history",
+    "archive": "archived.command",
     "export": "look.histories",
     "check": "look.histories",
     "machine": "look.machine",
@@ -68,7 +69,7 @@ PARTS = {
     "Look": "list show why watch output events questions workers runners queues hooks stats",
     "Steer": "signal answer cancel pause resume run-now retry fork fail delete queue bulk "
     "schedules limits breakers shared",
-    "Operate": "doctor health export config web redis completion",
+    "Operate": "doctor health export archive config web redis completion",
     "Develop": "dev demo check machine definition",
 }
 #: what other programs call our verbs
