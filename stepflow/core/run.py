@@ -214,6 +214,8 @@ class Run:
     limits: str = ""
     #: the limit in whose line it waits, or from which it was called: `name|key|since`
     held: str = ""
+    #: whether its steps have ever asked for limits
+    has_asks: bool = False
     #: whether the run has ever emitted something
     has_output: bool = False
     #: whether only its input and its end were kept when it ended

@@ -39,6 +39,7 @@ Everything that stepflow raises, as one tree; the branch says what you can do ab
         ├── TransientError    try this step again
         │   └── RateLimited   not before a limit has rested
         └── PermanentError    end the run now
+            ├── LimitTimeout      a step has waited in line for longer than its limit allows
             └── WrongTransition   a machine's state chose one that its to= does not name
 
 Each class builds its own sentence from the facts that callers pass. Control flow that user code
@@ -131,6 +132,7 @@ from stepflow.errors.user_code import (
     CircuitOpen,
     ClaimLost,
     LifespanFailed,
+    LimitTimeout,
     PermanentError,
     Postponed,
     RateLimited,
@@ -166,6 +168,7 @@ __all__ = [
     "LifespanNotOpen",
     "LimitFull",
     "LimitNotFound",
+    "LimitTimeout",
     "MailboxFull",
     "MapNotMet",
     "NameTaken",

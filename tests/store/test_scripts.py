@@ -190,6 +190,7 @@ def test_lua_builds_the_keys_of_the_table(redis_client, namespace, priority):
         f"lanes_of({ns}, '{queue}')": keys.lanes(queue),
         f"lane_of({ns}, '{queue}', 'acme')": keys.lane(queue, "acme"),
         f"limits_of({ns})": keys.limits,
+        f"tell_of({ns})": keys.tell_channel(""),
         f"lines_of({ns})": keys.lines,
         f"slots_of({ns})": keys.slots,
         f"kept_of({ns}, 'line', 'x', 'a%20b')": keys.of_limit("line", "x", write_key("a b")),

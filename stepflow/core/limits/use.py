@@ -98,6 +98,16 @@ def split_limited(limited: str) -> tuple[str, str]:
     return name, unquote(key)
 
 
+def step_place(run_id: str, step: str) -> str:
+    """Name a step in lines and among slots, where a run has its id."""
+    return f"{run_id}/{step}"
+
+
+def run_of_place(place: str) -> str:
+    """Name the run that has a place in a line or a slot, itself or for a step of it."""
+    return place.partition("/")[0]
+
+
 class Held(NamedTuple):
     """What a run waits for in line: a limit and its key, and since when (unix seconds)."""
 

@@ -74,18 +74,18 @@ async def odd_limits(env: Env) -> list[OddLimit]:
 
 async def mend_limit(odd: OddLimit, env: Env) -> bool:
     """Put right what a limit keeps; False when it was put right meanwhile."""
-    given = env.clock.given
+    given, now = env.clock.given, env.clock.now()
     match odd.code:
         case "X12":
             is_mended = odd.run_id in await mend_slots(
-                env.keys, odd.name, odd.key, given=given, most=_SLOTS
+                env.keys, odd.name, odd.key, given=given, now=now, most=_SLOTS
             )
         case "X13":
-            await call_line(env.keys, odd.name, odd.key, given=given)
+            await call_line(env.keys, odd.name, odd.key, given=given, now=now)
             is_mended = True
         case _:
             is_mended = await forget_rate(env.keys, odd.name, odd.key) > 0
-            await call_line(env.keys, odd.name, odd.key, given=given)
+            await call_line(env.keys, odd.name, odd.key, given=given, now=now)
     if is_mended:
         log.warning("%s mended (%s): %s", odd.where, odd.code, SENTENCES[odd.code])
     return is_mended

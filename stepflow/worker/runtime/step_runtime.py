@@ -200,9 +200,13 @@ class StepRuntime(RunnerSide):
         run.has_journal, run.crashes = True, 0
         if cleanup is not None:
             run.cleanup = cleanup
+        limits = self._limits
+        call = None if limits is None else limits.entry(index, entry, cleanup)
         sent = self._connection.send(
-            add_entry(self._keys, run.id, self._token, index, entry, cleanup)
+            call or add_entry(self._keys, run.id, self._token, index, entry, cleanup)
         )
+        if limits is not None:
+            sent.add_done_callback(partial(limits.written, index))
         if self._worker_state.listeners is None:  # each step passes here
             return sent
         return self._listened(sent, lambda reply: entry if reply else None)

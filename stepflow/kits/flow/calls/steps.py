@@ -23,23 +23,24 @@ from stepflow.engine.spec import RunSpec
 from stepflow.engine.user_code.arguments import bind
 from stepflow.engine.user_code.callables import check_callable
 from stepflow.errors import InvalidOption
+from stepflow.kits.flow.calls.around import (
+    around_call,
+    around_value,
+    limits_of_run,
+    requests_in,
+)
 from stepflow.kits.flow.calls.base import ContextBase
 from stepflow.kits.flow.calls.functions import check_arguments, check_call, named
 from stepflow.kits.flow.commands.child import id_at
 from stepflow.kits.flow.commands.forget import ForgetCommand
 from stepflow.kits.flow.commands.remote_step import step_remotely
-from stepflow.kits.flow.commands.step import Around, StepCommand
-from stepflow.kits.flow.step_options import (
-    Cache,
-    DeclaredStep,
-    check_breaker,
-    compensation_of,
-    options_of,
-)
+from stepflow.kits.flow.commands.step import StepCommand
+from stepflow.kits.flow.step_options import DeclaredStep, compensation_of, options_of
 from stepflow.times import seconds
 
 if TYPE_CHECKING:
     from stepflow.core.breakers.breaker import Breaker
+    from stepflow.core.limits.limit import StepLimit
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -60,6 +61,7 @@ class StepOptions(TypedDict, total=False):
     breaker: Breaker | None
     cache: float | timedelta | None
     cache_key: Any
+    limit: StepLimit | None
 
 
 class StepCalls(ContextBase):
@@ -132,6 +134,7 @@ class StepCalls(ContextBase):
         breaker: Breaker | None = None,
         cache: float | timedelta | None = None,
         cache_key: Any = None,
+        limit: StepLimit | None = None,
         **kwargs: Any,
     ) -> asyncio.Future[Any]:
         """
@@ -145,8 +148,9 @@ class StepCalls(ContextBase):
         cancelled; it is retried like the step. A step with a *key* is found by that key, wherever
         it is called; a second call returns the recorded value; a key may be of any length. With
         *queue* a worker of that queue runs the step, as a child run; the function must be declared
-        with `@app.step`. While *breaker* is open the step waits. If the function has a parameter
-        with one of these names, use `options`.
+        with `@app.step`. While *breaker* is open the step waits, and so it does for a slot of each
+        *limit*: a Limit, `limit.of("acme", units=3)`, or several of them. If the function has a
+        parameter with one of these names, use `options`.
 
         Raises StepFailed in the workflow when the attempts are used up, and InvalidOption at once
         for arguments that the function does not take.
@@ -154,7 +158,7 @@ class StepCalls(ContextBase):
         name, function, args = named(name, args)
         return self._start_step(
             name, function, args, kwargs, key, retry, timeout, compensate, queue, breaker,
-            cache, cache_key,
+            cache, cache_key, limit,
         )  # fmt: skip
 
     def _start_step(
@@ -171,10 +175,11 @@ class StepCalls(ContextBase):
         breaker: Breaker | None,
         cache: float | timedelta | None,
         cache_key: Any,
+        limit: StepLimit | None,
     ) -> asyncio.Future[Any]:
         made = self._make_step(
             StepCommand, name, function, args, kwargs, key, retry, timeout, compensate, queue,
-            breaker, cache, cache_key,
+            breaker, cache, cache_key, limit,
         )  # fmt: skip
         return made if isinstance(made, asyncio.Future) else self._activation.start(made)
 
@@ -193,6 +198,7 @@ class StepCalls(ContextBase):
         breaker: Breaker | None = None,
         cache: float | timedelta | None = None,
         cache_key: Any = None,
+        limit: StepLimit | None = None,
     ) -> S | asyncio.Future[Any]:
         """Make the command of a step, not started; the answer of one on another queue, which is."""
         known = self._readers.of(function)
@@ -215,20 +221,25 @@ class StepCalls(ContextBase):
         undo = compensate or own.compensate
         compensation = None if undo is None else compensation_of(undo, policy, timeout_s)
         queue, breaker = queue or own.queue, breaker or own.breaker
+        requests = own.limits if limit is None else requests_in(limit, name)
         if queue is not None:
-            _check_remote(name, own, timeout, breaker, is_cached=cache is not None)
+            _check_remote(
+                name, own, timeout, breaker, is_cached=cache is not None, is_limited=bool(limit)
+            )
             occurrence = self._activation.commands.keyed.occurrence(place)
             spec = RunSpec(
                 own.runner, bind(function, args, kwargs), id_at(self._activation, occurrence),
                 queue=queue, retry=policy, priority=self._activation.run.priority, version=1,
+                **limits_of_run(requests),
             )  # fmt: skip
             return step_remotely(
                 self._activation, place, name, spec, read=known.read, compensation=compensation
             )
         around = None
-        if breaker is not None or cache is not None or own.cache is not None:
-            around = _around(
-                own.cache, cache, name, function, args, kwargs, cache_key, known.read, breaker
+        if requests or breaker is not None or cache is not None or own.cache is not None:
+            inner = around_call(breaker, requests, name, self)
+            around = around_value(
+                own.cache, cache, name, function, args, kwargs, cache_key, known.read, inner
             )
         command = kind(
             place, name, self._activation.create_future(), function, args, kwargs,
@@ -251,6 +262,7 @@ class StepCalls(ContextBase):
         breaker: Breaker | None = None,
         cache: float | timedelta | None = None,
         cache_key: Any = None,
+        limit: StepLimit | None = None,
     ) -> StepCaller:
         """
         Set options of a step apart from its function's arguments.
@@ -258,7 +270,9 @@ class StepCalls(ContextBase):
         `await ctx.options(timeout=30).step(fetch, url, timeout=5)`: the 5 is `fetch`'s own, the 30
         is the step's. The options are those of `step`.
         """
-        return StepCaller(self, (key, retry, timeout, compensate, queue, breaker, cache, cache_key))
+        return StepCaller(
+            self, (key, retry, timeout, compensate, queue, breaker, cache, cache_key, limit)
+        )
 
     def _keyed_place(self, key: str) -> str:
         self._activation.check_caller()
@@ -310,38 +324,6 @@ class StepCaller:
         return self._ctx._start_step(name, function, args, kwargs, *self._options)  # noqa: SLF001  one house
 
 
-def around_of(breaker: Breaker | None, name: str) -> Around | None:
-    """Say what breaker stands around the call of a step's function, if any."""
-    if breaker is None:
-        return None
-    from stepflow.kits.flow.around.breaker import through  # noqa: PLC0415  wanted by few
-
-    check_breaker(breaker, f"step {name!r}")
-    return through(breaker)
-
-
-def _around(
-    own: Cache | None,
-    lasts: float | timedelta | None,
-    name: str,
-    function: Callable[..., Any],
-    args: tuple[Any, ...],
-    kwargs: Mapping[str, Any],
-    key: Any,
-    read: Callable[[Any], Any],
-    breaker: Breaker | None,
-) -> Around | None:
-    """Say what stands around the call: a breaker, and around that the value that runs share."""
-    inner = around_of(breaker, name)
-    if lasts is not None:
-        own = Cache(seconds(lasts, f"cache of step {name!r}"), 1 if own is None else own.version)
-    if own is None:
-        return inner
-    from stepflow.kits.flow.around.cache import shared  # noqa: PLC0415  wanted by few
-
-    return shared(own, name, function, args, kwargs, key, read, inner)
-
-
 def _check_remote(
     name: str,
     own: DeclaredStep,
@@ -349,6 +331,7 @@ def _check_remote(
     breaker: Breaker | None,
     *,
     is_cached: bool,
+    is_limited: bool,
 ) -> None:
     if not own.runner:
         msg = (
@@ -366,6 +349,12 @@ def _check_remote(
         msg = (
             f"step {name!r} runs on another queue, as its own run: "
             f"enter breaker {breaker.name!r} in its function, by `async with`"
+        )
+        raise InvalidOption(msg)
+    if is_limited:
+        msg = (
+            f"step {name!r} runs on another queue, as its own run: "
+            "give its limit to @app.step, not to ctx.step"
         )
         raise InvalidOption(msg)
     if is_cached or own.cache is not None:

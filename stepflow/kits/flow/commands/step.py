@@ -14,7 +14,15 @@ from functools import partial
 from typing import Any
 
 from stepflow.core.backoff import RetryPolicy
-from stepflow.core.journal import Entry, EntryKind, write_try
+from stepflow.core.journal import (
+    RATE_LIMITED,
+    Entry,
+    EntryKind,
+    counts_as_attempt,
+    read_try,
+    write_try,
+)
+from stepflow.core.outcomes import ErrorInfo, Rest, Resting
 from stepflow.engine.user_code.arguments import ResultReader
 from stepflow.engine.user_code.calls import escaped, postponed, raised
 from stepflow.errors import CircuitOpen, ClaimLost, PayloadTooLarge, Postponed, StepFailed
@@ -30,6 +38,8 @@ from stepflow.store.values.codec import pack, unpack
 
 log = logging.getLogger("stepflow.flow")
 
+#: seconds for which a step waits at least that somebody else's limit has refused
+_LEAST_REST_S = 0.1
 #: what stands around the call of a step's function, such as a circuit breaker: it is given the
 #: runtime and the call, and may raise Postponed instead of making it
 Around = Callable[[FlowRuntime, Callable[[], Awaitable[Any]]], Awaitable[Any]]
@@ -57,6 +67,7 @@ class StepCommand(Command):
         "is_abandoned",
         "key",
         "kwargs",
+        "was_refused",
     )
     what = "step"
     entry_kinds = (EntryKind.VALUE, EntryKind.ERROR, EntryKind.TRY, EntryKind.MEMO)
@@ -97,6 +108,8 @@ class StepCommand(Command):
         self._policy = policy
         self._timeout_s = timeout_s
         self._failures = 0
+        #: whether somebody else's limit has refused an attempt: it goes before others in line
+        self.was_refused = False
         #: what its last attempt raised; None on replay
         self._error: BaseException | None = None
         self._task: asyncio.Task[Any] | None = None
@@ -106,7 +119,10 @@ class StepCommand(Command):
 
     def is_resolved_by(self, entry: Entry) -> bool:
         if entry.kind is EntryKind.TRY:
-            self._failures += 1
+            if counts_as_attempt(read_try(entry.data)[1]):
+                self._failures += 1
+            else:
+                self.was_refused = True
         elif entry.kind is EntryKind.MEMO:
             name, value = unpack(entry.data)
             self.memo[name] = value
@@ -177,7 +193,7 @@ class StepCommand(Command):
     def advance(self, host: CommandHost, now: float) -> None:
         if self.due_at is None or self.due_at <= now or self._is_told(host):
             self.is_busy, self.began_at = True, now
-            self._postponed = None
+            self._postponed, self._seen = None, host.inbox_version
             if host.runtime.observers is not None and self._around is None:
                 host.runtime.observers.step_began(host.run, self, now)
             self._attempt = None
@@ -187,7 +203,10 @@ class StepCommand(Command):
 
     def _is_told(self, host: CommandHost) -> bool:
         """Whether something came in that may be what it waits for."""
-        return self._postponed is not None and self._seen != host.inbox_version
+        wait = self._postponed
+        if wait is None:
+            return False
+        return self._seen != host.inbox_version if wait.is_told is None else wait.is_told()
 
     def _begin_scope(self, host: CommandHost) -> OutputScope:
         """Make where its emits lead; what earlier attempts have emitted is void."""
@@ -201,6 +220,11 @@ class StepCommand(Command):
         self.is_abandoned = True
         if self._task is not None:
             self._task.cancel()
+
+    def give_up(self) -> None:
+        if self._postponed is not None and self._postponed.give_up is not None:
+            self._postponed.give_up()
+        self.abandon()
 
     def void_output(self, host: CommandHost, *, was_begun: bool = False) -> None:
         scope, self._scope = self._scope, None
@@ -259,6 +283,8 @@ class StepCommand(Command):
         if self.is_abandoned or not self.is_wanted:
             if not done.cancelled():
                 done.exception()
+            if self._around is not None:
+                host.runtime.limits.flush()
             host.wake()
             return
         error = (
@@ -290,9 +316,11 @@ class StepCommand(Command):
 
     def _postpone(self, host: CommandHost, wait: Postponed) -> None:
         """Wait, and be tried again: this was no attempt."""
-        self.began_at, self.due_at = None, wait.due_at
-        host.note_inbox(wait.inbox)
-        self._postponed, self._seen = wait, host.inbox_version
+        self.began_at, self.due_at, self._postponed = None, wait.due_at, wait
+        if wait.inbox is not None:
+            version = host.inbox_version
+            host.note_inbox(wait.inbox)  # what came in before it was refused wakes nobody
+            self._seen += host.inbox_version - version
         host.wake()
 
     def _pack(self, value: Any, *, limit: int) -> bytes:
@@ -303,6 +331,9 @@ class StepCommand(Command):
 
     def _write_failure(self, host: CommandHost, error: BaseException) -> None:
         fault, failures = raised(error, self._policy), self._failures + 1
+        if fault.retryable and fault.rest is not None:
+            self._write_refused(host, fault.rest, fault.error.message)
+            return
         info, most = fault.error, self._policy.max_attempts
         if not fault.retryable or failures >= most:
             self._error = escaped(error)
@@ -320,6 +351,19 @@ class StepCommand(Command):
         )  # fmt: skip
         due_at = runtime.now() + wait_s
         host.write(self, EntryKind.TRY, write_try(due_at, fault.error.brief()))
+
+    def _write_refused(self, host: CommandHost, rest: Rest, message: str) -> None:
+        """Have the limit rest that was used up, and try again when it has: no attempt counts."""
+        runtime = host.runtime
+        until = runtime.now() + max(rest.for_s, _LEAST_REST_S)
+        log.warning(
+            "run=%s step %r: limit %s is used up, and rests for %.3g s; no attempt counts",
+            host.run.id, self.name, rest.limit, rest.for_s,
+        )  # fmt: skip
+        runtime.limits.rest(Resting(rest.limit, rest.key, until))
+        self.began_at = None
+        brief = ErrorInfo(RATE_LIMITED, message).brief()
+        host.write(self, EntryKind.TRY, write_try(until, brief))
 
     def _write_error(self, host: CommandHost, data: bytes) -> None:
         """Remember the error; what the last attempt has emitted is declared void before."""

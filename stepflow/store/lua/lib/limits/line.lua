@@ -3,6 +3,8 @@
 -- when it moves to another line.
 --@ include limits/waiter
 --@ include enqueue
+--@ include wake
+--@ constants STATE_PENDING
 
 -- Heads of a line that one script looks at.
 local MOST_HEADS = 64
@@ -26,8 +28,32 @@ local function stand_in_line(at, run, limit, from)
   if run.held == '' then join_end(run, limit) end
   soft('ZADD', limit.line, place_in_line(run, limit), run.id)
   soft('SADD', lines_of(at.ns), limit.member)
-  redis.call('HSET', run.record, 'held', limit.member .. '|' .. stamp_of(run.since))
+  run.held = limit.member .. '|' .. stamp_of(run.since)
+  if run.step then write_ask(run) else redis.call('HSET', run.record, 'held', run.held) end
   if from then look_again(at, limit, from, run.queue) end
+end
+
+-- Put a delivery to the front of its queue.
+local function put_first(at, queue, delivery, run_id)
+  local list, queued_at = list_of(queue), queued_at_of(at.ns, queue)
+  local first = soft('LINDEX', list, 0) -- a mark older than that of the head would count as lost
+  local before = first and soft('ZSCORE', queued_at, member_of_rq_id(first, at.prefix) or '')
+  soft('LPUSH', list, delivery)
+  soft('ZADD', queued_at, stamp_of(math.min(at.now, tonumber(before or at.now))),
+    run_member(run_id))
+  leave_token(wake_of(at.ns, queue), true)
+end
+
+-- Wake the run of a step, through its inbox.
+local function wake_run_of(at, step)
+  local queue, run_id = step.queue, step.run_id
+  local row = soft('HMGET', step.record, 'rev', 'parked', 'token', 'delivery')
+  wake(step.record, row, run_member(run_id), {
+    queue = queue, due = at.ns .. ':due', scheduled = scheduled_of(queue), now = stamp_of(at.now),
+    rq_time = at.rq_time, ns = at.ns, state = STATE_PENDING, channels = tell_of(at.ns),
+    message = run_id .. '|inbox||',
+    put = function(delivery) put_first(at, queue, delivery, run_id) end,
+  })
 end
 
 -- Hand a run over whose turn has come: it goes to the front of its queue, for it has waited there.
@@ -37,13 +63,8 @@ local function call_up(at, run)
     soft('ZADD', use.limit.called, time, run.id)
     redis.call('EXPIRE', use.limit.called, 60)
   end
-  local list, queued_at = list_of(run.queue), queued_at_of(at.ns, run.queue)
-  local first = soft('LINDEX', list, 0) -- a mark older than that of the head would count as lost
-  local before = first and soft('ZSCORE', queued_at, member_of_rq_id(first, at.prefix) or '')
-  soft('LPUSH', list, run.delivery)
-  soft('ZADD', queued_at, stamp_of(math.min(at.now, tonumber(before or at.now))),
-    run_member(run.id))
-  leave_token(wake_of(at.ns, run.queue), true)
+  if run.step then wake_run_of(at, run)
+  else put_first(at, run.queue, run.delivery, run.id) end
 end
 
 -- Give the first in line their turn, as many as there is room for.
