@@ -8,6 +8,7 @@ from contextlib import suppress
 import pytest
 
 from stepflow import InvalidOption, Limit, RateLimited, RetryPolicy, StepFailed, Stepflow
+from stepflow.engine.doctor.limits import odd_limits
 from stepflow.testing import Harness
 
 ONCE = RetryPolicy(max_attempts=1)
@@ -266,3 +267,32 @@ async def test_a_step_on_another_queue_is_a_run_with_the_limit(app, h, work):
     await h.advance(20)
     assert [at for _, at in work.begun] == [0, 10]
     assert await h.result(run) == ["ok", "ok"]
+
+
+async def test_why_names_the_limit_the_place_in_line_and_who_has_the_slots(app, h, work):
+    """[L19] Of a run whose step waits; `limits show` names the steps that have slots."""
+    flow = limited(app, work, ONE.of("acme"))
+
+    @app.workflow
+    async def more(ctx) -> None:
+        step = asyncio.ensure_future(ctx.step("call", work.call, "c", limit=ONE.of("acme")))
+        await asyncio.wait([step, ctx.sleep(3)], return_when=asyncio.FIRST_COMPLETED)
+        await step
+
+    for each in "ab":
+        await h.submit(flow, each, run_id=each)
+    await h.submit(more, run_id="c")
+    found = await h.client.why("b")
+    assert (found.word, found.code) == ("held", "held.slot")
+    assert "its step 'call' is the 1st of 2 in line for limit one[acme]; 1 slot is taken: a since" in (
+        found.sentence
+    )
+    assert found.evidence["step"] == "call"
+    found = await h.client.why("c")
+    assert "waits in line for limit one[acme], 2 of 2; sleeps until" in found.sentence
+    info = await h.client.limits.get("one[acme]")
+    assert [(each.run_id, each.step) for each in info.holders] == [("a", "call")]
+    assert list(info.next) == ["b", "c"]
+    assert await h.client._do(odd_limits(h.client.env)) == []
+    await h.advance(30)
+    assert [each for each, _ in work.begun] == ["a", "b", "c"]

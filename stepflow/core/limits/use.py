@@ -98,14 +98,14 @@ def split_limited(limited: str) -> tuple[str, str]:
     return name, unquote(key)
 
 
-def step_place(run_id: str, step: str) -> str:
-    """Name a step in lines and among slots, where a run has its id."""
-    return f"{run_id}/{step}"
-
-
 def run_of_place(place: str) -> str:
     """Name the run that has a place in a line or a slot, itself or for a step of it."""
     return place.partition("/")[0]
+
+
+def is_of_step(place: str) -> bool:
+    """Say whether a place in a line or a slot is a step's."""
+    return "/" in place
 
 
 class Held(NamedTuple):

@@ -106,6 +106,11 @@ class BatchCommand(Command):
     def describe(self) -> str:
         return f"batch {self._work.name}: {self.progress}"
 
+    @property
+    def awaited_id(self) -> str:
+        """What the first of its items waits for before it may be tried."""
+        return next((item.awaited_id for item in self._idle.values() if item.awaited_id), "")
+
     # what is remembered
 
     def is_resolved_by(self, entry: Entry) -> bool:

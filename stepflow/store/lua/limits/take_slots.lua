@@ -25,7 +25,8 @@ for i = 1, #declared, 2 do
 end
 local held = ask and ask.token == '' and ask.held or ''
 if held == '' and first ~= '' then held = string.match(uses, '^([^|]*|[^|]*)|') .. '|' .. first end
-ask = {record = run_key, step = step, token = '', held = held, name = name, limits = uses}
+ask = {record = run_key, step = step, token = '', held = held, name = name, number = number,
+  limits = uses}
 write_ask(ask)
 redis.call('HSET', run_key, 'asks', '1')
 local begins, limit, from = admit(at, run_id .. '/' .. step, token)

@@ -1,6 +1,7 @@
 -- Steps that ask for room on behalf of their run. In lines and among slots one is called
 -- `<run id>/<step>`. What it has, or waits for, is a field of a hash of its run: the token of the
--- claim that has it, '' while it waits; `held` as the record of a run has it; its name; its limits.
+-- claim that has it, '' while it waits; `held` as the record of a run has it; its name; the number of
+-- the ask; its limits.
 --@ include limits/limit
 --@ include keys
 
@@ -8,9 +9,10 @@ local function split_step(id) return string.match(id, '^([%w_-]+)/(.+)$') end
 
 -- Read what a step asks for; nil when it asks for nothing any more.
 local function read_ask(at, run_id, step, text)
-  local token, held, name, limits = string.match(text or '', '^([^\n]*)\n([^\n]*)\n([^\n]*)\n(.*)$')
+  local token, held, name, number, limits =
+    string.match(text or '', '^([^\n]*)\n([^\n]*)\n([^\n]*)\n(%d+)\n(.*)$')
   return token and {id = run_id .. '/' .. step, record = run_of(at.ns, run_id), run_id = run_id,
-    step = step, token = token, held = held, name = name, limits = limits}
+    step = step, token = token, held = held, name = name, number = number, limits = limits}
 end
 
 local function ask_of(at, run_id, step)
@@ -18,6 +20,6 @@ local function ask_of(at, run_id, step)
 end
 
 local function write_ask(ask)
-  local text = table.concat({ask.token, ask.held, ask.name, ask.limits}, '\n')
+  local text = table.concat({ask.token, ask.held, ask.name, ask.number, ask.limits}, '\n')
   put(asks_of(ask.record), ask.step, text)
 end

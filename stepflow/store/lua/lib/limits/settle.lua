@@ -30,7 +30,7 @@ end
 local function leave_step(at, run_id, token, step, number, settled)
   local ask = ask_of(at, run_id, step)
   local asks = asks_of(run_of(at.ns, run_id))
-  if ask and (ask.token == '' or ask.token == token) then
+  if ask and ask.number == number and (ask.token == '' or ask.token == token) then
     local uses = limits_in(at, ask.limits)
     redis.call('HDEL', asks, step)
     for name, units in string.gmatch(ask.token == '' and '' or settled, '([^=\n]+)=(%d+)') do
