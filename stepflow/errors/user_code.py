@@ -121,8 +121,8 @@ class RateLimited(TransientError):
     Raise it when somebody else's limit is used up: nothing of the *limit* begins until then.
 
     For one *key*, None for all of them. The run waits first in line, and no attempt counts; so it
-    is with a run that does not name the limit. *retry_after* is seconds or a timedelta. A
-    `ctx.step` that raises it counts an attempt. Raises InvalidOption.
+    is with a run that does not name the limit, and with a `ctx.step`. *retry_after* is seconds or a
+    timedelta. Raises InvalidOption.
     """
 
     def __init__(

@@ -16,23 +16,28 @@ if not row or row[1] ~= token then return {2} end
 local at = limits_at(ns, prefix, clock(given))
 local ask = ask_of(at, run_id, step)
 if ask and ask.token == token then return {1} end
-if is_settled(asks_key, token, number) then return {3} end
+if is_past(soft('HGET', asks_key, '') or '', token, number) then return {3} end
+local again = ask and ask.asked == token .. '|' .. number
+if ask and not again and is_past(ask.asked, token, number) then return {3} end
 local declared = table_of(said)
 for i = 1, #declared, 2 do
   if soft('HGET', limits_key, declared[i]) ~= declared[i + 1] then
     put(limits_key, declared[i], declared[i + 1])
   end
 end
-local held = ask and ask.token == '' and ask.held or ''
-if held == '' and first ~= '' then held = string.match(uses, '^([^|]*|[^|]*)|') .. '|' .. first end
-ask = {record = run_key, step = step, token = '', held = held, name = name, number = number,
-  limits = uses}
-write_ask(ask)
-redis.call('HSET', run_key, 'asks', '1')
-local begins, limit, from = admit(at, run_id .. '/' .. step, token)
-if begins then return {1} end
+local id, begins, limit, from, longest = run_id .. '/' .. step
+if again and stands_in(at, ask) then
+  limit = limit_of(at, string.match(ask.held, '^([^|]*)|([^|]*)|'))
+else
+  local held = ask and ask.token == '' and ask.held or ''
+  if held == '' and first ~= '' then held = string.match(uses, '^([^|]*|[^|]*)|') .. '|' .. first end
+  write_ask({record = run_key, step = step, token = '', held = held, name = name,
+    asked = token .. '|' .. number, limits = uses})
+  redis.call('HSET', run_key, 'asks', '1')
+  begins, limit, from = admit(at, id, token)
+  if begins then return {1} end
+end
 
-local id, longest = run_id .. '/' .. step
 for _, text in ipairs(soft('HMGET', limits_key, limit.name, limit.name .. '=',
   limit.name .. '[' .. limit.key .. ']=') or {}) do
   local wait = string.match(text or '', '^[^|]*|[^|]*|[^|]*|[^|]*|[^|]*|([^|]+)')
@@ -44,6 +49,6 @@ if longest and since + longest <= at.now then
   return {4, limit.member, tostring(longest)}
 end
 local place = soft('ZRANK', limit.line, id) or 0
-local again = place == 0 and from or at.now + grace_s + place * gap_s
-if longest then again = math.min(again, since + longest) end
-return {0, stamp_of(again), row[2] or '0', limit.member}
+local ask_at = place == 0 and from or at.now + grace_s + place * gap_s
+if longest then ask_at = math.min(ask_at, since + longest) end
+return {0, stamp_of(ask_at), row[2] or '0', limit.member}

@@ -10,19 +10,10 @@ local function settle(at, use, units)
   else redis.call('SET', one.tat, stamp_of(tat), 'PX', kept_until(at, tat)) end
 end
 
--- Note that asks of a claim up to a number are over: a late arrival of one changes nothing.
+-- Note that an ask of a claim is over: a late arrival of it, or of one before, changes nothing.
 local function note_settled(asks, token, number)
   local before = soft('HGET', asks, '') or ''
-  local same = string.sub(before, 1, #token + 1) == token .. '|'
-  local last = same and tonumber(string.sub(before, #token + 2)) or 0
-  put(asks, '', token .. '|' .. math.max(last, tonumber(number)))
-end
-
--- Whether that is so of one.
-local function is_settled(asks, token, number)
-  local last = soft('HGET', asks, '') or ''
-  return string.sub(last, 1, #token + 1) == token .. '|'
-    and tonumber(string.sub(last, #token + 2)) >= tonumber(number)
+  if not is_past(before, token, number) then put(asks, '', token .. '|' .. number) end
 end
 
 -- A step of the claim *token* gives back what it has, or waits no longer. settled: what it has used,
@@ -30,7 +21,7 @@ end
 local function leave_step(at, run_id, token, step, number, settled)
   local ask = ask_of(at, run_id, step)
   local asks = asks_of(run_of(at.ns, run_id))
-  if ask and ask.number == number and (ask.token == '' or ask.token == token) then
+  if ask and ask.asked == token .. '|' .. number and (ask.token == '' or ask.token == token) then
     local uses = limits_in(at, ask.limits)
     redis.call('HDEL', asks, step)
     for name, units in string.gmatch(ask.token == '' and '' or settled, '([^=\n]+)=(%d+)') do
