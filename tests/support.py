@@ -166,7 +166,7 @@ class Leaks:
                 self._members(key, lambda hook_id: self._record(f"hook:{hook_id}"))
             case "questions":
                 self._members(key, self._is_live)
-            case "declared" | "levels" | "fair":
+            case "declared" | "levels" | "fair" | "graphs":
                 pass
             case "once":
                 holder = (self.client.get(key) or b"").decode()

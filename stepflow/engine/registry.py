@@ -22,6 +22,7 @@ from stepflow.engine.user_code.resources.supply import supplied
 from stepflow.errors import InvalidOption, NameTaken
 
 if TYPE_CHECKING:
+    from stepflow.core.graphs import Graph
     from stepflow.core.limits.limit import Limit
     from stepflow.engine.observing.observers import Observers
     from stepflow.engine.schedules.declared import Declaration
@@ -84,8 +85,8 @@ class Registry:
     schedules: list[Declaration] = field(default_factory=list)
     #: the limits of each runner that has any, by its key
     limited: dict[str, Sequence[Limit]] = field(default_factory=dict)
-    #: the machines among its workflows, by name and version
-    machines: dict[tuple[str, int], Any] = field(default_factory=dict)
+    #: the graphs of those of its runners that have one, by the runners' keys
+    graphs: dict[str, Graph] = field(default_factory=dict)
     #: the version that the app was given; empty for none
     version: str = ""
     #: unix seconds: when the newest file with a schedule was written

@@ -64,6 +64,9 @@ Every key stepflow uses, in one table.
     <ns>:sched:<id>:history          list     its last 50 times, the newest first
     <ns>:declared                    hash     worker -> the schedules that its code declares
 
+    of machines
+    <ns>:graphs                      hash     runner key -> its graph, as its code was last
+
     of groups; all but the list live for the result TTL after the group's end
     <ns>:groups                      zset     group id -> created at, of all of them
     <ns>:group:<id>                  hash     its join, its state, how far it has come, counts
@@ -161,6 +164,7 @@ class Keys:
         "expiry",
         "fair",
         "format",
+        "graphs",
         "groups",
         "job_prefix",
         "laned",
@@ -208,6 +212,7 @@ class Keys:
         self.shared = f"{namespace}:shared"
         self.schedules = f"{namespace}:schedules"
         self.declared = f"{namespace}:declared"
+        self.graphs = f"{namespace}:graphs"
         self.groups = f"{namespace}:groups"
         self.limits = f"{namespace}:limits"
         self.lines = f"{namespace}:lines"

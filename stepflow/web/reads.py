@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from stepflow.client import AsyncClient
+from stepflow.core.graphs import Graph
 from stepflow.core.outcomes import ErrorInfo
 from stepflow.core.run import RunStatus
 from stepflow.core.step_record import Attempt
+from stepflow.engine.graphs import graph_of as graph_of_run
 from stepflow.engine.timeline import Trace, timeline_of, trace
 from stepflow.engine.why import Why
 from stepflow.errors import RedisRefused, RunNotFound, UnavailableError
@@ -99,6 +101,11 @@ async def show_timeline(call: Call) -> dict[str, Any]:
 async def trace_of(client: AsyncClient, run_id: str) -> Trace:
     """Read what the timeline of a run is made of; raises RunNotFound."""
     return await client._do(trace(run_id, client.env))  # noqa: SLF001  `steps` has less
+
+
+async def graph_of(client: AsyncClient, run: RunStatus) -> Graph | None:
+    """Read the graph of a run's runner, if it has one."""
+    return await client._do(graph_of_run(run, client.env))  # noqa: SLF001  no call of a client
 
 
 def _activations(found: Trace) -> Sequence[Attempt]:

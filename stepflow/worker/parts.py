@@ -231,6 +231,10 @@ class WorkerParts:
         await carry_out(self._main, announce_builds(self._name, group, builds, self._env))
         await self.schedules.announce()
         await self.limits.announce()
+        if self._registry.graphs:
+            from stepflow.engine.graphs import announce_graphs  # noqa: PLC0415  few have any
+
+            await carry_out(self._main, announce_graphs(self._registry, self._env))
 
     async def adopt(self) -> None:
         """Begin with what this worker has claimed without knowing: the reply was lost."""

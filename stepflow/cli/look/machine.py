@@ -24,25 +24,28 @@ def machine_command(
 
     It asks no server. With --json it prints the states and the ways as data.
     """
+    from stepflow.core.graphs import NodeKind
+    from stepflow.core.graphs.text import dot, mermaid
+    from stepflow.core.ids import split_runner
     from stepflow.errors import did_you_mean
-    from stepflow.kits.machine.draw import dot, edges, mermaid
 
     app = context.load_app(app_path)
     assert app is not None
-    machines = app.registry.machines
-    versions = [number for called, number in machines if called == name]
+    graphs = {split_runner(key): graph for key, graph in app.registry.graphs.items()}
+    versions = [number for called, number in graphs if called == name]
     chosen = max(versions, default=0) if version is None else version
     if chosen not in versions:
-        known = sorted({called for called, _ in machines})
+        known = sorted({called for called, _ in graphs})
         what = name if version is None or not versions else f"{name} version {version}"
         hint = did_you_mean(name, known) or f"; it has {', '.join(known) or 'none'}"
         raise Problem(f"{app_path} has no machine {what}{hint}", Exit.NOT_FOUND)
-    machine = machines[name, chosen]
+    graph = graphs[name, chosen]
     if context.json:
         context.output.data({
-            "name": name, "version": chosen, "start": machine.label_of_start,
-            "ends": sorted(machine.end_labels), "states": machine.labels, "ways": edges(machine),
+            "name": name, "version": chosen, "start": "".join(graph.starts),
+            "ends": sorted(node.id for node in graph.nodes if node.kind is NodeKind.END),
+            "states": [node.id for node in graph.nodes], "ways": graph.ways,
         })  # fmt: skip
         return
-    drawing = dot(machine) if form == "dot" else mermaid(machine)
+    drawing = dot(graph, name) if form == "dot" else mermaid(graph)
     context.output.line(drawing.rstrip())

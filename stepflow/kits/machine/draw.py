@@ -1,61 +1,47 @@
-"""A machine as a drawing: Mermaid's state diagram, or Graphviz' dot."""
+"""A machine as a graph, for drawings."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from inspect import getdoc
 from typing import Any
 
-from stepflow.kits.machine.forms import Router
+from stepflow.core.graphs import Edge, Graph, Node, NodeKind
+from stepflow.kits.machine.forms import Form, Router
 from stepflow.kits.machine.machine import Machine
 
 
-def mermaid(machine: Machine[Any, Any]) -> str:
-    """Draw *machine* as a Mermaid state diagram."""
-    ids = {label: f"s{number}" for number, label in enumerate(machine.labels)}
-    lines = ["stateDiagram-v2"]
-    for label, node in ids.items():
-        form = None if label in machine.end_labels else machine.forms.get(label)
-        if isinstance(form, Router):
-            lines.append(f"    state {node} <<choice>>")
-            continue
-        words = "" if form is None else form.words()
-        text = f"{label}<br/>{words}" if words else label
-        lines.append(f'    state "{_mermaid(text)}" as {node}')
-    lines.append(f"    [*] --> {ids[machine.label_of_start]}")
-    lines += [f"    {ids[source]} --> {ids[target]}" for source, target in edges(machine)]
-    lines += [f"    {node} --> [*]" for label, node in ids.items() if label in machine.end_labels]
-    return "\n".join(lines) + "\n"
+def graph_of(machine: Machine[Any, Any]) -> Graph:
+    """Give the states of *machine*, and from which it may go to which."""
+    forms = {
+        label: form for label, form in machine.forms.items() if label not in machine.end_labels
+    }
+    return Graph(
+        tuple(
+            _node(label, forms.get(label), is_end=label in machine.end_labels)
+            for label in machine.labels
+        ),
+        tuple(
+            Edge(label, target)
+            for label in machine.labels
+            if label in forms
+            for target in forms[label].to
+        ),
+        (machine.label_of_start,),
+        machine.doc,
+    )
 
 
-def dot(machine: Machine[Any, Any]) -> str:
-    """Draw *machine* in Graphviz' language."""
-    lines = [f"digraph {_quoted(machine.name)} {{", "    node [shape=box, style=rounded];"]
-    for label in machine.labels:
-        form = None if label in machine.end_labels else machine.forms.get(label)
-        words = "" if form is None else form.words()
-        text = _quoted(f"{label}\n{words}" if words else label)
-        shape = ", shape=diamond" if isinstance(form, Router) else ""
-        ends = ", peripheries=2" if label in machine.end_labels else ""
-        lines.append(f"    {_quoted(label)} [label={text}{shape}{ends}];")
-    lines.append('    "" [shape=point];')
-    lines.append(f'    "" -> {_quoted(machine.label_of_start)};')
-    lines += [f"    {_quoted(source)} -> {_quoted(target)};" for source, target in edges(machine)]
-    return "\n".join([*lines, "}"]) + "\n"
+def _node(label: str, form: Form | None, *, is_end: bool) -> Node:
+    kind = NodeKind.END if is_end else NodeKind.STEP
+    if form is None:
+        return Node(label, kind=kind)
+    if isinstance(form, Router):
+        kind = NodeKind.CHOICE
+    return Node(label, note=form.words(), doc=_first_line(form.function), kind=kind)
 
 
-def edges(machine: Machine[Any, Any]) -> list[tuple[str, str]]:
-    """List from which state the machine may go to which."""
-    return [
-        (label, target)
-        for label in machine.labels
-        if label in machine.forms and label not in machine.end_labels
-        for target in machine.forms[label].to
-    ]
-
-
-def _mermaid(text: str) -> str:
-    return text.replace('"', "#quot;").replace("\n", "<br/>")
-
-
-def _quoted(text: str) -> str:
-    inside = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    return f'"{inside}"'
+def _first_line(function: Callable[..., Any]) -> str:
+    """Give the first line of a function's docstring, if it has one of its own."""
+    written = getattr(function, "__doc__", None)
+    return (getdoc(function) or "").partition("\n")[0] if written else ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import timedelta
 from enum import Enum
+from inspect import cleandoc
 from typing import Any, Generic, TypeVar
 
 from stepflow.core.backoff import RetryPolicy, check_policy
@@ -52,7 +53,8 @@ class Machine(Generic[S, D]):
     `{"state": label of the end, "data": ...}`. *version* and *retry* are as for `app.workflow`.
 
     A run continues as new after *restart_after* transitions, so that its journal stays short; not
-    while there is something to undo.
+    while there is something to undo. *doc* says what it does, and is shown with its graph; by
+    default it is the docstring of *states*.
     """
 
     def __init__(
@@ -66,9 +68,12 @@ class Machine(Generic[S, D]):
         version: int = 1,
         retry: RetryPolicy | None = None,
         restart_after: int = 500,
+        doc: str | None = None,
     ) -> None:
         self.name, self.states, self.data, self.version = name, states, data, version
         self.retry, self.restart_after = retry, restart_after
+        #: what it does, in words
+        self.doc: str = cleandoc((states.__doc__ if doc is None else doc) or "")
         #: what was wrong where it was declared
         self.faults: list[str] = []
         self.forms: dict[str, Form] = {}

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from stepflow.core.backoff import RetryPolicy
+from stepflow.core.ids import runner_key
 from stepflow.engine.registry import Registry
 from stepflow.engine.user_code.registered import Registration, mark
 from stepflow.kits.flow.context import Context
 from stepflow.kits.flow.workflow import Workflow
 from stepflow.kits.machine.carry import Carrying, is_resumed
+from stepflow.kits.machine.draw import graph_of
 from stepflow.kits.machine.machine import Machine
 
 
@@ -22,7 +24,7 @@ def register_machine(registry: Registry, machine: Machine[Any, Any]) -> None:
         read=lambda given: given if is_resumed(given) else machine.shape.data.read(given),
     )  # fmt: skip
     mark(workflow.function, Registration(registry, "workflow", machine.name, machine.version))
-    registry.machines[machine.name, machine.version] = machine
+    registry.graphs[runner_key(machine.name, machine.version)] = graph_of(machine)
 
 
 def workflow_of(machine: Machine[Any, Any]) -> Any:
@@ -33,5 +35,5 @@ def workflow_of(machine: Machine[Any, Any]) -> Any:
         return await Carrying(ctx, machine).carry(given)
 
     carry.__name__ = carry.__qualname__ = machine.name
-    carry.__doc__ = machine.__doc__
+    carry.__doc__ = machine.doc or None
     return carry

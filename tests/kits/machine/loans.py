@@ -11,6 +11,8 @@ app = Stepflow()
 
 
 class State(StrEnum):
+    """A loan is scored, then granted by a person or by its amount."""
+
     VALIDATE = auto()
     SCORE = auto()
     ROUTE = auto()

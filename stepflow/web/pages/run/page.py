@@ -14,6 +14,7 @@ from stepflow.web.pages.run.chosen import choose
 from stepflow.web.pages.run.emitted import chunks
 from stepflow.web.pages.run.facts import facts_of
 from stepflow.web.pages.run.fresh import is_fresh, stamp
+from stepflow.web.pages.run.graph import shown_graph
 from stepflow.web.pages.run.opened import Opened
 from stepflow.web.pages.run.reading import Read, read
 from stepflow.web.pages.timeline.draw import Picture, draw
@@ -44,6 +45,7 @@ def _values(found: Read, opened: Opened, visit: Visit) -> dict[str, object]:
         "facts": facts_of(found.trace, visit),
         "actions": list(possible(status, visit.grant)),
         "picture": _picture(found, opened, visit),
+        "graph": shown_graph(found.graph, found.trace),
         "opened": opened,
         "chosen": choose(visit.query.get("step"), found.trace, found.children.traces, visit),
         "payload": visit.shown("payload", status.payload),

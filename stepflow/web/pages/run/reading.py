@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from stepflow.client import HookInfo
+from stepflow.core.graphs import Graph
 from stepflow.core.output import OutputItem
 from stepflow.core.run import RunStatus
 from stepflow.engine.questions import Question
@@ -43,6 +44,8 @@ class Read:
     journal: JournalPage
     #: the children that are open in the timeline
     children: Children
+    #: what its runner may do, if that says so
+    graph: Graph | None
 
 
 async def read(run_id: str, opened: Opened, visit: Visit) -> Read:
@@ -67,8 +70,11 @@ async def read(run_id: str, opened: Opened, visit: Visit) -> Read:
     trace, why, hooks, questions = told
     mailbox, variables, output, journal = kept
     of_maps = await _of_maps([trace, *traces.values()], opened, visit)
+    graph = await reads.graph_of(client, trace.run) if trace.is_workflow else None
     children_shown = Children(traces, of_maps)
-    return Read(trace, why, hooks, questions, mailbox, variables, output, journal, children_shown)
+    return Read(
+        trace, why, hooks, questions, mailbox, variables, output, journal, children_shown, graph
+    )
 
 
 async def trace_of(run_id: str, visit: Visit) -> Trace:
