@@ -145,7 +145,7 @@ class Stepflow(app.CoreApp):
         breaker: Breaker | None = None,
         cache: float | timedelta | None = None,
         version: int = 1,
-        limit: StepLimit | None = None,
+        limit: Limit | LimitRequest | Sequence[Limit | LimitRequest] | None = None,
     ) -> Callable[[S], S]: ...
 
     def step(
@@ -160,7 +160,7 @@ class Stepflow(app.CoreApp):
         breaker: Breaker | None = None,
         cache: float | timedelta | None = None,
         version: int = 1,
-        limit: StepLimit | None = None,
+        limit: Limit | LimitRequest | Sequence[Limit | LimitRequest] | None = None,
     ) -> Any:
         """
         Declare the options of the function below as a step: `await ctx.step(charge, order)`.

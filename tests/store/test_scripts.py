@@ -174,6 +174,7 @@ def test_lua_builds_the_keys_of_the_table(redis_client, namespace, priority):
         f"record_of({ns}, 'run:a') ": keys.record(run_member("a")),
         f"run_of({ns}, 'a')": keys.run("a"),
         f"data_of(run_of({ns}, 'a'))": f"{keys.run('a')}:data",
+        f"asks_of(run_of({ns}, 'a'))": f"{keys.run('a')}:asks",
         f"children_of(run_of({ns}, 'a'), 2)": children_keys(keys, "a", 2)[0],
         f"queued_at_of({ns}, '{queue}')": keys.queued_at(queue),
         f"ended_index_of({ns}, 'failed')": keys.ended_index(RunState.FAILED),

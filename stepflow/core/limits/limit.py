@@ -110,11 +110,6 @@ class LimitRequest:
     key: str | None = None
     units: int = 1
 
-    def use(self, headers: Mapping[str, str]) -> LimitUse:
-        """Say for which key it counts in a run with *headers*."""
-        key = use_of(self.limit, headers).key if self.key is None else self.key
-        return LimitUse(self.limit.name, key, self.units)
-
 
 #: what `limit=` of a step takes
 StepLimit = Limit | LimitRequest | Sequence[Limit | LimitRequest]
@@ -153,6 +148,12 @@ def use_of(limit: Limit, headers: Mapping[str, str]) -> LimitUse:
     """Say for which key a limit counts a run with *headers*."""
     key = "" if limit.key is None else headers.get(limit.key.removeprefix(_HEADER), "")
     return LimitUse(limit.name, check_key(key))
+
+
+def use_asked(request: LimitRequest, headers: Mapping[str, str]) -> LimitUse:
+    """Say for which key, and how many units, *request* counts in a run with *headers*."""
+    key = use_of(request.limit, headers).key if request.key is None else request.key
+    return LimitUse(request.limit.name, key, request.units)
 
 
 def interval_of(rate: object, name: str) -> float:

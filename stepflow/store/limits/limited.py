@@ -29,19 +29,19 @@ def limited(
     now: float,
     *,
     has_ended: bool = False,
-    starts_over: bool = False,
+    restarts: int = 0,
     rests: Resting | None = None,
 ) -> Sequence[Part]:
     """
     Give what `give_back` in lua/lib/limits/admit.lua takes; nothing for a run without limits.
 
-    The steps of a run that *starts_over* wait no longer. *rests* is a limit that is to rest.
+    With *restarts* above 0 its steps wait no longer. *rests* is a limit that is to rest.
     """
     if not (run.limits or run.has_asks) and rests is None:
         return ()
     given: list[Part] = [
         run.id, run.limits, keys.namespace, keys.job_prefix, format_time(now), rq_time(now),
-        int(has_ended), _of_steps(run, waits=has_ended or starts_over),
+        int(has_ended), _of_steps(run, waits=has_ended or restarts > 0),
     ]  # fmt: skip
     if rests is not None:
         given += (rests.limit, quote(rests.key or "", safe=SAFE), format_time(rests.until))

@@ -16,7 +16,8 @@ from typing import Any
 
 import redis
 
-#: claimed runs of each key and steps of claimed runs, slots, line, those called within the last second; live workers, time
+#: claimed runs of each key and steps of claimed runs, slots, line, those called within the last
+#: second; live workers, time
 _LOOK = """
 local t = redis.call('TIME')
 local now = tonumber(t[1]) + tonumber(t[2]) / 1000000

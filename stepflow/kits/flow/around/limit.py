@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, cast
 
-from stepflow.core.limits.limit import LimitRequest, values_of
+from stepflow.core.limits.limit import LimitRequest, use_asked, values_of
 from stepflow.core.limits.slot import present_slot
 from stepflow.core.limits.use import LimitUse, read_uses
 from stepflow.core.run import Run
@@ -36,7 +36,7 @@ def uses_of(
                 "step, or the limit out of the run"
             )
             raise InvalidOption(msg)
-    return tuple(request.use(headers) for request in requests)
+    return tuple(use_asked(request, headers) for request in requests)
 
 
 def within(requests: Sequence[LimitRequest], uses: Sequence[LimitUse]) -> Around:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -56,6 +57,14 @@ def around_value(
     from stepflow.kits.flow.around.cache import shared  # noqa: PLC0415  wanted by few
 
     return shared(own, name, function, args, kwargs, key, read, inner)
+
+
+def is_limit(given: object) -> bool:
+    """Say whether a `limit=` is a limit, or several, and not an argument of the step's function."""
+    limits = sys.modules.get("stepflow.core.limits.limit")  # not there: nobody has made any
+    each = given if isinstance(given, list | tuple) else [given]
+    kinds = () if limits is None else (limits.Limit, limits.LimitRequest)
+    return bool(each) and all(isinstance(one, kinds) for one in each)
 
 
 def requests_in(limit: StepLimit, name: str) -> Sequence[LimitRequest]:

@@ -21,9 +21,7 @@ from stepflow.kits.flow.step_options import step_name
 #: what you have to await before a step can use it
 _AWAITED = frozenset({asyncio.Future, asyncio.Task, CoroutineType})
 #: the names that `ctx.step` takes for itself
-_OPTIONS = ("key", "retry", "timeout", "compensate", "queue", "breaker", "cache", "cache_key",
-    "limit",
-)  # fmt: skip
+_OPTIONS = ("key", "retry", "timeout", "compensate", "queue", "breaker", "cache", "cache_key")
 
 
 def named(

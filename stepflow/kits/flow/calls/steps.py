@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import (
     TYPE_CHECKING,
@@ -26,6 +26,7 @@ from stepflow.errors import InvalidOption
 from stepflow.kits.flow.calls.around import (
     around_call,
     around_value,
+    is_limit,
     limits_of_run,
     requests_in,
 )
@@ -35,18 +36,20 @@ from stepflow.kits.flow.commands.child import id_at
 from stepflow.kits.flow.commands.forget import ForgetCommand
 from stepflow.kits.flow.commands.remote_step import step_remotely
 from stepflow.kits.flow.commands.step import StepCommand
-from stepflow.kits.flow.step_options import DeclaredStep, compensation_of, options_of
+from stepflow.kits.flow.step_options import DeclaredStep, KnownFunction, compensation_of, options_of
 from stepflow.times import seconds
 
 if TYPE_CHECKING:
     from stepflow.core.breakers.breaker import Breaker
-    from stepflow.core.limits.limit import StepLimit
+    from stepflow.core.limits.limit import Limit, LimitRequest, StepLimit
 
 P = ParamSpec("P")
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 S = TypeVar("S", bound=StepCommand)
 
+#: stands for a `limit=` that was not given: the function's own may be None
+NOT_GIVEN: Any = object()
 #: the policy of a single try
 ONCE = RetryPolicy(max_attempts=1)
 
@@ -61,7 +64,7 @@ class StepOptions(TypedDict, total=False):
     breaker: Breaker | None
     cache: float | timedelta | None
     cache_key: Any
-    limit: StepLimit | None
+    limit: Limit | LimitRequest | Sequence[Limit | LimitRequest] | None
 
 
 class StepCalls(ContextBase):
@@ -134,7 +137,7 @@ class StepCalls(ContextBase):
         breaker: Breaker | None = None,
         cache: float | timedelta | None = None,
         cache_key: Any = None,
-        limit: StepLimit | None = None,
+        limit: Any = NOT_GIVEN,
         **kwargs: Any,
     ) -> asyncio.Future[Any]:
         """
@@ -149,16 +152,18 @@ class StepCalls(ContextBase):
         it is called; a second call returns the recorded value; a key may be of any length. With
         *queue* a worker of that queue runs the step, as a child run; the function must be declared
         with `@app.step`. While *breaker* is open the step waits, and so it does for a slot of each
-        *limit*: a Limit, `limit.of("acme", units=3)`, or several of them. If the function has a
-        parameter with one of these names, use `options`.
+        *limit*: a Limit, `limit.of("acme", units=3)`, or several of them; any other `limit=` goes
+        to the function. If the function has a parameter with one of the other names, use `options`.
 
         Raises StepFailed in the workflow when the attempts are used up, and InvalidOption at once
         for arguments that the function does not take.
         """
         name, function, args = named(name, args)
+        if limit is not NOT_GIVEN and not is_limit(limit):  # the function's own
+            kwargs["limit"], limit = limit, None
         return self._start_step(
             name, function, args, kwargs, key, retry, timeout, compensate, queue, breaker,
-            cache, cache_key, limit,
+            cache, cache_key, None if limit is NOT_GIVEN else limit,
         )  # fmt: skip
 
     def _start_step(
@@ -201,13 +206,7 @@ class StepCalls(ContextBase):
         limit: StepLimit | None = None,
     ) -> S | asyncio.Future[Any]:
         """Make the command of a step, not started; the answer of one on another queue, which is."""
-        known = self._readers.of(function)
-        shape = (type(function), len(args), *kwargs)
-        if shape not in known.shapes:
-            check_call(name, function, args, kwargs)
-            known.learn(shape)
-        if args or kwargs:
-            check_arguments(name, args, kwargs)
+        known = self._known(name, function, args, kwargs)
         own = options_of(function)
         place = self._activation.next_place() if key is None else self._keyed_place(key)
         if retry is not None:
@@ -251,6 +250,23 @@ class StepCalls(ContextBase):
         command.compensation = compensation
         return command
 
+    def _known(
+        self,
+        name: str,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+    ) -> KnownFunction:
+        """Give what is known of a function; raises InvalidOption for arguments it cannot take."""
+        known = self._readers.of(function)
+        shape = (type(function), len(args), *kwargs)
+        if shape not in known.shapes:
+            check_call(name, function, args, kwargs)
+            known.learn(shape)
+        if args or kwargs:
+            check_arguments(name, args, kwargs)
+        return known
+
     def options(
         self,
         *,
@@ -262,7 +278,7 @@ class StepCalls(ContextBase):
         breaker: Breaker | None = None,
         cache: float | timedelta | None = None,
         cache_key: Any = None,
-        limit: StepLimit | None = None,
+        limit: Limit | LimitRequest | Sequence[Limit | LimitRequest] | None = None,
     ) -> StepCaller:
         """
         Set options of a step apart from its function's arguments.

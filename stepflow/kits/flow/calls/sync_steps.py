@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, TypeVarTuple, Unpack, overload
 
@@ -14,7 +14,7 @@ from stepflow.kits.flow.commands.poll import Every, Pending
 
 if TYPE_CHECKING:
     from stepflow.core.breakers.breaker import Breaker
-    from stepflow.core.limits.limit import StepLimit
+    from stepflow.core.limits.limit import Limit, LimitRequest
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -93,7 +93,7 @@ class SyncStepCalls(Blocking):
         breaker: Breaker | None = None,
         cache: float | timedelta | None = None,
         cache_key: Any = None,
-        limit: StepLimit | None = None,
+        limit: Limit | LimitRequest | Sequence[Limit | LimitRequest] | None = None,
     ) -> SyncStepCaller:
         """
         Set options of a step apart from its function's arguments.

@@ -6,5 +6,5 @@
 -- Gives 1 written, 0 refused: the claim is not the caller's any more, or another has written there.
 --@ keys run journal
 --@ args token index entry cleanup
---@ insert add_entry
+--@ insert runs/add_entry
 return 1

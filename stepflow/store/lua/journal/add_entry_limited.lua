@@ -7,7 +7,7 @@
 --@ names journal/add_entry
 --@ include limits/settle lists clock
 --@ args given ns prefix rq_time run_id steps* rests*
---@ insert add_entry
+--@ insert runs/add_entry
 local limits = limits_at(ns, prefix, clock(given), rq_time)
 rest_all(limits, table_of(rests))
 leave_steps(limits, run_id, token, table_of(steps))

@@ -1,5 +1,5 @@
 -- Limits at the claim and at its end: a run begins with a slot of each of its limits or with none.
---@ include limits/line
+--@ include limits/call
 --@ include limits/at
 
 -- Let a run begin, or a step under a token, or have it wait in line. All of its limits or none: so
