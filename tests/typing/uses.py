@@ -30,6 +30,7 @@ from stepflow import (
     Health,
     HookContext,
     Join,
+    Limit,
     ObservedRun,
     ObservedStep,
     Observer,

@@ -93,9 +93,20 @@ def _label(limited: bytes) -> str:
 
 
 def leave_slots(
-    keys: Keys, run: Run, token: str, slots: Sequence[StepSlot], *, given: str, now: float
+    keys: Keys,
+    run: Run,
+    token: str,
+    slots: Sequence[StepSlot],
+    rests: Sequence[Resting] = (),
+    *,
+    given: str,
+    now: float,
 ) -> Call[bool]:
-    """Give back what steps have, or take them out of line; False when the claim is another's."""
+    """
+    Give back what steps have, or take them out of line, and have limits rest.
+
+    False when the claim is another's.
+    """
     return scripts.LEAVE_SLOTS.call(
         bool,
         keys={"run": keys.run(run.id)},
@@ -103,7 +114,7 @@ def leave_slots(
             "given": given, "ns": keys.namespace, "prefix": keys.job_prefix,
             "rq_time": rq_time(now), "run_id": run.id, "token": token,
         },
-        lists={"steps": _written(slots)},
+        lists={"steps": _written(slots), "rests": _resting(rests)},
     )  # fmt: skip
 
 
@@ -132,15 +143,18 @@ def add_entry_limited(
             "run_id": run.id,
         },
         lists={
-            "steps": _written(slots),
-            "rests": [
-                part
-                for rest in rests
-                for part in (rest.limit, write_key(rest.key or ""), format_time(rest.until))
-            ],
+            "steps": _written(slots), "rests": _resting(rests),
         },
     )  # fmt: skip
 
 
 def _written(slots: Sequence[StepSlot]) -> list[Part]:
     return [part for slot in slots for part in slot.written()]
+
+
+def _resting(rests: Sequence[Resting]) -> list[Part]:
+    return [
+        part
+        for rest in rests
+        for part in (rest.limit, write_key(rest.key or ""), format_time(rest.until))
+    ]

@@ -172,17 +172,21 @@ class ClaimLimits:
         """Give slots back, or places in line; sent at once, and not waited for."""
         for slot in slots:
             slot.is_over = True
-        env = self._env
-        call = leave_slots(
-            env.keys, self._run, self._token, slots, given=env.clock.given, now=env.clock.now()
-        )
-        self._connection.send(call).add_done_callback(partial(_said, self._run.id))
+        self._send(slots, ())
 
     def flush(self) -> None:
-        """Give back at once what waits for an entry: there may be none."""
-        if self._over:
-            over, self._over = self._over, []
-            self.give_back(*over)
+        """Send at once what waits for an entry: there may be none, or one of another kind."""
+        if self._over or self._rests:
+            self._send(self._over, self._rests)
+            self._over, self._rests = [], []
+
+    def _send(self, slots: Sequence[StepSlot], rests: Sequence[Resting]) -> None:
+        env = self._env
+        call = leave_slots(
+            env.keys, self._run, self._token, slots, rests, given=env.clock.given,
+            now=env.clock.now(),
+        )  # fmt: skip
+        self._connection.send(call).add_done_callback(partial(_said, self._run.id))
 
     def entry(self, index: int, entry: bytes, cleanup: Cleanup | None) -> Call[int] | None:
         """Make the call that adds an entry and carries what goes with it; None for nothing."""
@@ -199,8 +203,13 @@ class ClaimLimits:
             given=env.clock.given, now=env.clock.now(),
         )  # fmt: skip
 
-    def written(self, index: int, sent: asyncio.Future[int]) -> None:
-        """Learn that an entry was answered."""
+    def follow(self, index: int, sent: asyncio.Future[int]) -> None:
+        """Have what the entry could not carry sent behind it, and learn whether it was written."""
+        self.flush()
+        if index in self._sent:
+            sent.add_done_callback(partial(self._written, index))
+
+    def _written(self, index: int, sent: asyncio.Future[int]) -> None:
         if not sent.cancelled() and sent.exception() is None and sent.result():
             self._sent.pop(index, None)
 

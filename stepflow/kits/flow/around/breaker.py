@@ -11,21 +11,18 @@ from stepflow.kits.flow.commands.step import Around
 from stepflow.kits.flow.runtime import FlowRuntime
 
 
-def through(breaker: Breaker, inner: Around | None) -> Around:
-    """Have the function called with a permit of *breaker* only; *inner* stands around the call."""
-    return partial(_through, breaker, inner)
+def through(breaker: Breaker) -> Around:
+    """Have the function called with a permit of *breaker* only."""
+    return partial(_through, breaker)
 
 
 async def _through(
-    breaker: Breaker,
-    inner: Around | None,
-    runtime: FlowRuntime,
-    call: Callable[[], Awaitable[Any]],
+    breaker: Breaker, runtime: FlowRuntime, call: Callable[[], Awaitable[Any]]
 ) -> Any:
     permits = runtime.permits
     permit = await permits.take(breaker)
     try:
-        value = await (call() if inner is None else inner(runtime, call))
+        value = await call()
     except BaseException as error:
         permits.settle(permit, breaker, error)
         raise

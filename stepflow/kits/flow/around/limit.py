@@ -12,7 +12,7 @@ from stepflow.core.limits.slot import present_slot
 from stepflow.core.limits.use import LimitUse, read_uses
 from stepflow.core.run import Run
 from stepflow.engine.user_code.calls import postponed
-from stepflow.errors import InvalidOption
+from stepflow.errors import BudgetExceeded, InvalidOption
 from stepflow.kits.flow.commands.host import CommandHost
 from stepflow.kits.flow.commands.step import Around, StepCommand
 from stepflow.kits.flow.current_step import present
@@ -64,11 +64,10 @@ async def _within(
         limits.give_back(slot)
         raise
     except BaseException as error:
-        if postponed(error) is None:
-            limits.over(slot)
-        else:  # something in the function waits: it is begun again from its top
-            slot.void()
-            limits.give_back(slot)
+        is_postponed = postponed(error) is not None
+        if is_postponed or isinstance(error, BudgetExceeded):
+            slot.void()  # its call was not made, or is begun again from its top
+        (limits.give_back if is_postponed else limits.over)(slot)
         raise
     limits.over(slot)
     return value

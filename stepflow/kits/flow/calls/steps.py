@@ -22,25 +22,33 @@ from stepflow.core.journal import KEYED
 from stepflow.engine.spec import RunSpec
 from stepflow.engine.user_code.arguments import bind
 from stepflow.engine.user_code.callables import check_callable
-from stepflow.errors import InvalidOption
 from stepflow.kits.flow.calls.around import (
     around_call,
     around_value,
+    check_remote,
     is_limit,
     limits_of_run,
     requests_in,
+    spends_of,
 )
 from stepflow.kits.flow.calls.base import ContextBase
 from stepflow.kits.flow.calls.functions import check_arguments, check_call, named
 from stepflow.kits.flow.commands.child import id_at
 from stepflow.kits.flow.commands.forget import ForgetCommand
 from stepflow.kits.flow.commands.remote_step import step_remotely
-from stepflow.kits.flow.commands.step import StepCommand
-from stepflow.kits.flow.step_options import DeclaredStep, KnownFunction, compensation_of, options_of
+from stepflow.kits.flow.commands.step import Around, StepCommand
+from stepflow.kits.flow.step_options import (
+    Compensation,
+    DeclaredStep,
+    KnownFunction,
+    compensation_of,
+    options_of,
+)
 from stepflow.times import seconds
 
 if TYPE_CHECKING:
     from stepflow.core.breakers.breaker import Breaker
+    from stepflow.core.budgets.budget import Spending
     from stepflow.core.limits.limit import Limit, LimitRequest, StepLimit
 
 P = ParamSpec("P")
@@ -65,6 +73,7 @@ class StepOptions(TypedDict, total=False):
     cache: float | timedelta | None
     cache_key: Any
     limit: Limit | LimitRequest | Sequence[Limit | LimitRequest] | None
+    spends: Spending | None
 
 
 class StepCalls(ContextBase):
@@ -138,6 +147,7 @@ class StepCalls(ContextBase):
         cache: float | timedelta | None = None,
         cache_key: Any = None,
         limit: Any = NOT_GIVEN,
+        spends: Spending | None = None,
         **kwargs: Any,
     ) -> asyncio.Future[Any]:
         """
@@ -153,7 +163,8 @@ class StepCalls(ContextBase):
         *queue* a worker of that queue runs the step, as a child run; the function must be declared
         with `@app.step`. While *breaker* is open the step waits, and so it does for a slot of each
         *limit*: a Limit, `limit.of("acme", units=3)`, or several of them; any other `limit=` goes
-        to the function. If the function has a parameter with one of the other names, use `options`.
+        to the function. *spends* says of which budget each call spends. If the function has a
+        parameter with one of the other names, use `options`.
 
         Raises StepFailed in the workflow when the attempts are used up, and InvalidOption at once
         for arguments that the function does not take.
@@ -163,7 +174,7 @@ class StepCalls(ContextBase):
             kwargs["limit"], limit = limit, None
         return self._start_step(
             name, function, args, kwargs, key, retry, timeout, compensate, queue, breaker,
-            cache, cache_key, None if limit is NOT_GIVEN else limit,
+            cache, cache_key, None if limit is NOT_GIVEN else limit, spends,
         )  # fmt: skip
 
     def _start_step(
@@ -181,10 +192,11 @@ class StepCalls(ContextBase):
         cache: float | timedelta | None,
         cache_key: Any,
         limit: StepLimit | None,
+        spends: Spending | None,
     ) -> asyncio.Future[Any]:
         made = self._make_step(
             StepCommand, name, function, args, kwargs, key, retry, timeout, compensate, queue,
-            breaker, cache, cache_key, limit,
+            breaker, cache, cache_key, limit, spends,
         )  # fmt: skip
         return made if isinstance(made, asyncio.Future) else self._activation.start(made)
 
@@ -204,27 +216,25 @@ class StepCalls(ContextBase):
         cache: float | timedelta | None = None,
         cache_key: Any = None,
         limit: StepLimit | None = None,
+        spends: Spending | None = None,
     ) -> S | asyncio.Future[Any]:
         """Make the command of a step, not started; the answer of one on another queue, which is."""
         known = self._known(name, function, args, kwargs)
         own = options_of(function)
         place = self._activation.next_place() if key is None else self._keyed_place(key)
-        if retry is not None:
-            check_policy(retry, f"step {name!r}")
+        check_policy(retry, f"step {name!r}")
         policy = retry or own.retry or self._policy
         timeout_s = (
             own.timeout_s if timeout is None else seconds(timeout, f"timeout of step {name!r}")
         )
-        if compensate is not None:
-            check_callable(compensate, f"compensate of step {name!r}", "compensate={}")
-        undo = compensate or own.compensate
-        compensation = None if undo is None else compensation_of(undo, policy, timeout_s)
+        compensation = _undo(compensate, own, name, policy, timeout_s)
         queue, breaker = queue or own.queue, breaker or own.breaker
         requests = own.limits if limit is None else requests_in(limit, name)
         if queue is not None:
-            _check_remote(
-                name, own, timeout, breaker, is_cached=cache is not None, is_limited=bool(limit)
-            )
+            check_remote(
+                name, own, timeout, breaker, spends, is_cached=cache is not None,
+                is_limited=limit is not None,
+            )  # fmt: skip
             occurrence = self._activation.commands.keyed.occurrence(place)
             spec = RunSpec(
                 own.runner, bind(function, args, kwargs), id_at(self._activation, occurrence),
@@ -234,20 +244,22 @@ class StepCalls(ContextBase):
             return step_remotely(
                 self._activation, place, name, spec, read=known.read, compensation=compensation
             )
-        around = None
+        spending = None if spends is None else spends_of(spends, self._activation, name)
+        around: Around | None = spending
         if requests or breaker is not None or cache is not None or own.cache is not None:
-            inner = around_call(breaker, requests, name, self)
             around = around_value(
-                own.cache, cache, name, function, args, kwargs, cache_key, known.read, inner
-            )
+                own.cache, cache, name, function, args, kwargs, cache_key, known.read,
+                around_call(breaker, requests, name, self, spending),
+            )  # fmt: skip
         command = kind(
             place, name, self._activation.create_future(), function, args, kwargs,
             policy=policy, timeout_s=timeout_s, read=known.read,
             scope=place if key is None else self._activation.commands.keyed.occurrence(place),
             around=around,
         )  # fmt: skip
-        command.key = key
-        command.compensation = compensation
+        command.key, command.compensation = key, compensation
+        if spending is not None:
+            spending.attach(command)
         return command
 
     def _known(
@@ -279,6 +291,7 @@ class StepCalls(ContextBase):
         cache: float | timedelta | None = None,
         cache_key: Any = None,
         limit: Limit | LimitRequest | Sequence[Limit | LimitRequest] | None = None,
+        spends: Spending | None = None,
     ) -> StepCaller:
         """
         Set options of a step apart from its function's arguments.
@@ -287,7 +300,8 @@ class StepCalls(ContextBase):
         is the step's. The options are those of `step`.
         """
         return StepCaller(
-            self, (key, retry, timeout, compensate, queue, breaker, cache, cache_key, limit)
+            self,
+            (key, retry, timeout, compensate, queue, breaker, cache, cache_key, limit, spends),
         )
 
     def _keyed_place(self, key: str) -> str:
@@ -340,42 +354,15 @@ class StepCaller:
         return self._ctx._start_step(name, function, args, kwargs, *self._options)  # noqa: SLF001  one house
 
 
-def _check_remote(
-    name: str,
+def _undo(
+    given: Callable[[Any], Any] | None,
     own: DeclaredStep,
-    timeout: float | timedelta | None,
-    breaker: Breaker | None,
-    *,
-    is_cached: bool,
-    is_limited: bool,
-) -> None:
-    if not own.runner:
-        msg = (
-            f"step {name!r} is to run on another queue, whose workers find it by the app: "
-            "put @app.step above its function"
-        )
-        raise InvalidOption(msg)
-    if timeout is not None:
-        msg = (
-            f"step {name!r} runs on another queue, as its own run: "
-            "give its timeout to @app.step, not to ctx.step"
-        )
-        raise InvalidOption(msg)
-    if breaker is not None:
-        msg = (
-            f"step {name!r} runs on another queue, as its own run: "
-            f"enter breaker {breaker.name!r} in its function, by `async with`"
-        )
-        raise InvalidOption(msg)
-    if is_limited:
-        msg = (
-            f"step {name!r} runs on another queue, as its own run: "
-            "give its limit to @app.step, not to ctx.step"
-        )
-        raise InvalidOption(msg)
-    if is_cached or own.cache is not None:
-        msg = (
-            f"step {name!r} runs on another queue, as its own run, and cannot share its value: "
-            "share that of a step that its function is called in, or leave out queue="
-        )
-        raise InvalidOption(msg)
+    name: str,
+    policy: RetryPolicy,
+    timeout_s: float | None,
+) -> Compensation | None:
+    """Say what undoes a step: what it is given, else what its function declares."""
+    if given is not None:
+        check_callable(given, f"compensate of step {name!r}", "compensate={}")
+    undo = given or own.compensate
+    return None if undo is None else compensation_of(undo, policy, timeout_s)

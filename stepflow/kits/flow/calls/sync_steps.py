@@ -14,6 +14,7 @@ from stepflow.kits.flow.commands.poll import Every, Pending
 
 if TYPE_CHECKING:
     from stepflow.core.breakers.breaker import Breaker
+    from stepflow.core.budgets.budget import Spending
     from stepflow.core.limits.limit import Limit, LimitRequest
 
 P = ParamSpec("P")
@@ -94,6 +95,7 @@ class SyncStepCalls(Blocking):
         cache: float | timedelta | None = None,
         cache_key: Any = None,
         limit: Limit | LimitRequest | Sequence[Limit | LimitRequest] | None = None,
+        spends: Spending | None = None,
     ) -> SyncStepCaller:
         """
         Set options of a step apart from its function's arguments.
@@ -110,6 +112,7 @@ class SyncStepCalls(Blocking):
             cache=cache,
             cache_key=cache_key,
             limit=limit,
+            spends=spends,
         )
         return SyncStepCaller(caller, self._loop)
 

@@ -14,21 +14,21 @@ from functools import partial
 from typing import Any
 
 from stepflow.core.backoff import RetryPolicy
-from stepflow.core.journal import (
-    RATE_LIMITED,
-    Entry,
-    EntryKind,
-    counts_as_attempt,
-    read_try,
-    write_try,
-)
-from stepflow.core.outcomes import ErrorInfo, Rest, Resting
+from stepflow.core.journal import Entry, EntryKind, counts_as_attempt, read_try, write_try
 from stepflow.engine.user_code.arguments import ResultReader
 from stepflow.engine.user_code.calls import escaped, postponed, raised
-from stepflow.errors import CircuitOpen, ClaimLost, PayloadTooLarge, Postponed, StepFailed
+from stepflow.errors import (
+    BudgetExceeded,
+    CircuitOpen,
+    ClaimLost,
+    PayloadTooLarge,
+    Postponed,
+    StepFailed,
+)
 from stepflow.kits.flow.around.attempt import Attempt
 from stepflow.kits.flow.around.failed import pack_error, with_usage
-from stepflow.kits.flow.around.refused import pack_refused, read_refused
+from stepflow.kits.flow.around.refused import pack_refused, read_refused, rest_for
+from stepflow.kits.flow.around.spends import Spends
 from stepflow.kits.flow.commands.command import Command
 from stepflow.kits.flow.commands.host import CommandHost
 from stepflow.kits.flow.current_step import CurrentStep, present
@@ -38,8 +38,6 @@ from stepflow.store.values.codec import pack, unpack
 
 log = logging.getLogger("stepflow.flow")
 
-#: seconds for which a step waits at least that somebody else's limit has refused
-_LEAST_REST_S = 0.1
 #: what stands around the call of a step's function, such as a circuit breaker: it is given the
 #: runtime and the call, and may raise Postponed instead of making it
 Around = Callable[[FlowRuntime, Callable[[], Awaitable[Any]]], Awaitable[Any]]
@@ -67,6 +65,7 @@ class StepCommand(Command):
         "is_abandoned",
         "key",
         "kwargs",
+        "spends",
         "was_refused",
     )
     what = "step"
@@ -95,6 +94,8 @@ class StepCommand(Command):
         self._seen = 0
         #: the context variables of the code that asked for it, which its function sees
         self._context = contextvars.copy_context() if context is None else context
+        #: what its calls spend of budgets; None for most
+        self.spends: Spends | None = None
         #: the key that it was given
         self.key: str | None = None
         #: what its attempts have left to those after them; None for most
@@ -281,8 +282,9 @@ class StepCommand(Command):
         self._task = None
         self.is_busy = False
         if self.is_abandoned or not self.is_wanted:
-            if not done.cancelled():
-                done.exception()
+            left = None if done.cancelled() else done.exception() or done.result()
+            if self.spends is not None:
+                self.spends.leave(host.runtime, left)
             if self._around is not None:
                 host.runtime.limits.flush()
             host.wake()
@@ -297,10 +299,12 @@ class StepCommand(Command):
                 data = self._pack(done.result(), limit=host.runtime.limit)
             except PayloadTooLarge as problem:
                 error = with_usage(problem, done.result())
+                if self.spends is not None:
+                    self.spends.price(problem, done.result())
             except BaseException as problem:  # noqa: BLE001  what packs a value is user code as well
                 error = problem
             else:
-                host.write(self, EntryKind.VALUE, data)
+                self._write(host, EntryKind.VALUE, data, done.result())
                 return
         if isinstance(error, ClaimLost):
             host.lose_claim()
@@ -308,9 +312,9 @@ class StepCommand(Command):
         wait = postponed(error)
         if wait is not None:
             self._postpone(host, wait)
-        elif isinstance(error, CircuitOpen) and self._around is not None:
+        elif isinstance(error, CircuitOpen | BudgetExceeded) and self._around is not None:
             self._error = error
-            self._write_error(host, pack_refused(error))
+            self._write_error(host, pack_refused(error), error)
         else:
             self._write_failure(host, error)
 
@@ -321,6 +325,10 @@ class StepCommand(Command):
             version = host.inbox_version
             host.note_inbox(wait.inbox)  # what came in before it was refused wakes nobody
             self._seen += host.inbox_version - version
+        if self.spends is not None:
+            self.spends.leave(host.runtime, wait)
+            if self.spends.has_news:
+                self.due_at = None
         host.wake()
 
     def _pack(self, value: Any, *, limit: int) -> bytes:
@@ -332,7 +340,9 @@ class StepCommand(Command):
     def _write_failure(self, host: CommandHost, error: BaseException) -> None:
         fault, failures = raised(error, self._policy), self._failures + 1
         if fault.retryable and fault.rest is not None:
-            self._write_refused(host, fault.rest, fault.error.message)
+            self.began_at = None  # no attempt counts
+            data = rest_for(host.runtime, self.name, fault.rest, fault.error.message)
+            self._write(host, EntryKind.TRY, data, error)
             return
         info, most = fault.error, self._policy.max_attempts
         if not fault.retryable or failures >= most:
@@ -341,7 +351,7 @@ class StepCommand(Command):
                 "run=%s step %r failed for good, attempt %s of %s: %s\n%s", host.run.id, self.name,
                 failures, most, info.summary, info.traceback.rstrip(),
             )  # fmt: skip
-            self._write_error(host, pack_error(self.name, info, error, host.runtime.limit))
+            self._write_error(host, pack_error(self.name, info, error, host.runtime.limit), error)
             return
         runtime = host.runtime
         wait_s = max(self._policy.wait_s(failures, runtime.spread()), fault.retry_after_s or 0.0)
@@ -350,26 +360,20 @@ class StepCommand(Command):
             failures, most, info.summary, wait_s,
         )  # fmt: skip
         due_at = runtime.now() + wait_s
-        host.write(self, EntryKind.TRY, write_try(due_at, fault.error.brief()))
+        self._write(host, EntryKind.TRY, write_try(due_at, fault.error.brief()), error)
 
-    def _write_refused(self, host: CommandHost, rest: Rest, message: str) -> None:
-        """Have the limit rest that was used up, and try again when it has: no attempt counts."""
-        runtime = host.runtime
-        until = runtime.now() + max(rest.for_s, _LEAST_REST_S)
-        log.warning(
-            "run=%s step %r: limit %s is used up, and rests for %.3g s; no attempt counts",
-            host.run.id, self.name, rest.limit, rest.for_s,
-        )  # fmt: skip
-        runtime.limits.rest(Resting(rest.limit, rest.key, until))
-        self.began_at = None
-        brief = ErrorInfo(RATE_LIMITED, message).brief()
-        host.write(self, EntryKind.TRY, write_try(until, brief))
+    def _write(self, host: CommandHost, kind: EntryKind, data: bytes, came_to: Any) -> None:
+        """Remember an attempt, and settle in that write what it has cost."""
+        if self.spends is None:
+            host.write(self, kind, data)
+        else:
+            host.write(self, kind, data, self.spends.settling(came_to))
 
-    def _write_error(self, host: CommandHost, data: bytes) -> None:
+    def _write_error(self, host: CommandHost, data: bytes, error: BaseException) -> None:
         """Remember the error; what the last attempt has emitted is declared void before."""
         scope = self._scope
         if scope is None or not scope.has_emitted:
-            host.write(self, EntryKind.ERROR, data)
+            self._write(host, EntryKind.ERROR, data, error)
             return
 
         def go_on(done: asyncio.Task[None]) -> None:
@@ -379,7 +383,7 @@ class StepCommand(Command):
                 self.is_busy = False
                 host.wake()
             else:
-                host.write(self, EntryKind.ERROR, data)
+                self._write(host, EntryKind.ERROR, data, error)
 
         self.is_busy = True
         scope.reset(None)
