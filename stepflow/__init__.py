@@ -346,7 +346,8 @@ _EXPORTS = {
         ChildFailed UnknownPrice CircuitOpen ClaimLost DataError DefinitionFailed
         EmbeddedServerError HookNotFound InvalidDefinition InvalidExpression InvalidMachine
         InvalidName InvalidOption NoSuchValue GroupBusy GroupMismatch GroupNotFound InvalidRunId
-        JoinNotMet LifespanFailed LifespanNotOpen LimitFull LimitNotFound LimitTimeout MailboxFull MapNotMet
+        JoinNotMet LifespanFailed LifespanNotOpen LimitFull LimitNotFound LimitTimeout
+        MailboxFull MapNotMet
         NameTaken NoServer NotAnswered NotArchived NotAnInteger NotDeletable NotInStep NotPausable
         NotReplayable NotResumable NotRetryable NotRunning NotScheduled OutputOverflow
         PayloadMismatch PayloadTooLarge PermanentError Postponed QuestionClosed QuestionNotFound
