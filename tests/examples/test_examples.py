@@ -51,6 +51,21 @@ def test_limits(run_example):
     assert took == "in 18 s"
 
 
+def test_support_agent(run_example):
+    """[A4] Under sixty lines, without any network."""
+    mail, *rest = run_example("agents/11_support.py").splitlines()
+    assert re.fullmatch(r"mail: Refund 30 euros\? /yes/[\w-]+\.[0-9a-f]{20}", mail)
+    assert rest == ["page: Thank you.", "agent: I have refunded 30 euros."]
+    assert (
+        len(
+            (next(path for path in EXAMPLES if path.name == "11_support.py"))
+            .read_text()
+            .splitlines()
+        )
+        < 60
+    )
+
+
 def test_agent(run_example):
     assert run_example("03_agent.py").splitlines() == [
         "answer: The moon pulls the sea. It goes round in 27 days.",
