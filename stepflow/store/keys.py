@@ -168,6 +168,7 @@ class Keys:
         "format",
         "graphs",
         "groups",
+        "hook_queue",
         "job_prefix",
         "laned",
         "levels",
@@ -208,6 +209,8 @@ class Keys:
         self.levels = f"{namespace}:levels"
         self.versions = f"{namespace}:versions"
         self.live_hooks = f"{namespace}:hooks:live"
+        #: the RQ queue of hook deliveries
+        self.hook_queue = f"{namespace}.hooks"
         self.builds = f"{namespace}:builds"
         self.dead_hooks = f"{namespace}:hooks:dead"
         self.format = f"{namespace}:format"
@@ -354,11 +357,6 @@ class Keys:
     def wake_of(self, queue: str) -> str:
         """Name the wake list of *queue*: one for all its RQ queues."""
         return self.wake(f"{self._queue_prefix}{queue}")
-
-    @property
-    def hook_queue(self) -> str:
-        """The RQ queue of hook deliveries."""
-        return f"{self.namespace}.hooks"
 
     def split_queue(self, rq_queue: str) -> tuple[str, int]:
         """Read queue and priority back from an RQ queue's name."""

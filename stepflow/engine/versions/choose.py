@@ -99,7 +99,8 @@ class Versions:
         chosen = []
         for spec in specs:
             version = await self._version(spec, env)
-            chosen.append(replace(spec, version=version))
+            is_said = version == (spec.version or 1)  # it stands there, or is what None means
+            chosen.append(spec if is_said else replace(spec, version=version))
         if (
             self._limits
             or any(name == LIMITS for name, _ in self._said)
