@@ -165,8 +165,10 @@ class RetentionSettings(_Group):
         What is set for its runner counts before what is set for all, and there the end first.
         """
         own = self.runners.get(runner, _ALL_RUNNERS)
-        found = (getattr(own, f"{end}_s"), own.result_s, getattr(self, f"{end}_s"))
-        return next((float(seconds) for seconds in found if seconds is not None), self.result_s)
+        for seconds in (getattr(own, f"{end}_s"), own.result_s, getattr(self, f"{end}_s")):
+            if seconds is not None:
+                return float(seconds)
+        return self.result_s
 
     def keeps_all(self, runner: str, end: str) -> bool:
         """Say whether a run of *runner* with that *end* keeps more than its input and result."""

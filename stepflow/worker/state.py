@@ -116,6 +116,8 @@ class WorkerState:
         self.observers = registry.observers
         if self.observers is not None:
             self.observers.worker, self.observers.loop = name, self.loop
+        #: whether there is anybody to tell
+        self.is_watched = self.listeners is not None or self.observers is not None
         self._call_function = call_function
         self._builds: dict[str, str] = {}
         self._competing_lists: dict[tuple[str, int], list[str]] = {}
