@@ -16,6 +16,8 @@ Every key stepflow uses, in one table.
     <ns>:run:<id>:vars               hash     name -> value: decimal text, or "=" and packed
     <ns>:run:<id>:questions          hash     digest -> open question; ends with a restart
     <ns>:run:<id>:replies            hash     digest -> outcome, <digest>= -> answer; likewise
+    <ns>:run:<id>:asks               hash     step -> what it has of limits, or waits for; "" ->
+                                              the last ask that is over; none as a rule
     <ns>:run:<id>:out                stream   what the run emits; bounded, the oldest go first
 
     of all runs and hooks; members go when what they name ends or moves on
@@ -49,10 +51,10 @@ Every key stepflow uses, in one table.
     <ns>:limits                      hash     name -> what the code says; name=, name[key]= -> what
                                               an operator says; @runner -> its limits
     <ns>:slots                       set      <limit>|<key> that has the set below
-    <ns>:slots:<limit>:<key>         zset     run id -> since when it has a slot
+    <ns>:slots:<limit>:<key>         zset     run id, or <run id>/<step> -> since when it has a slot
     <ns>:lines                       set      <limit>|<key> that has the set below
-    <ns>:line:<limit>:<key>          zset     run id -> priority, then since when it waits
-    <ns>:called:<limit>:<key>        zset     run id -> when its turn came; until it is claimed
+    <ns>:line:<limit>:<key>          zset     the same -> priority, then since when it waits
+    <ns>:called:<limit>:<key>        zset     the same -> when its turn came; until it begins
     <ns>:tat:<limit>:<key>           string   when what has begun would have, at the rate
     <ns>:rest:<limit>:<key>          string   until when nothing begins; without a key, for all
 

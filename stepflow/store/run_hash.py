@@ -217,6 +217,7 @@ _FIELDS = (
     Field("stopped_by", "stop_by", "text"),
     Field("limits", "limits", "text", is_new=True),
     Field("held", "held", "text"),
+    Field("has_asks", "asks", "is_set"),
     Field("has_output", "out", "is_set"),
     Field("ends_at_timeout", "hard_end", "is_set", is_new=True),
     Field("is_cleared", "cleared", "is_set"),

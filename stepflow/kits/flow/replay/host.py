@@ -292,5 +292,5 @@ class ActivationHost:
         """Cancel the try of what the workflow cancelled; its answer will not be handed over."""
         if self.is_live:
             self._outer.call_soon(command.void_output, self)
-        self._outer.call_soon(command.abandon)
+        self._outer.call_soon(command.give_up)
         self._outer.call_soon(self._wakeup.wake)
