@@ -228,6 +228,8 @@ class ArchiveSettings(_Group):
     """Seconds that one statement may take."""
     retry_most_s: float = Field(default=60.0, gt=0, le=DAY_S)
     """Seconds, at most, between two looks whether an archive that was away is back."""
+    snapshot_every: int = Field(default=0, ge=0)
+    """Steps after which a snapshot of a live run is taken, a second behind; 0 for never."""
     snapshots: int = Field(default=10, ge=1, le=10_000)
     """Snapshots that are kept of one run; the oldest go first."""
 

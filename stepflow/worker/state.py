@@ -80,6 +80,8 @@ class WorkerState:
         self.registry = registry
         self.connection = connection
         #: by runner and end, as they are asked for
+        #: the runs that were claimed since they were mirrored last; None where nothing is
+        self.touched: set[str] | None = None
         self._app_hooks: dict[tuple[str, str], Sequence[Sequence[str]]] = {}
         self.paused_hooks = paused_hooks
         self._queues = list(queues)
@@ -226,6 +228,8 @@ class WorkerState:
         self.runs[claimed.run.id] = claimed
         if claimed.run.limits:
             self.has_met_limits = True
+        if self.touched is not None:
+            self.touched.add(claimed.run.id)
         self.slots.take()
         claimed.slice_until = self.loop.time() + self.env.settings.worker.slice_s
 
