@@ -17,6 +17,7 @@ from stepflow.web.pages.lists import (
     queues,
     runs,
     schedules,
+    shared,
     submit,
     workers,
 )
@@ -31,6 +32,7 @@ PAGES: tuple[Page, ...] = (
     *schedules.PAGES,
     *breakers.PAGES,
     *limits.PAGES,
+    *shared.PAGES,
     *questions.PAGES,
     *hooks.PAGES,
     *bulk.PAGES,

@@ -29,6 +29,6 @@ def _buttons(visit: Visit) -> dict[str, object]:
 
 
 PAGES = (
-    Page("/breakers", breakers, "Breakers"),
+    Page("/breakers", breakers, "Breakers", "c"),
     Page("/breakers/{breaker}", breaker),
 )
