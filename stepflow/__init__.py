@@ -208,6 +208,7 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.jobs import Job as Job
     from stepflow.jobs import JobDecorator as JobDecorator
     from stepflow.kits.app import Stepflow as Stepflow
+    from stepflow.kits.flow.calls.agents import ToolLoopOptions as ToolLoopOptions
     from stepflow.kits.flow.calls.batch import BatchOptions as BatchOptions
     from stepflow.kits.flow.calls.children import MapOptions as MapOptions
     from stepflow.kits.flow.calls.children import SpawnOptions as SpawnOptions
@@ -320,6 +321,7 @@ _EXPORTS = {
     "hooks.webhook": "Webhook",
     "jobs": "Job JobDecorator",
     "kits.app": "Stepflow",
+    "kits.flow.calls.agents": "ToolLoopOptions",
     "kits.flow.calls.batch": "BatchOptions",
     "kits.flow.calls.pages": "Cursor PageOptions",
     "kits.flow.calls.sync_pages": "SyncCursor",

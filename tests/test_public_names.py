@@ -13,6 +13,7 @@ import pytest
 
 import stepflow
 from stepflow import errors
+from stepflow.agents import providers, tools
 from stepflow.client import AsyncClient, Client
 
 
@@ -59,14 +60,20 @@ def test_importing_stepflow_loads_nothing():
 
 #: public methods that are the library's own, or its kits': their types are, too
 _OUR_OWN = {
-    "connection", "delivering", "facts", "judge", "make_worker", "parent", "permits", "runtime",
+    "carry", "connection", "delivering", "facts", "judge", "make_worker", "parent", "permits",
+    "runtime",
     "scheduled", "target",
     "trace_attempt", "trace_hook", "trace_submit",
 }  # fmt: skip
 
 
 #: by these names annotations find what their module imports for type checkers only
-PUBLIC = {name: getattr(stepflow, name) for name in stepflow.__all__}
+PUBLIC = {name: getattr(stepflow, name) for name in stepflow.__all__} | {
+    name: value  # what needs no extra
+    for room in (providers, tools)
+    for name, value in vars(room).items()
+    if name in room.__all__
+}
 
 
 def classes_in(hint):

@@ -14,6 +14,8 @@ from stepflow.engine.user_code.callables import check_callable
 from stepflow.engine.user_code.declarations import check_declared, own_name, takes_input
 from stepflow.engine.user_code.registered import Registration, mark
 from stepflow.jobs import call_runner
+from stepflow.kits.above import verb_of_agents
+from stepflow.kits.flow.context import Context
 from stepflow.kits.flow.step_options import DeclaredStep, cache_of, check_breaker, declare
 from stepflow.kits.flow.workflow import Workflow, WorkflowFunction, context_of
 from stepflow.times import seconds
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 W = TypeVar("W", bound=WorkflowFunction)
 S = TypeVar("S", bound=Callable[..., Any])
 M = TypeVar("M", bound="Machine[Any, Any]")
+A = TypeVar("A")
 
 
 class Stepflow(app.CoreApp):
@@ -105,6 +108,27 @@ class Stepflow(app.CoreApp):
 
         register_machine(self.registry, machine)
         return machine
+
+    def agent(
+        self,
+        name: str,
+        agent: A,
+        *,
+        deps: Callable[[Context], Any] | None = None,
+        version: int = 1,
+        retry: RetryPolicy | None = None,
+        limits: Sequence[Limit] = (),
+    ) -> A:
+        """
+        Register an agent of pydantic-ai as workflow *name*: its input is a prompt; returns it.
+
+        The run's result is the agent's output. Make the agent with `capabilities=[Durable()]`, of
+        `stepflow.agents.pydantic_ai`. *deps* makes its dependencies, from `ctx`, whenever the
+        workflow is replayed. The other options are those of `workflow`.
+        """
+        register = verb_of_agents("pydantic_ai.register:register_agent")
+        register(self, name, agent, deps=deps, version=version, retry=retry, limits=limits)
+        return agent
 
     @overload
     def step(self, function: S) -> S: ...

@@ -5,3 +5,7 @@ try:
 except ModuleNotFoundError as missing:
     sentence = "stepflow.agents.pydantic_ai needs pydantic-ai: pip install 'stepflow-rq[agents]'"
     raise ModuleNotFoundError(sentence, name=missing.name) from missing
+
+from stepflow.agents.pydantic_ai.durable import Durable
+
+__all__ = ["Durable"]

@@ -11,6 +11,7 @@ from typing import Any, Never
 
 from stepflow.core.output import TOPIC
 from stepflow.engine.events.emitting import pack_output
+from stepflow.kits.flow.calls.agents import AgentCalls
 from stepflow.kits.flow.calls.base import checked_name
 from stepflow.kits.flow.calls.batch import BatchCalls
 from stepflow.kits.flow.calls.children import ChildCalls
@@ -23,7 +24,7 @@ from stepflow.kits.flow.replay.forgotten import detach
 from stepflow.logs import StepLog
 
 
-class Context(PollCalls, PageCalls, ChildCalls, GatherCalls, BatchCalls):
+class Context(PollCalls, PageCalls, ChildCalls, GatherCalls, BatchCalls, AgentCalls):
     """
     What a workflow calls to run steps, wait, ask people and start other runs.
 

@@ -142,13 +142,17 @@ class WaitCalls(ContextBase):
         listed: to send a link. Where its attempts are used up, the question is withdrawn and
         StepFailed raised.
         """
+        return self._ask(wanted, prompt, timeout, None if notify is None else self._notice(notify))
+
+    def _ask(
+        self, wanted: Any, prompt: str, timeout: float | timedelta | None, notice: Notice | None
+    ) -> Asked[Any]:
         wait_s = None if timeout is None else seconds(timeout, "timeout of ctx.ask")
         check_text("the prompt of ctx.ask", prompt, most=LONGEST_TEXT, least=0)
         key = repr(wanted) if isinstance(wanted, Mapping) else wanted
         answer = self._readers.known(("ask", key), lambda: ExpectedAnswer(wanted))
         activation = self._activation
         pack([prompt, answer.schema], what="what ctx.ask asks", limit=activation.runtime.limit)
-        notice = None if notify is None else self._notice(notify)
         place = activation.next_place()
         command = QuestionCommand(
             place, activation.create_future(), activation, answer, prompt, wait_s

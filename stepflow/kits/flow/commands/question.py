@@ -47,6 +47,8 @@ class Notice:
     policy: RetryPolicy
     #: seconds, of one attempt
     timeout_s: float | None
+    #: whether what it returns, but for None, is the answer
+    may_answer: bool = False
 
 
 class QuestionCommand(Command):
@@ -161,6 +163,10 @@ def ask_and_notify(host: WorkflowHost, question: QuestionCommand, notice: Notice
         error = None if done.cancelled() else done.exception()
         if error is not None and not asked.done():
             asked.set_exception(error)
+            question.future.cancel()
+        elif notice.may_answer and not done.cancelled() and done.result() is not None:
+            if not asked.done():
+                asked.set_result(done.result())
             question.future.cancel()
 
     def was_answered(done: asyncio.Future[Any]) -> None:

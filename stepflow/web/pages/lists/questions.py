@@ -43,14 +43,20 @@ class Form:
         return 0 < len(self.choices) <= _BUTTONS
 
 
+_YES_OR_NO = Form("choice", [("Yes", "true"), ("No", "false")])
+
+
 def form_of(schema: Mapping[str, Any]) -> Form:
     """Find the form that fits a JSON schema of answers; JSON where no other does."""
     choices = schema.get("enum")
     if isinstance(choices, list) and choices:
         return Form("choice", [(_label(each), json.dumps(each)) for each in choices])
+    either = schema.get("anyOf")
+    if isinstance(either, list) and {"type": "boolean"} in either:
+        return _YES_OR_NO
     match schema.get("type"):
         case "boolean":
-            return Form("choice", [("Yes", "true"), ("No", "false")])
+            return _YES_OR_NO
         case "string":
             return Form("text")
         case "integer" | "number":

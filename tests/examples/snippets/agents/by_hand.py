@@ -1,4 +1,4 @@
-"""What the reader of docs/how-to/agents.md has at hand."""
+"""What the reader of docs/how-to/agents/by_hand.md has at hand."""
 
 from dataclasses import dataclass
 from datetime import timedelta

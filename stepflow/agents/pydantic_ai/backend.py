@@ -1,0 +1,117 @@
+"""Units as steps: what pydantic-ai would call at once is called by a keyed `ctx.step`."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from pydantic_ai import RunContext
+from pydantic_ai.durable_exec import (
+    DurableOperationId,
+    EventStreamHandlerId,
+    JournalCallableOperationBackend,
+    ModelCancelSuspendedResponseId,
+    ModelCompactMessagesId,
+    ModelRequestId,
+    ToolsetCallToolId,
+    ToolsetGetInstructionsId,
+    ToolsetGetToolsId,
+    ToolsetValidateToolArgumentsId,
+)
+
+from stepflow.agents.pydantic_ai.compat import record_durable_unit
+from stepflow.agents.pydantic_ai.errors import judged, raised
+from stepflow.agents.pydantic_ai.options import OptionsOf, UnitOptions
+from stepflow.agents.pydantic_ai.runs import runs_of, workflow
+from stepflow.agents.pydantic_ai.undoing import undoing
+from stepflow.errors import StepFailed
+
+
+class StepBackend(JournalCallableOperationBackend[UnitOptions]):
+    """Carries out the units of the agent that is called *agent_name*."""
+
+    def __init__(self, *, agent_name: str, config: OptionsOf) -> None:
+        super().__init__(agent_name=agent_name, config=config)
+        self._agent = agent_name
+
+    async def execute(
+        self,
+        *,
+        operation_id: DurableOperationId,
+        name: str,  # noqa: ARG002  of the interface; ours are shorter
+        body: Callable[[], Awaitable[object]],
+        cache_key: tuple[object, ...],
+        config: UnitOptions,
+    ) -> object:
+        ctx = workflow()
+        if ctx is None:
+            return await body()
+        run = next((part for part in cache_key if isinstance(part, RunContext)), None)
+        unit, called = _unit(operation_id, run, cache_key)
+        key = runs_of(ctx).next_key(None if run is None else run.run_id, unit)
+        policy = config.get("retry") or ctx._policy  # noqa: SLF001  one house
+        was_executed = False
+
+        async def attempt() -> object:
+            nonlocal was_executed
+            was_executed = True
+            try:
+                return await body()
+            except Exception as error:
+                raise judged(error, policy) from error
+
+        try:
+            value = await ctx.step(
+                f"{self._agent}.{called}", attempt, key=key, retry=policy,
+                timeout=config.get("timeout"), compensate=undoing(config.get("compensate")),
+            )  # fmt: skip
+        except StepFailed as failed:
+            model = operation_id.model_name if isinstance(operation_id, ModelRequestId) else None
+            raise raised(failed, model) from failed
+        finally:
+            record_durable_unit(executed=was_executed)
+        return value
+
+
+def _unit(
+    operation: DurableOperationId, run: RunContext[Any] | None, cache_key: tuple[object, ...]
+) -> tuple[str, str]:
+    """Return what names a unit in its agent run, and what its step is called."""
+    step = 0 if run is None else run.run_step
+    match operation:
+        case ModelRequestId():
+            return f"model/{step}", "model"
+        case ModelCompactMessagesId():
+            return f"compact/{step}", "compact"
+        case ModelCancelSuspendedResponseId():
+            return f"cancel/{step}", "cancel"
+        case EventStreamHandlerId():
+            return f"event/{_call_of_event(cache_key)}", "event"
+        case ToolsetGetToolsId(toolset_id=toolset):
+            return f"tools/{toolset}/{step}", f"{toolset}.tools"
+        case ToolsetGetInstructionsId(toolset_id=toolset):
+            return f"instructions/{toolset}/{step}", f"{toolset}.instructions"
+        case ToolsetValidateToolArgumentsId():
+            return f"args/{_call(run)}", f"{_tool(run)}.args"
+        case ToolsetCallToolId():
+            return f"call/{_call(run)}", _tool(run)
+    capability = getattr(operation, "capability_id", type(operation).__name__)
+    called = getattr(operation, "operation", "call")
+    return f"capability/{capability}.{called}/{step}", f"{capability}.{called}"
+
+
+def _tool(run: RunContext[Any] | None) -> str:
+    return (run.tool_name if run is not None else None) or "tool"
+
+
+def _call(run: RunContext[Any] | None) -> str:
+    """Name a tool call: providers give ids, which some use again in a later round."""
+    return "" if run is None else f"{run.run_step}/{run.tool_call_id or _tool(run)}"
+
+
+def _call_of_event(cache_key: tuple[object, ...]) -> str:
+    """Name the tool call that an event is about; "" for any other."""
+    event = cache_key[0] if cache_key else None
+    part = getattr(event, "part", None) or getattr(event, "result", None)
+    found: str = getattr(event, "tool_call_id", None) or getattr(part, "tool_call_id", None) or ""
+    return f"{getattr(event, 'event_kind', '')}/{found}"

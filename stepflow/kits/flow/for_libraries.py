@@ -1,0 +1,55 @@
+"""What a library that runs in a workflow needs: ids that follow from the run, places of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Callable, Coroutine
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from stepflow.core.ids import idempotency_key, key_name
+from stepflow.kits.flow.calls.base import checked_name
+from stepflow.kits.flow.commands.question import Asked, Notice
+from stepflow.kits.flow.context import Context
+
+T = TypeVar("T")
+
+
+def derived_uuid(ctx: Context, name: str) -> uuid.UUID:
+    """Return a UUID for *name* in the present history of the run; it takes no place in it."""
+    activation = ctx._activation  # noqa: SLF001  one house
+    key = idempotency_key(activation.run.seed, activation.restarts, name)
+    return uuid.UUID(hex=key, version=4)
+
+
+def places_apart(ctx: Context) -> Callable[[], None]:
+    """
+    Have what the present task asks for take places below one of its own.
+
+    Until the returned function is called. See `Branch.turn_off`.
+    """
+    return ctx._activation.loop.branch().turn_off()  # noqa: SLF001  one house
+
+
+def branch_at(ctx: Context, work: Coroutine[Any, Any, T], key: str) -> asyncio.Task[T]:
+    """Do *work* in a branch whose places follow from *key*, whatever task asks for it, and when."""
+    activation = ctx._activation  # noqa: SLF001  one house
+    activation.check_caller()
+    return activation.create_branch(work, f"at:{key_name(key)}", key)
+
+
+def ask_through(
+    ctx: Context,
+    prompt: str,
+    timeout: float | timedelta | None,
+    name: str,
+    tell: Callable[[str], Any],
+) -> Asked[Any]:
+    """
+    Ask people for anything, as `ctx.ask` does, and have step *name* tell them.
+
+    What *tell* returns, unless it is None, is the answer; then the question is withdrawn.
+    """
+    notice = Notice(checked_name(name), tell, ctx._policy, None, may_answer=True)  # noqa: SLF001  one house
+    return ctx._ask(None, prompt, timeout, notice)  # noqa: SLF001  one house
