@@ -211,7 +211,7 @@ _OF_OTHERS = (
     Action(
         "set-weight", "Weigh", "A lane takes so many turns for each turn of a lane with the weight "
         "1, from its next turn on.",
-        "stepflow queue weigh {target} LANE WEIGHT", "The lane has its new weight.",
+        "stepflow queue weigh {target} LANE 3", "The lane has its new weight.",
         fields=(
             Field("lane", "Lane", is_needed=True),
             Field("weight", "Weight", "decimal", is_needed=True, hint="like 3, or 0.5"),

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from stepflow.web.pages import act, run
 from stepflow.web.pages.actions import ACTIONS
+from stepflow.web.pages.flow_control import breakers, limits, shared
 from stepflow.web.pages.lists import (
-    breakers,
     bulk,
     chosen,
     failures,
     groups,
     hooks,
-    limits,
     now,
     questions,
     queues,
     runs,
     schedules,
-    shared,
     submit,
     workers,
 )
