@@ -10,6 +10,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
+    from stepflow.archive.values import ArchivedPage as ArchivedPage
+    from stepflow.archive.values import ArchivedRun as ArchivedRun
+    from stepflow.archive.values import ArchivedStep as ArchivedStep
+    from stepflow.archive.values import ArchiveHealth as ArchiveHealth
+    from stepflow.archive.values import Pruned as Pruned
+    from stepflow.archive.values import Snapshot as Snapshot
     from stepflow.client import AsyncClient as AsyncClient
     from stepflow.client import AsyncRunHandle as AsyncRunHandle
     from stepflow.client import AsyncSessionReader as AsyncSessionReader
@@ -18,8 +24,13 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.client import RunHandle as RunHandle
     from stepflow.client import SessionReader as SessionReader
     from stepflow.client import SubmitOptions as SubmitOptions
+    from stepflow.client.archived import ArchiveConditions as ArchiveConditions
+    from stepflow.client.archived import Archives as Archives
+    from stepflow.client.archived import AsyncArchives as AsyncArchives
     from stepflow.client.around.breakers import AsyncBreakers as AsyncBreakers
     from stepflow.client.around.breakers import Breakers as Breakers
+    from stepflow.client.around.budgets import AsyncBudgets as AsyncBudgets
+    from stepflow.client.around.budgets import Budgets as Budgets
     from stepflow.client.around.shared import AsyncSharedValues as AsyncSharedValues
     from stepflow.client.around.shared import SharedValues as SharedValues
     from stepflow.client.groups import AsyncGroups as AsyncGroups
@@ -31,6 +42,10 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.client.schedules import Schedules as Schedules
     from stepflow.core.backoff import RetryPolicy as RetryPolicy
     from stepflow.core.breakers.breaker import Breaker as Breaker
+    from stepflow.core.budgets.budget import Budget as Budget
+    from stepflow.core.budgets.budget import Spending as Spending
+    from stepflow.core.budgets.budget import budget as budget
+    from stepflow.core.budgets.cost import Cost as Cost
     from stepflow.core.cancel import CancelToken as CancelToken
     from stepflow.core.events import Event as Event
     from stepflow.core.events import EventType as EventType
@@ -67,6 +82,8 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.core.runner import WorkflowContext as WorkflowContext
     from stepflow.engine.breakers.info import BreakerInfo as BreakerInfo
     from stepflow.engine.breakers.info import BreakerState as BreakerState
+    from stepflow.engine.budgets.info import BudgetInfo as BudgetInfo
+    from stepflow.engine.budgets.info import Spent as Spent
     from stepflow.engine.events.telemetry import Telemetry as Telemetry
     from stepflow.engine.groups.info import GroupFailure as GroupFailure
     from stepflow.engine.groups.info import GroupInfo as GroupInfo
@@ -124,7 +141,12 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.engine.why.now import NowStep as NowStep
     from stepflow.errors import AnswerMisfit as AnswerMisfit
     from stepflow.errors import AppNotFound as AppNotFound
+    from stepflow.errors import ArchiveConflict as ArchiveConflict
+    from stepflow.errors import ArchiveMisconfigured as ArchiveMisconfigured
+    from stepflow.errors import ArchiveUnreachable as ArchiveUnreachable
     from stepflow.errors import BreakerNotFound as BreakerNotFound
+    from stepflow.errors import BudgetExceeded as BudgetExceeded
+    from stepflow.errors import BudgetNotFound as BudgetNotFound
     from stepflow.errors import BulkGrown as BulkGrown
     from stepflow.errors import BulkNotFound as BulkNotFound
     from stepflow.errors import CancelRequested as CancelRequested
@@ -152,6 +174,7 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.errors import NoServer as NoServer
     from stepflow.errors import NotAnInteger as NotAnInteger
     from stepflow.errors import NotAnswered as NotAnswered
+    from stepflow.errors import NotArchived as NotArchived
     from stepflow.errors import NotDeletable as NotDeletable
     from stepflow.errors import NotInStep as NotInStep
     from stepflow.errors import NotPausable as NotPausable
@@ -194,8 +217,10 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.errors import TransientError as TransientError
     from stepflow.errors import UnavailableError as UnavailableError
     from stepflow.errors import UnknownChild as UnknownChild
+    from stepflow.errors import UnknownPrice as UnknownPrice
     from stepflow.errors import UnknownRunner as UnknownRunner
     from stepflow.errors import UnknownStep as UnknownStep
+    from stepflow.errors import UnreadableArchive as UnreadableArchive
     from stepflow.errors import UnreadableHistory as UnreadableHistory
     from stepflow.errors import UnreadableRecord as UnreadableRecord
     from stepflow.errors import UnreadableValue as UnreadableValue
@@ -246,17 +271,22 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
 
 #: the public names of each module
 _EXPORTS = {
+    "archive.values": "ArchivedPage ArchivedRun ArchivedStep ArchiveHealth Pruned Snapshot",
     "client": """
         AsyncClient AsyncRunHandle AsyncSessionReader Client HookInfo RunHandle SessionReader
         SubmitOptions
     """,
+    "client.archived": "ArchiveConditions Archives AsyncArchives",
     "client.limits": "AsyncLimits LimitOptions Limits",
     "client.groups": "AsyncGroups Groups",
     "client.around.breakers": "AsyncBreakers Breakers",
+    "client.around.budgets": "AsyncBudgets Budgets",
     "client.around.shared": "AsyncSharedValues SharedValues",
     "client.schedules": "AsyncSchedules Schedules",
     "core.backoff": "RetryPolicy",
     "core.breakers.breaker": "Breaker",
+    "core.budgets.budget": "Budget Spending budget",
+    "core.budgets.cost": "Cost",
     "core.cancel": "CancelToken",
     "core.events": "Event EventType",
     "core.fanout.group": "GroupState",
@@ -269,6 +299,7 @@ _EXPORTS = {
     "core.runner": "Effects Step StepRunner WorkflowContext",
     "engine.hooks.context": "HookContext",
     "engine.breakers.info": "BreakerInfo BreakerState",
+    "engine.budgets.info": "BudgetInfo Spent",
     "engine.inspect": "QueueInfo WorkerInfo",
     "engine.lanes.look": "LaneInfo",
     "engine.once.options": "Debounce Singleton",
@@ -300,12 +331,14 @@ _EXPORTS = {
     "engine.why.now": "BlockedLoop Now NowStep",
     "engine.steering.bulk": "BulkInfo Preview",
     "errors": """
-        AnswerMisfit AppNotFound BreakerNotFound BulkGrown BulkNotFound CancelRequested ChildFailed
+        AnswerMisfit AppNotFound ArchiveConflict ArchiveMisconfigured ArchiveUnreachable
+        BreakerNotFound BudgetExceeded BudgetNotFound BulkGrown BulkNotFound CancelRequested
+        ChildFailed UnknownPrice
         CircuitOpen ClaimLost DataError EmbeddedServerError HookNotFound InvalidMachine InvalidName
         InvalidOption
         GroupBusy GroupMismatch GroupNotFound InvalidRunId JoinNotMet LifespanFailed LifespanNotOpen
         LimitFull LimitNotFound MailboxFull MapNotMet NameTaken
-        NoServer NotAnswered
+        NoServer NotAnswered NotArchived
         NotAnInteger NotDeletable NotInStep NotPausable NotReplayable NotResumable
         NotRetryable NotRunning NotScheduled OutputOverflow PayloadMismatch PayloadTooLarge
         PermanentError Postponed QuestionClosed QuestionNotFound RateLimited RedisRefused
@@ -314,9 +347,9 @@ _EXPORTS = {
         RunCancelled RunConflict SingletonTaken
         RunFailed RunNotFound RunStateError ScheduleNotFound ServerUnfit SignalMisfit SignalRefused
         SpawnRefused StepError StepFailed StepOver StepflowError TransientError
-        UnavailableError UnknownChild UnknownRunner UnknownStep UnreadableHistory
-        UnreadableRecord UnreadableValue UnsupportedValue UsageError WebhookRefused
-        WorkerSilent WrongTransition
+        UnavailableError UnknownChild UnknownRunner UnknownStep UnreadableArchive
+        UnreadableHistory UnreadableRecord UnreadableValue UnsupportedValue UsageError
+        WebhookRefused WorkerSilent WrongTransition
     """,
     "hooks.webhook": "Webhook",
     "jobs": "Job JobDecorator",

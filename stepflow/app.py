@@ -60,7 +60,8 @@ class CoreApp(Around, Listening, Scheduling, Supplying):
     names of yours. *namespace* is the prefix of all keys in Redis. *telemetry* traces its clients
     and workers: `stepflow.telemetry.OpenTelemetry()`. *version* is that of your app: of two workers
     that declare a schedule differently, the one of the later version counts; by default the time at
-    which the code was written decides.
+    which the code was written decides. *archive* is the URL of the SQL database that keeps the ends
+    of its runs, else STEPFLOW_ARCHIVE_URL.
     """
 
     def __init__(
@@ -72,11 +73,18 @@ class CoreApp(Around, Listening, Scheduling, Supplying):
         webhooks: Mapping[str, Webhook | str] | Sequence[Webhook | str] | None = None,
         telemetry: Telemetry | None = None,
         version: str = "",
+        archive: str | None = None,
     ) -> None:
         self.settings = settings or load_settings()
         self.namespace = namespace or self.settings.redis.namespace
         self.registry = Registry()
         self.registry.version = version
+        if archive:
+            self.settings = self.settings.model_copy(
+                update={"archive": self.settings.archive.at(archive)}
+            )
+        if self.settings.archive.url:
+            self.registry.archive = self.settings.archive
         if webhooks:
             self.registry.webhooks.update(read_named_webhooks(webhooks))
         if telemetry is not None:

@@ -203,6 +203,37 @@ class WebhookSettings(_Group):
     """Deliveries in progress at once to one host, in one process."""
 
 
+class ArchiveSettings(_Group):
+    """The archive: a SQL database that keeps ended runs for longer than Redis."""
+
+    url: str | None = Field(default=None, repr=False)
+    """Where the archive is: `postgresql://user@host/database` or `sqlite:///path`; else none."""
+    mirror: Literal["ends", "live"] = "ends"
+    """What is archived: `ends` of runs, or also those that `live`, a second behind."""
+    redact: Annotated[tuple[str, ...], BeforeValidator(_split)] = ()
+    """Keys whose values are blanked before anything is archived, comma-separated."""
+    hold_s: float = Field(default=30 * 86400.0, gt=0, le=CENTURY_S)
+    """Seconds that Redis keeps an ended run, at least, while it waits to be archived."""
+    batch: int = Field(default=100, ge=1, le=1000)
+    """Ends that a worker writes in one transaction."""
+    pool_size: int = Field(default=5, ge=1, le=1000)
+    """Connections to the archive that one process may have."""
+    pool_timeout_s: float = Field(default=10.0, gt=0, le=HOUR_S)
+    """Seconds to wait for a free one of these."""
+    connect_timeout_s: float = Field(default=5.0, gt=0, le=HOUR_S)
+    """Seconds for one try to connect."""
+    statement_timeout_s: float = Field(default=30.0, gt=0, le=HOUR_S)
+    """Seconds that one statement may take."""
+    retry_most_s: float = Field(default=60.0, gt=0, le=DAY_S)
+    """Seconds, at most, between two looks whether an archive that was away is back."""
+    snapshots: int = Field(default=10, ge=1, le=10_000)
+    """Snapshots that are kept of one run; the oldest go first."""
+
+    def at(self, url: str) -> ArchiveSettings:
+        """Give the same with another URL."""
+        return self.model_copy(update={"url": url})
+
+
 class Settings(_Group):
     """All settings, by group; an app or client reads them once, when it is made."""
 
@@ -212,6 +243,7 @@ class Settings(_Group):
     retention: RetentionSettings = RetentionSettings()
     queues: QueueSettings = QueueSettings()
     webhook: WebhookSettings = WebhookSettings()
+    archive: ArchiveSettings = ArchiveSettings()
     home: Path | None = None
     """The embedded server's folder; `./.stepflow` without one."""
     embedded: bool | None = None

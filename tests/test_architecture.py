@@ -24,6 +24,7 @@ FLOORS = [
     ["core"],
     ["store", "rq"],
     ["engine", "hooks", "embedded"],
+    ["archive"],
     ["worker", "client", "metrics", "telemetry"],
     ["app", "web"],
     ["kits"],
@@ -58,6 +59,7 @@ APART = [
 #: where a library may be imported: a room, or one module of it
 HOMES = {
     "agents": ["agents.openai_agents"],
+    "anyio": ["agents"],
     "click": ["cli"],
     "cronsim": ["core.schedules.cron"],
     "fakeredis": ["testing"],
@@ -80,6 +82,7 @@ HOMES = {
     "rich": ["cli"],
     "rq": ["rq", "entry"],
     "starlette": ["web"],
+    "sqlalchemy": ["archive"],
     "standardwebhooks": ["cli.demo.receiver"],
     "tenacity": ["engine", "hooks", "store"],
     "typing_extensions": ["engine.user_code.readable"],

@@ -28,6 +28,8 @@ def show_command(context: CliContext) -> None:
     values: dict[str, Any] = (settings if app is None else app.settings).model_dump(mode="json")
     url = redis_url(context.redis_url, settings)
     values["redis"]["url"] = None if url is None else redacted_url(url)
+    if values["archive"]["url"] is not None:
+        values["archive"]["url"] = redacted_url(values["archive"]["url"])
     if context.namespace is not None:
         values["redis"]["namespace"] = context.namespace
     if context.json:

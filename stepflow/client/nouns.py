@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, cast
 from stepflow.client.output import AsyncFollowing, Following
 
 if TYPE_CHECKING:
+    from stepflow.client.archived import Archives, AsyncArchives
     from stepflow.client.around.breakers import AsyncBreakers, Breakers
+    from stepflow.client.around.budgets import AsyncBudgets, Budgets
     from stepflow.client.around.shared import AsyncSharedValues, SharedValues
     from stepflow.client.base import BaseClient
     from stepflow.client.groups import AsyncGroups, Groups
@@ -18,6 +20,13 @@ if TYPE_CHECKING:
 
 class Nouns(Following):
     """What `Client` has verbs for beside runs."""
+
+    @cached_property
+    def archive(self) -> Archives:
+        """The archive: list, get, steps, document, export, prune, snapshot, restore, health."""
+        from stepflow.client.archived import Archives  # noqa: PLC0415  few have any
+
+        return Archives(cast("BaseClient", self), self)
 
     @cached_property
     def schedules(self) -> Schedules:
@@ -47,6 +56,13 @@ class Nouns(Following):
 
         return Breakers(cast("BaseClient", self), self)
 
+    @property
+    def budgets(self) -> Budgets:
+        """The budgets: list, get, set, reset."""
+        from stepflow.client.around.budgets import Budgets  # noqa: PLC0415  few have any
+
+        return Budgets(cast("BaseClient", self), self)
+
     @cached_property
     def shared(self) -> SharedValues:
         """The values that runs share: names, list, drop."""
@@ -57,6 +73,13 @@ class Nouns(Following):
 
 class AsyncNouns(AsyncFollowing):
     """What `AsyncClient` has verbs for beside runs."""
+
+    @cached_property
+    def archive(self) -> AsyncArchives:
+        """The archive: list, get, steps, document, export, prune, snapshot, restore, health."""
+        from stepflow.client.archived import AsyncArchives  # noqa: PLC0415  few have any
+
+        return AsyncArchives(cast("BaseClient", self), self)
 
     @cached_property
     def schedules(self) -> AsyncSchedules:
@@ -85,6 +108,13 @@ class AsyncNouns(AsyncFollowing):
         from stepflow.client.around.breakers import AsyncBreakers  # noqa: PLC0415  few have any
 
         return AsyncBreakers(cast("BaseClient", self), self)
+
+    @property
+    def budgets(self) -> AsyncBudgets:
+        """The budgets: list, get, set, reset."""
+        from stepflow.client.around.budgets import AsyncBudgets  # noqa: PLC0415  few have any
+
+        return AsyncBudgets(cast("BaseClient", self), self)
 
     @cached_property
     def shared(self) -> AsyncSharedValues:

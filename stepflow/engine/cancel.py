@@ -17,6 +17,7 @@ from stepflow.core.transition import Transition, TransitionKind
 from stepflow.core.transitions import decide_stop, end_of_stop
 from stepflow.engine.env import Env
 from stepflow.engine.gate import set_run_aside
+from stepflow.engine.hooks.hold import kept_for
 from stepflow.engine.outbox import (
     end_fields,
     note_untold,
@@ -157,9 +158,7 @@ async def finish_from_outside(
     hooks = plan_hooks(run, move, options, known or (), env, now)
     answer = await finish_run(
         env.keys, run, fence, state=move.state, now=now,
-        ttl_s=env.settings.retention.of_run(run.runner, move.state),
-        output_ttl_s=env.settings.retention.output_s,
-        keeps_all=env.settings.retention.keeps_all(run.runner, move.state),
+        **kept_for(run.runner, move.state, known or (), env.settings),
         data=fields, hooks=hooks, update=plan_family_update(run, move, options, fields, env, now),
         untold=note_untold(run, move, options, now) if known is None else None, stopped_by=by,
         counted=[*end_counts(run.runner, move.state, move.error), *counted],

@@ -49,16 +49,18 @@ async def spawn_children(
     *,
     depth: int,
     versions: Versions,
+    family: str = "",
     abandon: bool = False,
     group: ChildGroup | None = None,
 ) -> bool:
     """
     Make children of *run* in one round trip; those that exist stay as they are.
 
-    *depth* counts from the first run of the tree. Each spec has a run id, which ends in its index
-    for a child of *group*; *versions* chooses the version of those without one. False when the
-    group is settled already. Raises ClaimLost, SpawnRefused for a run that is being stopped or is
-    too deep, RunConflict for an id that another runner has, UnknownChild.
+    *depth* counts from the first run of the tree, which *family* names where that is not *run*.
+    Each spec has a run id, which ends in its index for a child of *group*; *versions* chooses the
+    version of those without one. False when the group is settled already. Raises ClaimLost,
+    SpawnRefused for a run that is being stopped or is too deep, RunConflict for an id that another
+    runner has, UnknownChild.
     """
     specs = await versions.choose_for_children(specs, env)
     calls = []
@@ -68,7 +70,7 @@ async def spawn_children(
             raise SpawnRefused(run.id, most)
         index = None if group is None else int(str(spec.run_id).rpartition("-")[2])
         parent = Parent(run.id, run.generation, env.keys.queue_of(run), depth, index)
-        made = prepare(replace(with_lane_of(spec, run, env), parent=parent), env)
+        made = prepare(replace(with_lane_of(spec, run, env), parent=parent, family=family), env)
         calls.append(
             submit_child(
                 env.keys, made.run, run, token, request=made.request, data=made.data,

@@ -77,7 +77,7 @@ async def fork(
         index = find_step(journal, at)
         if index is None:
             raise UnknownStep(run_id, at, step_names(journal))
-        run = _forked(source, new_id, env, logged=index > 0)
+        run = forked(source, new_id, env, logged=index > 0)
         run.version = version or source.version
         place = place_of(journal[index])
         mark = f"{run_id}.{source.generation}|{place}|{run.version}".encode()
@@ -99,7 +99,7 @@ async def fork(
             return Submitted(new_id, created=False)
 
 
-def _forked(source: Run, new_id: str, env: Env, *, logged: bool) -> Run:
+def forked(source: Run, new_id: str, env: Env, *, logged: bool) -> Run:
     """Make the new run's record: what *source* was submitted with, and where it comes from."""
     now = env.clock.now()
     return replace(

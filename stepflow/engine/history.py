@@ -87,6 +87,14 @@ def show_answers(answers: Mapping[str, bytes]) -> dict[str, Any]:
     return {child: show_data(answer) for child, answer in answers.items()}
 
 
+def show_kv(row: Mapping[bytes, bytes]) -> dict[str, Any]:
+    """Show the values that a run's effects have written, by their names."""
+    return {
+        name.decode("utf-8", "backslashreplace"): show_data(held)
+        for name, held in sorted(row.items())
+    }
+
+
 def read_history(document: Any) -> Remembered:
     """Read a document of `history` back; raises UnreadableHistory for anything else."""
     try:
@@ -180,6 +188,11 @@ def _in_words(data: bytes) -> dict[str, str]:
         return {}
 
 
+def read_data(parts: Mapping[str, Any]) -> bytes:
+    """Give back the bytes that `show_data` showed; raises KeyError, ValueError or TypeError."""
+    return _read(parts)
+
+
 def _read(parts: Mapping[str, Any]) -> bytes:
     """Give back the bytes that `show_data` showed."""
     if "base64" in parts:
@@ -225,13 +238,13 @@ def _redact_field(name: str, value: Any, keys: Collection[str]) -> Any:
     match name:
         case "headers" | "tags":
             return {key: REDACTED if key in keys else held for key, held in value.items()}
-        case "input" | "result" | "error":
+        case "input" | "result" | "error" | "options":
             return _redact_part(value, keys)
         case "journal":
             return [_redact_entry(part, keys) for part in value]
         case "answers":
             return {child: _redact_part(part, keys) for child, part in value.items()}
-        case "vars":
+        case "vars" | "kv":
             return {
                 key: _redact_part(part, keys, is_secret=key in keys) for key, part in value.items()
             }
@@ -324,6 +337,11 @@ def _redacted(value: Any, keys: Collection[str]) -> Any:
     if isinstance(value, list | tuple | set | frozenset):
         return type(value)(_redacted(item, keys) for item in value)
     return value
+
+
+def without(value: Any, keys: Collection[str]) -> Any:
+    """Give *value* with blanks under *keys*, at any depth, as `redact` does."""
+    return _redacted(value, keys)
 
 
 def _blank(value: Any) -> Any:

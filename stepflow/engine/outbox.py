@@ -14,7 +14,15 @@ from stepflow.engine.spec import StoredOptions
 from stepflow.errors import UnreadableValue
 from stepflow.store.calls import Part
 from stepflow.store.family_update import NO_UPDATE, FamilyUpdate, family_update
-from stepflow.store.hooks import ANYONE, PENDING, HookJob, HookRecord, rq_id_of, write_new_hook
+from stepflow.store.hooks import (
+    ANYONE,
+    ARCHIVER,
+    PENDING,
+    HookJob,
+    HookRecord,
+    rq_id_of,
+    write_new_hook,
+)
 from stepflow.store.values.codec import pack, unpack
 from stepflow.times import as_datetime
 
@@ -23,6 +31,8 @@ if TYPE_CHECKING:
 
 #: kinds of targets: a function of the app, a webhook of the app, a webhook of the run
 FUNCTION, APP_WEBHOOK, RUN_WEBHOOK = "function", "app webhook", "webhook"
+#: the archive of the app
+ARCHIVE = "archive"
 #: and one of our own: the children that end with the run
 CHILDREN = "children"
 #: and another one: a bulk to carry on
@@ -38,11 +48,12 @@ def app_hooks(registry: Registry, runner: str, status: str | None = None) -> lis
     Without a *status* also those that are not called for every end: the delivery looks again.
     """
     chosen = registry.hook_choices
-    return [
+    called = [
         [FUNCTION, name]
         for name in registry.hooks
         if name not in chosen or chosen[name].wants(runner, status)
     ] + [[APP_WEBHOOK, name] for name in registry.webhooks]
+    return called if registry.archive is None else [*called, [ARCHIVE, ""]]
 
 
 def paused_hooks(registry: Registry) -> list[list[str]]:
@@ -116,7 +127,7 @@ def plan_hooks(
     targets: list[tuple[str, list[Any]]] = [
         (ANYONE, [RUN_WEBHOOK, web]) for web in _wanting(end, options)
     ]
-    targets += [(run.runner, list(hook)) for hook in app_hooks]
+    targets += _targets(run.runner, app_hooks)
     if not targets:
         return []
     body = pack_outcome(outcome_of(run, end, options, now), options.trace)
@@ -143,6 +154,11 @@ def plan_pause_hooks(
     body = pack_outcome(outcome_of(run, pause, options, now), options.trace)
     stem = f"{run.id}-{run.generation}-p{run.rev}"  # each pause is told of, and each once
     return deliveries(run.id, stem, 0, targets, body, env, now)
+
+
+def _targets(runner: str, app_hooks: Sequence[Sequence[str]]) -> list[tuple[str, list[Any]]]:
+    """Give whose workers are to take the deliveries to hooks of the app, and where they go."""
+    return [(ARCHIVER if hook[0] == ARCHIVE else runner, list(hook)) for hook in app_hooks]
 
 
 def _wanting(end: Transition, options: StoredOptions) -> list[Any]:
@@ -192,9 +208,7 @@ def untold_hooks(
 ) -> list[HookJob]:
     """Give the deliveries that a noted end calls for, under the ids that the end would use."""
     run_id, stem, first, body = unpack(note)
-    return deliveries(
-        run_id, stem, first, [(runner, list(hook)) for hook in app_hooks], body, env, now
-    )
+    return deliveries(run_id, stem, first, _targets(runner, app_hooks), body, env, now)
 
 
 def plan_family_update(

@@ -20,6 +20,7 @@ from stepflow.engine.user_code.middleware import Middleware
 from stepflow.engine.user_code.resources.scope import Resources
 from stepflow.engine.user_code.resources.supply import supplied
 from stepflow.errors import InvalidOption, NameTaken
+from stepflow.settings import ArchiveSettings
 
 if TYPE_CHECKING:
     from stepflow.core.graphs import Graph
@@ -91,6 +92,8 @@ class Registry:
     version: str = ""
     #: unix seconds: when the newest file with a schedule was written
     deployed_at: float = 0.0
+    #: where the ends of its runs are archived; None for nowhere
+    archive: ArchiveSettings | None = None
     #: traces what clients and workers of this app do; None for none
     telemetry: Telemetry | None = None
 

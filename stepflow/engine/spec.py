@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from stepflow.core.backoff import RetryPolicy
 from stepflow.core.children import Parent
-from stepflow.core.run import PRIORITIES, Priority
+from stepflow.core.run import PRIORITIES, Priority, Run
 from stepflow.core.schedules.scheduled import Scheduled
 from stepflow.engine.once.options import Debounce, Singleton
 from stepflow.errors import InvalidOption, ReservedHeader, StepflowError, UnreadableValue, shown
@@ -67,6 +67,8 @@ class RunSpec:
     uses: str = ""
     #: set by the runtime for the children of a run
     parent: Parent | None = None
+    #: set by the runtime for the children of children: the run that they descend from
+    family: str = ""
     #: set by telemetry: where the run stands in a trace, as W3C headers
     trace: Mapping[str, str] = field(default_factory=dict)
     #: set by the runtime for the runs of a schedule: which one, and for which time
@@ -93,6 +95,16 @@ class StoredOptions:
     parent: Parent | None = None
     #: where the run stands in a trace, as W3C headers
     trace: Mapping[str, str] = field(default_factory=dict)
+    #: of a child's child: `<id>.<generation>` of the run that it descends from
+    family: str = ""
+
+    def family_of(self, run: Run) -> str:
+        """Name the run that *run*, whose options these are, descends from; itself for no child."""
+        if self.family:
+            return self.family
+        if self.parent is not None:
+            return f"{self.parent.run_id}.{self.parent.generation}"
+        return f"{run.id}.{run.generation}"
 
 
 #: those of a run without headers, webhooks or a policy of its own
@@ -140,6 +152,8 @@ def pack_options(spec: RunSpec, limit: int) -> bytes:
         kept["policy"] = spec.retry.as_dict()
     if spec.parent is not None:
         kept["parent"] = list(astuple(spec.parent))
+    if spec.family:
+        kept["family"] = spec.family
     return pack(kept, what="the run's spec", limit=limit) if kept else b""
 
 
@@ -157,7 +171,10 @@ def read_options(data: bytes | None) -> StoredOptions:
         parent = Parent(*kept["parent"]) if "parent" in kept else None
         headers = dict(kept.get("headers", {}))
         trace = _take_trace(headers)
-        options = StoredOptions(headers, list(kept.get("webhooks", ())), policy, parent, trace)
+        options = StoredOptions(
+            headers, list(kept.get("webhooks", ())), policy, parent, trace,
+            str(kept.get("family", "")),
+        )  # fmt: skip
     except (TypeError, ValueError, KeyError, AttributeError, StepflowError) as error:
         raise UnreadableValue(f"its spec is not as this version writes it ({error})") from error
     if _is_sound(options):
@@ -188,10 +205,18 @@ def _is_sound(options: StoredOptions) -> bool:
     )
 
 
+def without_secrets(data: bytes) -> bytes:
+    """Drop the webhooks, whose secrets nothing but the run itself may keep, and the parent."""
+    kept = unpack(data) if data else {}
+    kept = {name: held for name, held in kept.items() if name not in {"webhooks", "parent"}}
+    return pack(kept, what="the run's spec") if kept else b""
+
+
 def without_parent(data: bytes) -> bytes:
     """Drop the parent from what a run kept of its spec, for a fork, which has none."""
     kept = unpack(data) if data else {}
     if "parent" not in kept:
         return data
     del kept["parent"]
+    kept.pop("family", None)
     return pack(kept, what="the run's spec") if kept else b""

@@ -4,24 +4,26 @@ Everything that stepflow raises, as one tree; the branch says what you can do ab
     StepflowError
     ├── UsageError            your call: change the call
     │   ├── InvalidRunId, InvalidName and its NameTaken, ReservedHeader
-    │   ├── InvalidOption, and InvalidMachine, of a graph
+    │   ├── InvalidOption, InvalidMachine, of a graph, and UnknownPrice, of a call
     │   ├── UnsupportedValue, PayloadTooLarge, NotAnInteger, SignalMisfit, AnswerMisfit
     │   ├── StepOver, NotInStep, OutputOverflow
     │   ├── UnknownRunner, AppNotFound, WebhookRefused, NotReplayable, ResultMismatch
     │   ├── LifespanNotOpen, ResourceNotOpen
+    │   ├── ArchiveMisconfigured, ArchiveConflict
     │   └── RunConflict and its SingletonTaken, GroupMismatch
     ├── RunStateError         this run's state: look at the run
     │   ├── RunNotFound, HookNotFound, NotRetryable, NotResumable, NotPausable, NotScheduled
     │   ├── NotDeletable, NotRunning, BulkNotFound, BulkGrown, ScheduleNotFound
-    │   ├── GroupNotFound, GroupBusy, BreakerNotFound, LimitFull, LimitNotFound
+    │   ├── GroupNotFound, GroupBusy, BreakerNotFound, BudgetNotFound, LimitFull, LimitNotFound
     │   ├── SignalRefused, MailboxFull, SpawnRefused, UnknownChild, UnknownStep
-    │   ├── QuestionNotFound, QuestionClosed
+    │   ├── QuestionNotFound, QuestionClosed, NotArchived
     │   └── RunFailed, RunCancelled
     ├── DataError             data we cannot read
-    │   └── UnreadableValue, UnreadableRecord, PayloadMismatch, UnreadableHistory
+    │   └── UnreadableValue, UnreadableRecord, PayloadMismatch, UnreadableHistory, UnreadableArchive
     ├── UnavailableError      try again (retryable)
     │   ├── RedisUnreachable
     │   ├── RedisRefused      and RightsMissing, of its user
+    │   ├── ArchiveUnreachable
     │   ├── WorkerSilent      a worker did not answer what it is doing
     │   └── ReplyLost         the command may or may not have been carried out
     ├── ServerUnfit           this Redis cannot carry stepflow: too old, a cluster
@@ -30,6 +32,7 @@ Everything that stepflow raises, as one tree; the branch says what you can do ab
     ├── ResourceFailed        nor could what it sets up with its worker
     ├── CancelRequested       this run was asked to stop: leave the step
     ├── CircuitOpen           a circuit breaker lets no call through now
+    ├── BudgetExceeded        a budget has no room for what a step may cost
     ├── StepFailed            what a workflow sees of a step that failed for good
     ├── ChildFailed           what a workflow sees of a child that failed or was cancelled
     ├── JoinNotMet            what a workflow sees of a ctx.map or ctx.gather whose join is not met;
@@ -46,6 +49,13 @@ must not swallow derives from BaseException: `ClaimLost`, `Postponed`. The branc
 each; import from here.
 """
 
+from stepflow.errors.archive import (
+    ArchiveConflict,
+    ArchiveMisconfigured,
+    ArchiveUnreachable,
+    NotArchived,
+    UnreadableArchive,
+)
 from stepflow.errors.base import (
     StepflowError,
     did_you_mean,
@@ -61,6 +71,7 @@ from stepflow.errors.data import (
 from stepflow.errors.joins import JoinNotMet, MapNotMet, NotAnswered
 from stepflow.errors.run_state import (
     BreakerNotFound,
+    BudgetNotFound,
     BulkGrown,
     BulkNotFound,
     GroupBusy,
@@ -120,12 +131,14 @@ from stepflow.errors.usage import (
     SignalMisfit,
     SingletonTaken,
     StepOver,
+    UnknownPrice,
     UnknownRunner,
     UnsupportedValue,
     UsageError,
     WebhookRefused,
 )
 from stepflow.errors.user_code import (
+    BudgetExceeded,
     CancelRequested,
     ChildFailed,
     CircuitOpen,
@@ -144,7 +157,12 @@ from stepflow.errors.user_code import (
 __all__ = [
     "AnswerMisfit",
     "AppNotFound",
+    "ArchiveConflict",
+    "ArchiveMisconfigured",
+    "ArchiveUnreachable",
     "BreakerNotFound",
+    "BudgetExceeded",
+    "BudgetNotFound",
     "BulkGrown",
     "BulkNotFound",
     "CancelRequested",
@@ -172,6 +190,7 @@ __all__ = [
     "NoServer",
     "NotAnInteger",
     "NotAnswered",
+    "NotArchived",
     "NotDeletable",
     "NotInStep",
     "NotPausable",
@@ -214,8 +233,10 @@ __all__ = [
     "TransientError",
     "UnavailableError",
     "UnknownChild",
+    "UnknownPrice",
     "UnknownRunner",
     "UnknownStep",
+    "UnreadableArchive",
     "UnreadableHistory",
     "UnreadableRecord",
     "UnreadableValue",

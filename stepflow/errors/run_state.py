@@ -61,6 +61,16 @@ class BreakerNotFound(RunStateError):
         )
 
 
+class BudgetNotFound(RunStateError):
+    """There is no such budget: no step has spent of it, or not for a long time."""
+
+    def __init__(self, account: str) -> None:
+        self.budget = account
+        super().__init__(
+            f"budget {shown(account)} is not known; it is from the first step on that spends of it"
+        )
+
+
 class ScheduleNotFound(RunStateError):
     """There is no such schedule: it was never put here, or it was deleted."""
 

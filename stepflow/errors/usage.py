@@ -44,6 +44,17 @@ class InvalidOption(UsageError):
     """An argument is invalid, or two arguments exclude each other."""
 
 
+class UnknownPrice(InvalidOption):
+    """A step spends of a budget that limits money, and nobody knows what it may cost."""
+
+    def __init__(self, budget: str) -> None:
+        self.budget = budget
+        super().__init__(
+            f"budget {budget!r} limits money, and nobody knows the price of this call; say what it "
+            "costs at most (usd=), or let the budget pass such calls by unknown_price='allow'"
+        )
+
+
 class InvalidMachine(InvalidOption):
     """The graph of a machine is wrong; *faults* has all that is wrong, a sentence each."""
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from stepflow.durations import RULE, length_s
 from stepflow.errors.base import StepflowError, shown
 from stepflow.errors.usage import InvalidOption
+
+#: dollars, or a number of tokens
+Amount = Decimal | int | str
 
 
 class LifespanFailed(StepflowError):
@@ -81,6 +85,28 @@ class CircuitOpen(StepflowError):
         self.until = datetime.fromtimestamp(until_s, UTC) if until_s else None
         end = f"until {self.until:%Y-%m-%d %H:%M:%S} UTC" if self.until else "until it is closed"
         super().__init__(f"breaker {breaker!r} is open {end}{f' {why}' if why else ''}")
+
+
+class BudgetExceeded(StepflowError):
+    """
+    A budget has no room for what a `ctx.step` may cost: it was not called.
+
+    *budget* is what `client.budgets` knows it by, *window* the day, month ... that is spent. *unit*
+    is `usd` or `tokens`: *spent* of *limit* are gone, and the step may cost *most*. It is no failed
+    attempt: the workflow gets it, the same live and on replay.
+    """
+
+    def __init__(
+        self, budget: str, window: str, unit: str, spent: Amount, limit: Amount, most: Amount
+    ) -> None:
+        self.budget, self.window, self.unit = budget, window, unit
+        self.spent, self.limit, self.most = Decimal(spent), Decimal(limit), Decimal(most)
+        when = f" of {window}" if window else ""
+        super().__init__(
+            f"budget {budget!r} has no room: {self.spent:,f} of {self.limit:,f} {unit}{when} are "
+            f"spent, and this step may cost {self.most:,f}; to raise it: stepflow budgets set "
+            f"{budget} --{unit} ..."
+        )
 
 
 class StepError(StepflowError):

@@ -16,6 +16,8 @@ PENDING, DELIVERED, DEAD = "pending", "delivered", "dead"
 
 #: the runner name that hook deliveries any worker can make stand under
 ANYONE = "@webhook"
+#: and those for the archive, which only workers take that reach it; no runner can be called so
+ARCHIVER = ".archive"
 
 #: ends of one runner's runs that are noted while nobody has announced its hooks; the oldest go
 #: first

@@ -87,6 +87,8 @@ Every key stepflow uses, in one table.
     <ns>:shared:<name>:<digest>      hash     the value, or who computes it
     <ns>:shared:<name>:<digest>:waiting zset  run:<id> -> since when it waits for the value
 
+    of budgets: <ns>:budgets and <ns>:budget:..., see budgets/keys.py
+
     of hooks, sessions and workers                                  lives until
     <ns>:bulk:<bulk id>              hash     one verb for many     result TTL after its end
     <ns>:bulk:<bulk id>:runs         zset     run id -> created at, its end

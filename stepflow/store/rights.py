@@ -77,6 +77,7 @@ CLIENT = Role(
         scripts.ADVANCE_BULK, scripts.ASK_WORKER, scripts.WRITE_SCHEDULE, scripts.DELETE_SCHEDULE,
         scripts.WRITE_SLICE, scripts.SUBMIT_MEMBER, scripts.ADVANCE_GROUP, scripts.MEND_MEMBER,
         scripts.FORGET_GROUP, scripts.RECOUNT_GROUP, scripts.SET_BREAKER, scripts.DROP_SHARED,
+        scripts.SET_BUDGET,
     ),
     (
         *_LOOKING, "hdel", "hset", "hsetnx", "lrem", "publish", "rpush", "subscribe", "unsubscribe",

@@ -94,6 +94,11 @@ def load_session_vars(keys: Keys, session: str) -> Call[dict[bytes, bytes]]:
     return load_hash(keys.session(session))
 
 
+def load_all_kv(keys: Keys, run_id: str) -> Call[dict[bytes, bytes]]:
+    """Read the run's own space, which effects write, each value packed."""
+    return load_hash(f"{keys.run(run_id)}:kv")
+
+
 def load_kv(keys: Keys, run_id: str, key: str) -> Call[bytes | None]:
     """Read one value of the run's own space, which effects write, packed."""
     return command("HGET", f"{keys.run(run_id)}:kv", key, read=raw)

@@ -11,7 +11,7 @@ from stepflow.core.journal import Entry, EntryKind, batch_name
 from stepflow.store.calls import Call
 from stepflow.store.connection.fake import FakeConnection
 from stepflow.store.connection.sync import SyncCaller
-from stepflow.store.scripts import ADD_ENTRY, TAKE_SIGNAL
+from stepflow.store.scripts import ADD_ENTRY, SETTLE_BUDGET, TAKE_SIGNAL
 
 T = TypeVar("T")
 
@@ -33,9 +33,12 @@ class Crash:
 
     def matches(self, call: Call[Any]) -> bool:
         """Say whether *call* writes the entry that is waited for."""
+        scripts = (ADD_ENTRY, SETTLE_BUDGET)
         if self.left <= 0 or call.script not in (
-            (ADD_ENTRY, TAKE_SIGNAL) if self.written else (ADD_ENTRY,)
+            (*scripts, TAKE_SIGNAL) if self.written else scripts
         ):
+            return False
+        if not call.args[2]:  # what settles in a budget may write no entry
             return False
         entry = Entry.read(bytes(call.args[2]))  # type: ignore[arg-type]
         is_batch = entry.kind is EntryKind.BATCH
@@ -82,4 +85,4 @@ class CrashingConnection(FakeConnection):
 
 
 def _has_written(call: Call[Any], answer: Any) -> bool:
-    return bool(answer == 1) if call.script is ADD_ENTRY else len(answer) > 1
+    return len(answer) > 1 if call.script is TAKE_SIGNAL else bool(answer == 1)

@@ -48,12 +48,21 @@ class Recorder:
 
 
 def recording(registry: Registry, seen: list[HookSeen]) -> Registry:
-    """Return a copy of *registry* whose terminal hooks are recorded when they are called."""
+    """
+    Return a copy of *registry* whose terminal hooks are recorded when they are called.
+
+    It archives nothing, wherever the app does.
+    """
 
     def each(hooks: Mapping[str, HookFunction]) -> dict[str, HookFunction]:
         return {name: _recorded(name, hook, seen) for name, hook in hooks.items()}
 
-    return replace(registry, hooks=each(registry.hooks), paused_hooks=each(registry.paused_hooks))
+    return replace(
+        registry,
+        hooks=each(registry.hooks),
+        paused_hooks=each(registry.paused_hooks),
+        archive=None,
+    )
 
 
 def _recorded(name: str, hook: Callable[..., Any], seen: list[HookSeen]) -> Callable[..., Any]:

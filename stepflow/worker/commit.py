@@ -32,6 +32,7 @@ from stepflow.core.runner import DELETED
 from stepflow.core.step_record import StepRecord, attempt_name, closed_name, write_good
 from stepflow.core.transition import Transition, TransitionKind
 from stepflow.core.transitions import decide
+from stepflow.engine.hooks.hold import kept_for
 from stepflow.engine.insist import insist
 from stepflow.engine.outbox import (
     end_fields,
@@ -239,16 +240,13 @@ def _finish(
     worker_state: WorkerState,
 ) -> Call[Any]:
     env, run = worker_state.env, claimed.run
+    app_hooks = worker_state.app_hooks(run.runner, move.state)
     data = end_fields(move, env.settings.limits.payload_bytes)
     return finish_run(
         env.keys, run, fence, state=move.state, now=now,
-        ttl_s=env.settings.retention.of_run(run.runner, move.state),
-        output_ttl_s=env.settings.retention.output_s,
-        keeps_all=env.settings.retention.keeps_all(run.runner, move.state),
         failures=run.failures + 1 if move.error is not None else None, data=data, effects=effects,
-        hooks=plan_hooks(
-            run, move, claimed.options, worker_state.app_hooks(run.runner, move.state), env, now
-        ),
+        hooks=plan_hooks(run, move, claimed.options, app_hooks, env, now),
+        **kept_for(run.runner, move.state, app_hooks, env.settings),
         update=plan_family_update(run, move, claimed.options, data, env, now),
     )  # fmt: skip
 

@@ -67,27 +67,31 @@ class Fetcher:
         self._worker = worker
         self._slots = slots
         self._sources = list(sources)
-        self._runners = list(runners)
         self._take_numbers = take_numbers
         self._start = start
         self._adopt = adopt
         self._on_due = on_due
         self._on_look = on_look
         self._leaving = asyncio.Event()
-        #: the wake lists that mean "this runner has waiting lists"
-        self._runner_wakes = {env.keys.wake(f"@{name}"): name for name in runners}
-        self._wakes = list(
-            dict.fromkeys([source.wake for source in sources] + list(self._runner_wakes))
-        )
         #: the order to leave, or something to claim that no wake list tells of
         self._changed = asyncio.Event()
         #: the blocking read of the wake lists that is under way
         self._blocking: asyncio.Future[str] | None = None
-        self._extra_sources: list[QueueSource] = []
         self._live_workers = 1
+        self.know(runners)
         #: set while nothing holds it back
         self._may_claim = asyncio.Event()
         self._may_claim.set()
+
+    def know(self, runners: Sequence[str]) -> None:
+        """Claim what is for *runners* from now on; waiting lists are offered anew."""
+        self._runners = list(runners)
+        #: the wake lists that mean "this runner has waiting lists"
+        self._runner_wakes = {self._env.keys.wake(f"@{name}"): name for name in runners}
+        self._wakes = list(
+            dict.fromkeys([source.wake for source in self._sources] + list(self._runner_wakes))
+        )
+        self._extra_sources: list[QueueSource] = []
 
     def leave(self) -> None:
         """Take no more claims; `run` returns once the present one, if any, has its reply."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stepflow.core import probes
 from stepflow.core.counts import HookCount
@@ -19,6 +19,7 @@ from stepflow.engine.gate import bury, one_by_one
 from stepflow.engine.insist import insist
 from stepflow.engine.outbox import (
     APP_WEBHOOK,
+    ARCHIVE,
     BULK,
     CHILDREN,
     FUNCTION,
@@ -52,12 +53,18 @@ from stepflow.worker.fetcher import Slots
 from stepflow.worker.hooks.functions import HookFunctions, left_by
 from stepflow.worker.threads import Threads
 
+if TYPE_CHECKING:
+    from stepflow.worker.hooks.archiving import Archiver
+
 log = logging.getLogger("stepflow.hook")
 
 #: seconds a function of the app is given for one outcome
 FUNCTION_TIMEOUT_S = 60.0
 #: seconds that a worker stays with a bulk
 BULK_SLICE_S = 1.0
+
+#: seconds until a delivery for the archive comes again that this worker can do nothing with
+NO_ARCHIVE_S = 30.0
 
 #: delivers one webhook, given as it is or in its stored form, with the hook id and the outcome
 Deliver = Callable[[Mapping[str, Any] | Webhook, str, RunOutcome], Awaitable[Verdict]]
@@ -92,6 +99,9 @@ class Notifier:
         self.slots = Slots(env.settings.worker.hook_slots)
         self._in_progress: dict[str, tuple[HookRecord, asyncio.Task[None]]] = {}
         self._functions = HookFunctions(env, connection, registry, threads)
+        self._archiver: Archiver | None = None
+        #: told whether this worker reaches the archive, when that changes
+        self.on_archive: Callable[[bool], None] = _ignore
         self._is_over = False
 
     def claims(self) -> list[tuple[str, str]]:
@@ -116,6 +126,11 @@ class Notifier:
 
     async def leave(self, grace_s: float) -> None:
         """Wait for deliveries in progress, at most *grace_s*; the rest is left to recovery."""
+        await self._leave(grace_s)
+        if self._archiver is not None:
+            self._archiver.leave()
+
+    async def _leave(self, grace_s: float) -> None:
         tasks = [task for _, task in self._in_progress.values()]
         if not tasks:
             return
@@ -181,6 +196,8 @@ class Notifier:
                 f"hook={record.id} cannot stop the children of run {record.run_id}",
             )
             return Verdict.delivered()
+        if kind == ARCHIVE:
+            return await self._archive(outcome)
         if self._registry.telemetry is None:
             return await self._tell(kind, what, record, outcome)
         return await self._tell_traced(kind, what, record, outcome, self._registry.telemetry)
@@ -201,6 +218,19 @@ class Notifier:
                 return Verdict.dead(f"this app has no webhook {what!r} any more")
             what = self._registry.webhooks[what]
         return await self._deliver(with_headers(what, trace), record.id, outcome)
+
+    async def _archive(self, outcome: RunOutcome) -> Verdict:
+        """Archive an end; what archives is loaded for the first."""
+        settings = self._registry.archive
+        if settings is None:  # a stock RQ worker took it, or the app has none any more
+            return Verdict.busy(NO_ARCHIVE_S, "the app of this worker has no archive")
+        if self._archiver is None:
+            from stepflow.worker.hooks.archiving import Archiver  # noqa: PLC0415  few have any
+
+            self._archiver = Archiver(
+                self._env, self._connection, settings, self._threads, self.on_archive
+            )
+        return await self._archiver.deliver(outcome)
 
     async def _tell_traced(
         self, kind: str, what: Any, record: HookRecord, outcome: RunOutcome, telemetry: Telemetry
@@ -314,9 +344,13 @@ class Notifier:
         return commit_hook(keys, record, fields=fields, due_at=due_at)
 
 
+def _ignore(reaches: bool) -> None:  # noqa: FBT001
+    del reaches
+
+
 def _is_our_own(record: HookRecord) -> bool:
     """Whether a delivery carries out something of the runtime's, and is no hook of an app."""
     try:
-        return read_target(record.target)[0] in (BULK, CHILDREN)
+        return read_target(record.target)[0] in (ARCHIVE, BULK, CHILDREN)
     except UnreadableValue:
         return False

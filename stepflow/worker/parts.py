@@ -17,7 +17,7 @@ from stepflow.engine.versions.choose import LIMITS
 from stepflow.store.claims import ClaimedDelivery, QueueSource, source_of, sources_of
 from stepflow.store.connection.async_ import AsyncConnection, carry_out
 from stepflow.store.connection.sync import SyncCaller
-from stepflow.store.hooks import ANYONE
+from stepflow.store.hooks import ANYONE, ARCHIVER
 from stepflow.store.maintenance import MaintenanceScan
 from stepflow.worker.adopt import adopt
 from stepflow.worker.announce import announce
@@ -81,6 +81,8 @@ class WorkerParts:
             env, main, registry, deliver=deliver, next_wait=next_wait, threads=self.state.threads,
             counters=self.state.counters, on_due=self._note_due,
         )  # fmt: skip
+        self._reaches_archive = registry.archive is not None
+        self.notifier.on_archive = self._note_archive
         self._burst = (
             None if on_idle is None else Burst(2, is_busy=lambda: self.is_busy, leave=on_idle)
         )
@@ -116,7 +118,6 @@ class WorkerParts:
         self._hooks = source_of(keys, keys.hook_queue, keys.wake(keys.hook_queue))
         steps = self._sources()
         runners = list(self._registry.runners)
-        hook_runners = [*self._registry.names, ANYONE]  # hooks know no versions
         self.state.note_levels(levels)
         self.maintenance = Maintenance(
             self._env, self._main, worker=self._name, sources=[*steps, self._hooks], queues=queues,
@@ -130,7 +131,7 @@ class WorkerParts:
                 0, steps, runners, self.state.slots, partial(begin, worker_state=self.state)
             ),
             self._make_fetcher(
-                1, [self._hooks], hook_runners, self.notifier.slots, self.notifier.start
+                1, [self._hooks], self._hook_runners(), self.notifier.slots, self.notifier.start
             ),
         ]  # fmt: skip
 
@@ -148,8 +149,18 @@ class WorkerParts:
         builds = [build_key(*item) for item in self.state.builds.items()]
         return {
             **{source.rq_queue: {*self._registry.runners, *builds} for source in steps},
-            self._env.keys.hook_queue: [*self._registry.names, ANYONE],
+            self._env.keys.hook_queue: self._hook_runners(),
         }
+
+    def _hook_runners(self) -> list[str]:
+        """Give whose hook deliveries it takes; hooks know no versions."""
+        return [*self._registry.names, ANYONE, *([ARCHIVER] if self._reaches_archive else [])]
+
+    def _note_archive(self, reaches: bool) -> None:  # noqa: FBT001
+        """Take deliveries for the archive from now on only if it *reaches* that."""
+        self._reaches_archive = reaches
+        self.fetchers[1].know(self._hook_runners())
+        self.maintenance.serve([*self._sources(), self._hooks], self._served(self._sources()))
 
     def _note_levels(self, levels: frozenset[str]) -> None:
         """Serve priorities without a name from now on that are in use, should one be new."""

@@ -1,3 +1,4 @@
+import re
 import signal
 
 import pytest
@@ -142,11 +143,13 @@ def test_config_shows_no_password_and_a_flag_beats_the_environment_beats_the_fil
         "[worker]\nconcurrency = 7\nprocesses = 3\n[redis]\nurl = 'redis://file/0'\n"
     )
     shown = program(
-        "config", "show", STEPFLOW_WORKER_PROCESSES="4", STEPFLOW_REDIS_URL="redis://u:hush@env/0"
-    ).stdout
-    assert "worker.concurrency        7 " in shown
-    assert "worker.processes          4 " in shown
+        "config", "show", STEPFLOW_WORKER_PROCESSES="4", STEPFLOW_REDIS_URL="redis://u:hush@env/0",
+        STEPFLOW_ARCHIVE_URL="postgresql://u:hush@db/h",
+    ).stdout  # fmt: skip
+    assert re.search(r"worker.concurrency +7 ", shown)
+    assert re.search(r"worker.processes +4 ", shown)
     assert "redis://***@env/0" in shown
+    assert "postgresql://***@db/h" in shown
     flagged = program("config", "show", "--redis-url", "redis://u:hush@flag/0").stdout
     assert "redis://***@flag/0" in flagged
     assert "hush" not in shown + flagged

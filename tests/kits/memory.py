@@ -81,6 +81,8 @@ class MemoryRuntime:
     runs_in_hand = 1
     permits = FreePermits()
     shared: Any = None
+    budgets: Any = None
+    family = "r.0"
 
     def __init__(self) -> None:
         self.journal: list[bytes] = []
@@ -143,7 +145,7 @@ class MemoryRuntime:
         return self._reply(list(self.journal))
 
     def add_entry(
-        self, index: int, entry: bytes, cleanup: Cleanup | None = None
+        self, index: int, entry: bytes, cleanup: Cleanup | None = None, settling: Any = None
     ) -> asyncio.Future[int]:
         self.run.has_journal = True
         if cleanup is not None:

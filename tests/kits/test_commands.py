@@ -53,7 +53,7 @@ class Host:
     def was_begun_before(self, command: Any) -> bool:
         return False
 
-    def write(self, command: Any, kind: EntryKind, data: bytes = b"") -> None:
+    def write(self, command: Any, kind: EntryKind, data: bytes = b"", settling: Any = None) -> None:
         self.written.append(kind)
         entry = Entry(kind, command.place, command.name, 0.0, data)
         if command.is_resolved_by(entry):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -23,8 +24,11 @@ from stepflow.agents.pydantic_ai.compat import record_durable_unit
 from stepflow.agents.pydantic_ai.errors import judged, raised
 from stepflow.agents.pydantic_ai.options import OptionsOf, UnitOptions
 from stepflow.agents.pydantic_ai.runs import runs_of, workflow
+from stepflow.agents.pydantic_ai.streaming import keep_what_was_said, said
 from stepflow.agents.pydantic_ai.undoing import undoing
+from stepflow.agents.streams.pieces import Piece
 from stepflow.errors import StepFailed
+from stepflow.kits.flow.for_libraries import is_put_aside
 
 
 class StepBackend(JournalCallableOperationBackend[UnitOptions]):
@@ -51,10 +55,13 @@ class StepBackend(JournalCallableOperationBackend[UnitOptions]):
         key = runs_of(ctx).next_key(None if run is None else run.run_id, unit)
         policy = config.get("retry") or ctx._policy  # noqa: SLF001  one house
         was_executed = False
+        pieces: list[Piece] = []
 
         async def attempt() -> object:
             nonlocal was_executed
             was_executed = True
+            pieces.clear()
+            said.set(pieces)
             try:
                 return await body()
             except Exception as error:
@@ -68,6 +75,10 @@ class StepBackend(JournalCallableOperationBackend[UnitOptions]):
         except StepFailed as failed:
             model = operation_id.model_name if isinstance(operation_id, ModelRequestId) else None
             raise raised(failed, model) from failed
+        except asyncio.CancelledError:
+            if pieces and not is_put_aside(ctx):
+                await keep_what_was_said(ctx, self._agent, key, pieces)
+            raise
         finally:
             record_durable_unit(executed=was_executed)
         return value

@@ -33,7 +33,6 @@ from stepflow.agents.pydantic_ai.backend import StepBackend
 from stepflow.agents.pydantic_ai.compat import (
     conversation_id_from_run_id,
     external_event_scope,
-    replay_scope,
 )
 from stepflow.agents.pydantic_ai.options import (
     METADATA,
@@ -43,6 +42,8 @@ from stepflow.agents.pydantic_ai.options import (
     prompt_in,
 )
 from stepflow.agents.pydantic_ai.runs import runs_of, workflow
+from stepflow.agents.pydantic_ai.spans import tell_replays
+from stepflow.agents.pydantic_ai.streaming import publishing
 from stepflow.core.backoff import RetryPolicy
 
 #: the kinds of toolsets that an agent may have
@@ -90,6 +91,7 @@ class Durable(BaseDurabilityCapability[AgentDepsT]):
         tools: UnitOptions | None = None,
         models: Mapping[str, Model] | None = None,
         event_stream_handler: EventStreamHandler[AgentDepsT] | None = None,
+        stream: bool = False,
         notify: Notify | None = None,
         answer_within: float | timedelta | None = None,
         name: str | None = None,
@@ -102,6 +104,7 @@ class Durable(BaseDurabilityCapability[AgentDepsT]):
             other=every,
         )
         self._notify, self._answer_within = notify, answer_within
+        self._stream = stream
         #: what people are asked before a tool is called, by tool: from its metadata
         self._prompts: dict[str, str] = {}
 
@@ -116,6 +119,14 @@ class Durable(BaseDurabilityCapability[AgentDepsT]):
     def get_durable_operation_backend(self) -> StepBackend:
         return StepBackend(agent_name=self.name, config=self._options)
 
+    @property
+    def has_wrap_run_event_stream(self) -> bool:
+        return super().has_wrap_run_event_stream or (self._stream and self.in_durable_context)
+
+    def _model_stream_event_handler(self) -> EventStreamHandler[AgentDepsT] | None:
+        inner = super()._model_stream_event_handler()
+        return publishing(inner) if self._stream else inner
+
     def get_default_run_id(self) -> str | None:
         ctx = workflow()
         return None if ctx is None else runs_of(ctx).make_id(self.name)
@@ -124,7 +135,9 @@ class Durable(BaseDurabilityCapability[AgentDepsT]):
         ctx = workflow()
         if ctx is None:
             return None
-        runs_of(ctx).begin(run_id)  # every run gets here, before it makes its first task
+        # every run gets here, before it makes its first task and opens its first span
+        runs_of(ctx).begin(run_id)
+        tell_replays(ctx)
         return conversation_id_from_run_id(run_id)
 
     async def get_run_start_time(self, run_id: str) -> datetime | None:  # noqa: ARG002  of the interface
@@ -147,7 +160,7 @@ class Durable(BaseDurabilityCapability[AgentDepsT]):
             return await super().wrap_run(ctx, handler=handler)
         token = runs.present.set(runs_of(found).key_of(ctx.run_id))
         try:
-            with replay_scope(), self._waiting(ctx):
+            with self._waiting(ctx):
                 return await super().wrap_run(ctx, handler=handler)
         finally:
             runs_of(found).end(ctx.run_id)

@@ -7,7 +7,8 @@ import random
 import uuid
 from collections.abc import Awaitable
 from datetime import UTC, datetime
-from typing import Any, Never
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Literal, Never
 
 from stepflow.core.output import TOPIC
 from stepflow.engine.events.emitting import pack_output
@@ -22,6 +23,9 @@ from stepflow.kits.flow.commands.emit import EmitCommand
 from stepflow.kits.flow.commands.variable import Session, Variables
 from stepflow.kits.flow.replay.forgotten import detach
 from stepflow.logs import StepLog
+
+if TYPE_CHECKING:
+    from stepflow.core.budgets.budget import Budget
 
 
 class Context(PollCalls, PageCalls, ChildCalls, GatherCalls, BatchCalls, AgentCalls):
@@ -97,6 +101,30 @@ class Context(PollCalls, PageCalls, ChildCalls, GatherCalls, BatchCalls, AgentCa
     def log(self) -> StepLog:
         """A logger for the workflow function; it logs nothing while the function is replayed."""
         return self._activation.log
+
+    def budget(
+        self,
+        name: str,
+        *,
+        usd: Decimal | int | str | None = None,
+        tokens: int | None = None,
+        per: Literal["hour", "day", "week", "month"] | None = None,
+        on_exceeded: Literal["fail", "wait", "ask"] = "fail",
+        unknown_price: Literal["refuse", "allow"] = "refuse",
+    ) -> Budget:
+        """
+        Name a budget of this run and its children: `ctx.budget("order-7", usd="0.50")`.
+
+        Steps spend of it: `ctx.step(ask, text, spends=budget.spend(usd="0.02", tokens=4000))`. A
+        child that names it has the same one. For one that all runs share, see `stepflow.budget`.
+        """
+        from stepflow.core.budgets.budget import budget  # noqa: PLC0415  wanted by few
+
+        made = budget(
+            name, usd=usd, tokens=tokens, per=per, on_exceeded=on_exceeded,
+            unknown_price=unknown_price,
+        )  # fmt: skip
+        return made.of_family(self._activation.runtime.family)
 
     def now(self) -> datetime:
         """Return the time of the last recorded result; it is the same on replay."""

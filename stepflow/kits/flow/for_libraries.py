@@ -53,3 +53,8 @@ def ask_through(
     """
     notice = Notice(checked_name(name), tell, ctx._policy, None, may_answer=True)  # noqa: SLF001  one house
     return ctx._ask(None, prompt, timeout, notice)  # noqa: SLF001  one house
+
+
+def is_put_aside(ctx: Context) -> bool:
+    """Whether the activation of *ctx* is over: what its code still does is only its cleanup."""
+    return ctx._activation.loop.is_over  # noqa: SLF001  one house

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
 from stepflow.core.backoff import RetryPolicy
 from stepflow.core.cancel import CancelToken
@@ -21,7 +21,10 @@ from stepflow.store.questions import QuestionOutcome
 
 if TYPE_CHECKING:
     from stepflow.core.breakers.breaker import Permits
+    from stepflow.core.budgets.budget import Spending
+    from stepflow.core.budgets.cost import Cost
     from stepflow.engine.observing.observers import Observers
+    from stepflow.store.budgets.spending import NoRoom, Reservation
 
 
 class OutputScope(Protocol):
@@ -67,6 +70,25 @@ class SharedValues(Protocol):
 
         Raises Postponed while another run computes it.
         """
+
+
+class Settling(NamedTuple):
+    """What a journal entry settles in budgets: a call, and what it has cost, None for unknown."""
+
+    reserved: Reservation
+    used: Cost | None
+
+
+class Budgets(Protocol):
+    """The budgets that steps spend of."""
+
+    async def reserve(
+        self, spending: Spending, slot: str, granted: Mapping[str, int]
+    ) -> Reservation | NoRoom:
+        """Reserve what a call costs at most; *granted* is what people have granted, by sheet."""
+
+    def settle(self, reserved: Reservation, used: Cost | None) -> None:
+        """Settle a call of which the journal remembers nothing."""
 
 
 class FlowRuntime(Protocol):
@@ -130,6 +152,14 @@ class FlowRuntime(Protocol):
     def shared(self) -> SharedValues:
         """What has the values that runs share."""
 
+    @property
+    def budgets(self) -> Budgets:
+        """What its steps reserve in budgets, and settle."""
+
+    @property
+    def family(self) -> str:
+        """The run that the run descends from, itself where it is no child: `<id>.<generation>`."""
+
     async def is_slot_wanted(self) -> bool:
         """Whether others wait for the run's slot, or its worker is to keep no run."""
 
@@ -173,9 +203,13 @@ class FlowRuntime(Protocol):
         """Read the run's journal."""
 
     def add_entry(
-        self, index: int, entry: bytes, cleanup: Cleanup | None = None
+        self,
+        index: int,
+        entry: bytes,
+        cleanup: Cleanup | None = None,
+        settling: Settling | None = None,
     ) -> asyncio.Future[int]:
-        """Write entry *index* of the journal, and the cleanup that is due from then on."""
+        """Write entry *index*, the cleanup due from then on, and what it settles, in one write."""
 
     def take_signal(self, index: int, head: bytes, names: Sequence[str]) -> asyncio.Future[Any]:
         """

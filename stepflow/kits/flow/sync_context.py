@@ -6,7 +6,8 @@ import random
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
-from typing import Any, Never, TypeVar
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Literal, Never, TypeVar
 
 from stepflow.core.output import TOPIC
 from stepflow.core.runner import WorkflowContext
@@ -25,6 +26,9 @@ from stepflow.kits.flow.context import Context
 from stepflow.kits.flow.replay.fiber import current_fiber, run_all, run_plain
 from stepflow.kits.flow.replay.loop import WorkflowLoop
 from stepflow.logs import StepLog
+
+if TYPE_CHECKING:
+    from stepflow.core.budgets.budget import Budget
 
 T = TypeVar("T")
 
@@ -117,6 +121,22 @@ class SyncContext(
     def log(self) -> StepLog:
         """A logger for the workflow function; it logs nothing while the function is replayed."""
         return self._of.log
+
+    def budget(
+        self,
+        name: str,
+        *,
+        usd: Decimal | int | str | None = None,
+        tokens: int | None = None,
+        per: Literal["hour", "day", "week", "month"] | None = None,
+        on_exceeded: Literal["fail", "wait", "ask"] = "fail",
+        unknown_price: Literal["refuse", "allow"] = "refuse",
+    ) -> Budget:
+        """Name a budget of this run and its children; see `Context.budget`."""
+        return self._of.budget(
+            name, usd=usd, tokens=tokens, per=per, on_exceeded=on_exceeded,
+            unknown_price=unknown_price,
+        )  # fmt: skip
 
     def now(self) -> datetime:
         """Return the time of the last recorded result; it is the same on replay."""

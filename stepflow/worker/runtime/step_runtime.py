@@ -35,7 +35,10 @@ from stepflow.worker.events.writer import bounds_of
 from stepflow.worker.runtime.runner_side import RunnerSide
 
 if TYPE_CHECKING:
+    from stepflow.core.budgets.cost import Cost
     from stepflow.engine.observing.observers import Observers
+    from stepflow.store.budgets.spending import Reservation
+    from stepflow.worker.runtime.budgets import ClaimBudgets
 
 T = TypeVar("T")
 
@@ -188,11 +191,27 @@ class StepRuntime(RunnerSide):
             sent.add_done_callback(partial(_note_history, telemetry))
         return sent
 
+    @property
+    def budgets(self) -> ClaimBudgets:
+        """What reserves in budgets, and settles."""
+        from stepflow.worker.runtime.budgets import ClaimBudgets  # noqa: PLC0415  wanted by few
+
+        return ClaimBudgets(self._claimed.run, self._token, self._env, self._connection)
+
+    @property
+    def family(self) -> str:
+        """The run that the run descends from, itself where it is no child."""
+        return self._claimed.options.family_of(self._claimed.run)
+
     def add_entry(
-        self, index: int, entry: bytes, cleanup: Cleanup | None = None
+        self,
+        index: int,
+        entry: bytes,
+        cleanup: Cleanup | None = None,
+        settling: tuple[Reservation, Cost | None] | None = None,
     ) -> asyncio.Future[int]:
         """
-        Write entry *index* of the journal, and the cleanup that is due from then on.
+        Write entry *index*, the cleanup that is due from then on, and what it settles.
 
         Answers 0 when it was refused.
         """
@@ -202,6 +221,8 @@ class StepRuntime(RunnerSide):
             run.cleanup = cleanup
         sent = self._connection.send(
             add_entry(self._keys, run.id, self._token, index, entry, cleanup)
+            if settling is None
+            else self.budgets.settling(*settling, index, entry, cleanup)
         )
         if self._worker_state.listeners is None:  # each step passes here
             return sent
@@ -241,6 +262,7 @@ class StepRuntime(RunnerSide):
                 self._token,
                 self._env,
                 depth=depth,
+                family="" if parent is None else self.family,
                 versions=versions,
                 abandon=abandon,
                 group=group,

@@ -31,12 +31,13 @@ class Shop:
     The worker dies inside the unit *dies_in*, the first time.
     """
 
-    def __init__(self, dies_in: str = "") -> None:
+    def __init__(self, dies_in: str = "", *, has_tools: bool = True) -> None:
         self.begun: Counter[str] = Counter()
         self.finished: Counter[str] = Counter()
         self.dies_in = dies_in
         self.agent = Agent(FunctionModel(self._answer), name="shop", capabilities=[Durable()])
-        self.agent.tool_plain(self.look)
+        if has_tools:
+            self.agent.tool_plain(self.look)
 
     def _answer(self, messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
         rounds = sum(isinstance(message, ModelResponse) for message in messages)

@@ -8,61 +8,16 @@ from typing import Any
 import pytest
 from pydantic_ai import Agent, ApprovalRequired, CallDeferred, RunContext
 from pydantic_ai.capabilities import RequestInput
-from pydantic_ai.messages import ModelMessage, ModelResponse, TextPart, ToolCallPart, ToolReturnPart
-from pydantic_ai.models.function import AgentInfo, FunctionModel
+from pydantic_ai.messages import ToolCallPart
 from pydantic_ai.tools import DeferredToolRequests
 
 from stepflow import AnswerMisfit, Context, QuestionClosed, Stepflow
 from stepflow.agents.pydantic_ai import Durable
-from stepflow.agents.pydantic_ai.asking import ToolQuestion
 from stepflow.testing import Harness
 from stepflow.web.pages.lists.questions import form_of
+from tests.agents.pydantic_ai.desk import Desk, calling, refund
 
 pytestmark = pytest.mark.crash  # importing pydantic-ai takes seconds
-
-
-def calling(*calls: ToolCallPart) -> FunctionModel:
-    """Make a model that asks for *calls*, and then says what came of them."""
-
-    def answer(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
-        returns = [
-            f"{part.tool_name} {part.tool_call_id}: {part.content}"
-            for message in messages
-            for part in message.parts
-            if isinstance(part, ToolReturnPart)
-        ]
-        return ModelResponse(parts=[TextPart("; ".join(returns))] if returns else [*calls])
-
-    return FunctionModel(answer)
-
-
-def refund(amount: int, call_id: str) -> ToolCallPart:
-    return ToolCallPart("refund", {"amount": amount}, tool_call_id=call_id)
-
-
-class Desk:
-    """An app whose agent refunds after an approval; notes what was refunded and who was told."""
-
-    def __init__(self, *calls: ToolCallPart, **options: Any) -> None:
-        self.refunded: list[int] = []
-        self.told: list[ToolQuestion] = []
-        self.app = Stepflow()
-        self.agent = Agent(
-            calling(*calls), name="desk", capabilities=[Durable(notify=self.tell, **options)]
-        )
-        metadata = {"stepflow": {"ask": "Refund {amount} euros?"}}
-        self.agent.tool_plain(self.refund, requires_approval=True, metadata=metadata)
-        self.app.workflow("desk")(self.desk)
-
-    async def tell(self, question: ToolQuestion) -> None:
-        self.told.append(question)
-
-    async def refund(self, amount: int) -> str:
-        self.refunded.append(amount)
-        return f"refunded {amount}"
-
-    async def desk(self, ctx: Context, prompt: str) -> str:
-        return (await self.agent.run(prompt)).output
 
 
 async def test_an_approval_is_listed_with_tool_and_arguments_told_and_answered_once() -> None:

@@ -10,9 +10,9 @@ from typing import Any, Literal, TypedDict, TypeVar, Unpack, overload
 from stepflow.core.backoff import RetryPolicy, check_policy
 from stepflow.core.fanout.join import Failed
 from stepflow.errors import InvalidOption, shown
+from stepflow.kits.flow.calls.around import around_of
 from stepflow.kits.flow.calls.base import ContextBase
 from stepflow.kits.flow.calls.functions import check_arguments, check_call, named
-from stepflow.kits.flow.calls.steps import around_of
 from stepflow.kits.flow.commands.batch import BatchCommand
 from stepflow.kits.flow.commands.batch_item import ItemFunction
 from stepflow.kits.flow.step_options import options_of

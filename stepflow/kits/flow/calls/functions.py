@@ -21,7 +21,10 @@ from stepflow.kits.flow.step_options import step_name
 #: what you have to await before a step can use it
 _AWAITED = frozenset({asyncio.Future, asyncio.Task, CoroutineType})
 #: the names that `ctx.step` takes for itself
-_OPTIONS = ("key", "retry", "timeout", "compensate", "queue", "breaker", "cache", "cache_key")
+_OPTIONS = (
+    "key", "retry", "timeout", "compensate", "queue", "breaker", "cache", "cache_key",
+    "spends",
+)  # fmt: skip
 
 
 def named(

@@ -22,7 +22,7 @@ from stepflow.core.journal import KEYED
 from stepflow.engine.spec import RunSpec
 from stepflow.engine.user_code.arguments import bind
 from stepflow.engine.user_code.callables import check_callable
-from stepflow.errors import InvalidOption
+from stepflow.kits.flow.calls.around import around_step, check_remote, spends_of
 from stepflow.kits.flow.calls.base import ContextBase
 from stepflow.kits.flow.calls.functions import check_arguments, check_call, named
 from stepflow.kits.flow.commands.child import id_at
@@ -30,9 +30,8 @@ from stepflow.kits.flow.commands.forget import ForgetCommand
 from stepflow.kits.flow.commands.remote_step import step_remotely
 from stepflow.kits.flow.commands.step import Around, StepCommand
 from stepflow.kits.flow.step_options import (
-    Cache,
+    Compensation,
     DeclaredStep,
-    check_breaker,
     compensation_of,
     options_of,
 )
@@ -40,6 +39,7 @@ from stepflow.times import seconds
 
 if TYPE_CHECKING:
     from stepflow.core.breakers.breaker import Breaker
+    from stepflow.core.budgets.budget import Spending
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -60,6 +60,7 @@ class StepOptions(TypedDict, total=False):
     breaker: Breaker | None
     cache: float | timedelta | None
     cache_key: Any
+    spends: Spending | None
 
 
 class StepCalls(ContextBase):
@@ -132,6 +133,7 @@ class StepCalls(ContextBase):
         breaker: Breaker | None = None,
         cache: float | timedelta | None = None,
         cache_key: Any = None,
+        spends: Spending | None = None,
         **kwargs: Any,
     ) -> asyncio.Future[Any]:
         """
@@ -145,8 +147,8 @@ class StepCalls(ContextBase):
         cancelled; it is retried like the step. A step with a *key* is found by that key, wherever
         it is called; a second call returns the recorded value; a key may be of any length. With
         *queue* a worker of that queue runs the step, as a child run; the function must be declared
-        with `@app.step`. While *breaker* is open the step waits. If the function has a parameter
-        with one of these names, use `options`.
+        with `@app.step`. While *breaker* is open the step waits. *spends* says of which budget
+        each call spends. If the function has a parameter with one of these names, use `options`.
 
         Raises StepFailed in the workflow when the attempts are used up, and InvalidOption at once
         for arguments that the function does not take.
@@ -154,7 +156,7 @@ class StepCalls(ContextBase):
         name, function, args = named(name, args)
         return self._start_step(
             name, function, args, kwargs, key, retry, timeout, compensate, queue, breaker,
-            cache, cache_key,
+            cache, cache_key, spends,
         )  # fmt: skip
 
     def _start_step(
@@ -171,10 +173,11 @@ class StepCalls(ContextBase):
         breaker: Breaker | None,
         cache: float | timedelta | None,
         cache_key: Any,
+        spends: Spending | None,
     ) -> asyncio.Future[Any]:
         made = self._make_step(
             StepCommand, name, function, args, kwargs, key, retry, timeout, compensate, queue,
-            breaker, cache, cache_key,
+            breaker, cache, cache_key, spends,
         )  # fmt: skip
         return made if isinstance(made, asyncio.Future) else self._activation.start(made)
 
@@ -193,6 +196,7 @@ class StepCalls(ContextBase):
         breaker: Breaker | None = None,
         cache: float | timedelta | None = None,
         cache_key: Any = None,
+        spends: Spending | None = None,
     ) -> S | asyncio.Future[Any]:
         """Make the command of a step, not started; the answer of one on another queue, which is."""
         known = self._readers.of(function)
@@ -204,19 +208,15 @@ class StepCalls(ContextBase):
             check_arguments(name, args, kwargs)
         own = options_of(function)
         place = self._activation.next_place() if key is None else self._keyed_place(key)
-        if retry is not None:
-            check_policy(retry, f"step {name!r}")
+        check_policy(retry, f"step {name!r}")
         policy = retry or own.retry or self._policy
         timeout_s = (
             own.timeout_s if timeout is None else seconds(timeout, f"timeout of step {name!r}")
         )
-        if compensate is not None:
-            check_callable(compensate, f"compensate of step {name!r}", "compensate={}")
-        undo = compensate or own.compensate
-        compensation = None if undo is None else compensation_of(undo, policy, timeout_s)
+        compensation = _undo(compensate, own, name, policy, timeout_s)
         queue, breaker = queue or own.queue, breaker or own.breaker
         if queue is not None:
-            _check_remote(name, own, timeout, breaker, is_cached=cache is not None)
+            check_remote(name, own, timeout, breaker, spends, is_cached=cache is not None)
             occurrence = self._activation.commands.keyed.occurrence(place)
             spec = RunSpec(
                 own.runner, bind(function, args, kwargs), id_at(self._activation, occurrence),
@@ -225,19 +225,22 @@ class StepCalls(ContextBase):
             return step_remotely(
                 self._activation, place, name, spec, read=known.read, compensation=compensation
             )
-        around = None
+        spending = None if spends is None else spends_of(spends, self._activation, name)
+        around: Around | None = spending
         if breaker is not None or cache is not None or own.cache is not None:
-            around = _around(
-                own.cache, cache, name, function, args, kwargs, cache_key, known.read, breaker
-            )
+            around = around_step(
+                own.cache, cache, name, function, args, kwargs, cache_key, known.read, breaker,
+                around,
+            )  # fmt: skip
         command = kind(
             place, name, self._activation.create_future(), function, args, kwargs,
             policy=policy, timeout_s=timeout_s, read=known.read,
             scope=place if key is None else self._activation.commands.keyed.occurrence(place),
             around=around,
         )  # fmt: skip
-        command.key = key
-        command.compensation = compensation
+        command.key, command.compensation = key, compensation
+        if spending is not None:
+            spending.attach(command)
         return command
 
     def options(
@@ -251,6 +254,7 @@ class StepCalls(ContextBase):
         breaker: Breaker | None = None,
         cache: float | timedelta | None = None,
         cache_key: Any = None,
+        spends: Spending | None = None,
     ) -> StepCaller:
         """
         Set options of a step apart from its function's arguments.
@@ -258,7 +262,9 @@ class StepCalls(ContextBase):
         `await ctx.options(timeout=30).step(fetch, url, timeout=5)`: the 5 is `fetch`'s own, the 30
         is the step's. The options are those of `step`.
         """
-        return StepCaller(self, (key, retry, timeout, compensate, queue, breaker, cache, cache_key))
+        return StepCaller(
+            self, (key, retry, timeout, compensate, queue, breaker, cache, cache_key, spends)
+        )
 
     def _keyed_place(self, key: str) -> str:
         self._activation.check_caller()
@@ -310,67 +316,15 @@ class StepCaller:
         return self._ctx._start_step(name, function, args, kwargs, *self._options)  # noqa: SLF001  one house
 
 
-def around_of(breaker: Breaker | None, name: str) -> Around | None:
-    """Say what breaker stands around the call of a step's function, if any."""
-    if breaker is None:
-        return None
-    from stepflow.kits.flow.around.breaker import through  # noqa: PLC0415  wanted by few
-
-    check_breaker(breaker, f"step {name!r}")
-    return through(breaker)
-
-
-def _around(
-    own: Cache | None,
-    lasts: float | timedelta | None,
-    name: str,
-    function: Callable[..., Any],
-    args: tuple[Any, ...],
-    kwargs: Mapping[str, Any],
-    key: Any,
-    read: Callable[[Any], Any],
-    breaker: Breaker | None,
-) -> Around | None:
-    """Say what stands around the call: a breaker, and around that the value that runs share."""
-    inner = around_of(breaker, name)
-    if lasts is not None:
-        own = Cache(seconds(lasts, f"cache of step {name!r}"), 1 if own is None else own.version)
-    if own is None:
-        return inner
-    from stepflow.kits.flow.around.cache import shared  # noqa: PLC0415  wanted by few
-
-    return shared(own, name, function, args, kwargs, key, read, inner)
-
-
-def _check_remote(
-    name: str,
+def _undo(
+    given: Callable[[Any], Any] | None,
     own: DeclaredStep,
-    timeout: float | timedelta | None,
-    breaker: Breaker | None,
-    *,
-    is_cached: bool,
-) -> None:
-    if not own.runner:
-        msg = (
-            f"step {name!r} is to run on another queue, whose workers find it by the app: "
-            "put @app.step above its function"
-        )
-        raise InvalidOption(msg)
-    if timeout is not None:
-        msg = (
-            f"step {name!r} runs on another queue, as its own run: "
-            "give its timeout to @app.step, not to ctx.step"
-        )
-        raise InvalidOption(msg)
-    if breaker is not None:
-        msg = (
-            f"step {name!r} runs on another queue, as its own run: "
-            f"enter breaker {breaker.name!r} in its function, by `async with`"
-        )
-        raise InvalidOption(msg)
-    if is_cached or own.cache is not None:
-        msg = (
-            f"step {name!r} runs on another queue, as its own run, and cannot share its value: "
-            "share that of a step that its function is called in, or leave out queue="
-        )
-        raise InvalidOption(msg)
+    name: str,
+    policy: RetryPolicy,
+    timeout_s: float | None,
+) -> Compensation | None:
+    """Say what undoes a step: what it is given, else what its function declares."""
+    if given is not None:
+        check_callable(given, f"compensate of step {name!r}", "compensate={}")
+    undo = given or own.compensate
+    return None if undo is None else compensation_of(undo, policy, timeout_s)

@@ -14,6 +14,7 @@ from stepflow.kits.flow.commands.poll import Every, Pending
 
 if TYPE_CHECKING:
     from stepflow.core.breakers.breaker import Breaker
+    from stepflow.core.budgets.budget import Spending
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -92,6 +93,7 @@ class SyncStepCalls(Blocking):
         breaker: Breaker | None = None,
         cache: float | timedelta | None = None,
         cache_key: Any = None,
+        spends: Spending | None = None,
     ) -> SyncStepCaller:
         """
         Set options of a step apart from its function's arguments.
@@ -107,6 +109,7 @@ class SyncStepCalls(Blocking):
             breaker=breaker,
             cache=cache,
             cache_key=cache_key,
+            spends=spends,
         )
         return SyncStepCaller(caller, self._loop)
 

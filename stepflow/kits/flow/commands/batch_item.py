@@ -16,7 +16,7 @@ from stepflow.core.run import Run
 from stepflow.errors import InvalidOption, Postponed
 from stepflow.kits.flow.commands.host import CommandHost, Send, Writable
 from stepflow.kits.flow.commands.step import Around, StepCommand
-from stepflow.kits.flow.runtime import FlowRuntime
+from stepflow.kits.flow.runtime import FlowRuntime, Settling
 from stepflow.store.values.codec import pack, unpack
 
 T = TypeVar("T")
@@ -154,8 +154,15 @@ class ItemHost:
         """Whether an earlier activation may have begun with the item."""
         return isinstance(command, ItemCommand) and self._owner.may_have_begun(command.index)
 
-    def write(self, command: Writable, kind: EntryKind, data: bytes = b"") -> None:
+    def write(
+        self,
+        command: Writable,
+        kind: EntryKind,
+        data: bytes = b"",
+        settling: Settling | None = None,
+    ) -> None:
         """Give what an item has come to to its batch."""
+        del settling  # an item spends of no budget
         if isinstance(command, ItemCommand):
             command.is_busy = command.is_writing = True
             if command.began_at is not None:

@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeVar
 
 from stepflow.core.journal import EntryKind
 from stepflow.core.run import Run
-from stepflow.kits.flow.runtime import FlowRuntime
+from stepflow.kits.flow.runtime import FlowRuntime, Settling
 from stepflow.kits.flow.step_options import Compensation
 
 T = TypeVar("T")
@@ -78,7 +78,13 @@ class CommandHost(Protocol):
         It has, should there have been one, with all that was open when the journal ended.
         """
 
-    def write(self, command: Writable, kind: EntryKind, data: bytes = b"") -> None:
+    def write(
+        self,
+        command: Writable,
+        kind: EntryKind,
+        data: bytes = b"",
+        settling: Settling | None = None,
+    ) -> None:
         """
         Write an entry for *command*, which is busy until that is durable and handed over to it.
 

@@ -11,20 +11,27 @@ import contextvars
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from stepflow.core.backoff import RetryPolicy
 from stepflow.core.journal import Entry, EntryKind, write_try
 from stepflow.engine.user_code.arguments import ResultReader
 from stepflow.engine.user_code.calls import escaped, postponed, raised
-from stepflow.errors import CircuitOpen, ClaimLost, PayloadTooLarge, Postponed, StepFailed
+from stepflow.errors import (
+    BudgetExceeded,
+    CircuitOpen,
+    ClaimLost,
+    PayloadTooLarge,
+    Postponed,
+    StepFailed,
+)
 from stepflow.kits.flow.around.attempt import Attempt
 from stepflow.kits.flow.around.failed import pack_error, with_usage
 from stepflow.kits.flow.around.refused import pack_refused, read_refused
 from stepflow.kits.flow.commands.command import Command
 from stepflow.kits.flow.commands.host import CommandHost
 from stepflow.kits.flow.current_step import CurrentStep, present
-from stepflow.kits.flow.runtime import FlowRuntime, OutputScope
+from stepflow.kits.flow.runtime import FlowRuntime, OutputScope, Settling
 from stepflow.logs import enter
 from stepflow.store.values.codec import pack, unpack
 
@@ -33,6 +40,23 @@ log = logging.getLogger("stepflow.flow")
 #: what stands around the call of a step's function, such as a circuit breaker: it is given the
 #: runtime and the call, and may raise Postponed instead of making it
 Around = Callable[[FlowRuntime, Callable[[], Awaitable[Any]]], Awaitable[Any]]
+
+
+class Spends(Protocol):
+    """What a step spends of budgets, and how that is settled."""
+
+    @property
+    def has_news(self) -> bool:
+        """Whether people have answered since the last try began."""
+
+    def settling(self, came_to: Any) -> Settling | None:
+        """Say what the entry settles that remembers *came_to*, a value or an exception."""
+
+    def price(self, error: BaseException, value: Any) -> None:
+        """Have *error* say what the *value* has cost that cannot be remembered."""
+
+    def leave(self, runtime: FlowRuntime, came_to: Any) -> None:
+        """Settle an attempt of which nothing is remembered."""
 
 
 class StepCommand(Command):
@@ -57,6 +81,7 @@ class StepCommand(Command):
         "is_abandoned",
         "key",
         "kwargs",
+        "spends",
     )
     what = "step"
     entry_kinds = (EntryKind.VALUE, EntryKind.ERROR, EntryKind.TRY, EntryKind.MEMO)
@@ -84,6 +109,8 @@ class StepCommand(Command):
         self._seen = 0
         #: the context variables of the code that asked for it, which its function sees
         self._context = contextvars.copy_context() if context is None else context
+        #: what its calls spend of budgets; None for most
+        self.spends: Spends | None = None
         #: the key that it was given
         self.key: str | None = None
         #: what its attempts have left to those after them; None for most
@@ -257,8 +284,9 @@ class StepCommand(Command):
         self._task = None
         self.is_busy = False
         if self.is_abandoned or not self.is_wanted:
-            if not done.cancelled():
-                done.exception()
+            left = None if done.cancelled() else done.exception() or done.result()
+            if self.spends is not None:
+                self.spends.leave(host.runtime, left)
             host.wake()
             return
         error = (
@@ -271,10 +299,12 @@ class StepCommand(Command):
                 data = self._pack(done.result(), limit=host.runtime.limit)
             except PayloadTooLarge as problem:
                 error = with_usage(problem, done.result())
+                if self.spends is not None:
+                    self.spends.price(problem, done.result())
             except BaseException as problem:  # noqa: BLE001  what packs a value is user code as well
                 error = problem
             else:
-                host.write(self, EntryKind.VALUE, data)
+                self._write(host, EntryKind.VALUE, data, done.result())
                 return
         if isinstance(error, ClaimLost):
             host.lose_claim()
@@ -282,9 +312,9 @@ class StepCommand(Command):
         wait = postponed(error)
         if wait is not None:
             self._postpone(host, wait)
-        elif isinstance(error, CircuitOpen) and self._around is not None:
+        elif isinstance(error, CircuitOpen | BudgetExceeded) and self._around is not None:
             self._error = error
-            self._write_error(host, pack_refused(error))
+            self._write_error(host, pack_refused(error), error)
         else:
             self._write_failure(host, error)
 
@@ -293,6 +323,10 @@ class StepCommand(Command):
         self.began_at, self.due_at = None, wait.due_at
         host.note_inbox(wait.inbox)
         self._postponed, self._seen = wait, host.inbox_version
+        if self.spends is not None:
+            self.spends.leave(host.runtime, wait)
+            if self.spends.has_news:
+                self.due_at = None
         host.wake()
 
     def _pack(self, value: Any, *, limit: int) -> bytes:
@@ -310,7 +344,7 @@ class StepCommand(Command):
                 "run=%s step %r failed for good, attempt %s of %s: %s\n%s", host.run.id, self.name,
                 failures, most, info.summary, info.traceback.rstrip(),
             )  # fmt: skip
-            self._write_error(host, pack_error(self.name, info, error, host.runtime.limit))
+            self._write_error(host, pack_error(self.name, info, error, host.runtime.limit), error)
             return
         runtime = host.runtime
         wait_s = max(self._policy.wait_s(failures, runtime.spread()), fault.retry_after_s or 0.0)
@@ -319,13 +353,20 @@ class StepCommand(Command):
             failures, most, info.summary, wait_s,
         )  # fmt: skip
         due_at = runtime.now() + wait_s
-        host.write(self, EntryKind.TRY, write_try(due_at, fault.error.brief()))
+        self._write(host, EntryKind.TRY, write_try(due_at, fault.error.brief()), error)
 
-    def _write_error(self, host: CommandHost, data: bytes) -> None:
+    def _write(self, host: CommandHost, kind: EntryKind, data: bytes, came_to: Any) -> None:
+        """Remember an attempt, and settle in that write what it has cost."""
+        if self.spends is None:
+            host.write(self, kind, data)
+        else:
+            host.write(self, kind, data, self.spends.settling(came_to))
+
+    def _write_error(self, host: CommandHost, data: bytes, error: BaseException) -> None:
         """Remember the error; what the last attempt has emitted is declared void before."""
         scope = self._scope
         if scope is None or not scope.has_emitted:
-            host.write(self, EntryKind.ERROR, data)
+            self._write(host, EntryKind.ERROR, data, error)
             return
 
         def go_on(done: asyncio.Task[None]) -> None:
@@ -335,7 +376,7 @@ class StepCommand(Command):
                 self.is_busy = False
                 host.wake()
             else:
-                host.write(self, EntryKind.ERROR, data)
+                self._write(host, EntryKind.ERROR, data, error)
 
         self.is_busy = True
         scope.reset(None)

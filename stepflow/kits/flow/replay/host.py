@@ -28,7 +28,7 @@ from stepflow.kits.flow.replay.time_slice import TimeSlice
 from stepflow.kits.flow.replay.timing.marks import TimeMarks
 from stepflow.kits.flow.replay.timing.timers import Timers
 from stepflow.kits.flow.replay.wakeup import Wakeup
-from stepflow.kits.flow.runtime import FlowRuntime
+from stepflow.kits.flow.runtime import FlowRuntime, Settling
 
 T = TypeVar("T")
 
@@ -167,9 +167,17 @@ class ActivationHost:
         """Whether an earlier activation may have begun with *command*."""
         return self._output.was_begun_before(command.place)
 
-    def write(self, command: Writable, kind: EntryKind, data: bytes = b"") -> None:
+    def write(
+        self,
+        command: Writable,
+        kind: EntryKind,
+        data: bytes = b"",
+        settling: Settling | None = None,
+    ) -> None:
         """Write an entry for *command*, unless it is answered or abandoned by now."""
         if self.loop.is_over or self.commands.at(command.place) is not command:
+            if settling is not None:
+                self.runtime.budgets.settle(*settling)
             self._wakeup.wake()
             return
         command.is_busy = command.is_writing = True
@@ -182,7 +190,7 @@ class ActivationHost:
             took_ms = max(0, int((now - began_at) * 1000))
             self.runtime.count_attempt(kind, now - began_at)
         entry = Entry(kind, command.place, command.name, now, data, took_ms)
-        self._writer.write(entry, Cleanup.NEEDED if is_first_to_undo else None)
+        self._writer.write(entry, Cleanup.NEEDED if is_first_to_undo else None, settling)
 
     def leave_memo(self, command: Writable, data: bytes) -> None:
         """Write what an attempt of *command*, which goes on meanwhile, leaves to the next."""

@@ -19,7 +19,7 @@ from stepflow.engine import insist
 from stepflow.engine.insist import say_refused
 from stepflow.errors import RedisRefused
 from stepflow.kits.flow.commands.host import Send
-from stepflow.kits.flow.runtime import FlowRuntime
+from stepflow.kits.flow.runtime import FlowRuntime, Settling
 
 
 class _PendingWrite:
@@ -115,19 +115,21 @@ class JournalWriter:
         if self._timer is not None:
             self._timer.cancel()
 
-    def write(self, entry: Entry, cleanup: Cleanup | None = None) -> None:
+    def write(
+        self, entry: Entry, cleanup: Cleanup | None = None, settling: Settling | None = None
+    ) -> None:
         """
         Write an entry at the next index.
 
         *cleanup* is what the run has left to do from then on, None when the entry changes nothing
-        there.
+        there; *settling* what it settles in budgets.
         """
         if self._is_taking or self._is_replaying:
-            self._held_back.append(lambda: self.write(entry, cleanup))
+            self._held_back.append(lambda: self.write(entry, cleanup, settling))
             return
         data = entry.write()
         self._send_next(
-            lambda index: self._runtime.add_entry(index, data, cleanup),
+            lambda index: self._runtime.add_entry(index, data, cleanup, settling),
             lambda _: self._written(entry),
         )
 

@@ -25,7 +25,7 @@ end
 --@ insert room_for_run
 if once_keys[1] then redis.call('SET', once_keys[1], run_id) end
 if source_keys[1] then
-  --@ unpack source_keys: source_journal source_answers answers source_variables
+  --@ unpack source_keys: source_journal source_answers answers source_variables source_kv
   --@ items fork: entries following
   local count = tonumber(entries)
   if redis.call('LINDEX', source_journal, count) ~= following then return {0, {}} end
@@ -41,6 +41,9 @@ if source_keys[1] then
   end
   if redis.call('COPY', source_variables, variables_key, 'REPLACE') == 1 then
     redis.call('PERSIST', variables_key)
+  end
+  if source_kv ~= kv_key and redis.call('COPY', source_kv, kv_key, 'REPLACE') == 1 then
+    redis.call('PERSIST', kv_key)
   end
 end
 local turn = nil

@@ -1,0 +1,137 @@
+"""Rows of the archive, to and from values."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from stepflow.archive.values import ArchivedRun, ArchivedStep, End
+from stepflow.core.outcomes import ErrorInfo
+from stepflow.errors import UnreadableArchive
+
+Row = Mapping[Any, Any]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+#: what reading a row that something else has written may raise
+MISREAD = (KeyError, TypeError, ValueError, AttributeError, RecursionError)
+
+
+def microseconds(moment: datetime) -> int:
+    """Give the microseconds since 1970: exactly what a row is known by."""
+    since = moment - _EPOCH
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+
+
+def text(value: str | None) -> str | None:
+    """Give text that every database takes: without NUL, and valid Unicode."""
+    if value is None:
+        return None
+    return value.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode()
+
+
+def write_json(value: Any) -> str:
+    """Write a value as JSON in ASCII: no database changes it."""
+    return json.dumps(value, separators=(",", ":"), allow_nan=False)
+
+
+def row_of_run(namespace: str, run: ArchivedRun) -> dict[str, Any]:
+    """Give the row of `stepflow_runs` for one end."""
+    error = run.error
+    kind, said, trace = (error.type, error.message, error.traceback) if error else (None,) * 3
+    return {
+        "namespace": namespace, "run_id": run.id, "created_us": microseconds(run.created_at),
+        "ended_us": microseconds(run.ended_at), "generation": run.generation, "ends": run.end,
+        "runner": run.runner, "version": run.version, "state": run.state, "queue": run.queue,
+        "step": run.step, "attempts": run.attempts, "parent": run.parent, "origin": run.origin,
+        "run_group": run.group, "schedule": run.schedule, "created_at": run.created_at,
+        "started_at": run.started_at, "ended_at": run.ended_at, "took_s": run.took_s,
+        "error_type": text(kind), "error": text(said), "traceback": text(trace) or None,
+        "reason": text(run.reason),
+        "headers": write_json(dict(run.headers)), "tags": write_json(dict(run.tags)),
+        "payload": write_json(run.payload), "result": write_json(run.result),
+        "is_whole": run.is_whole,
+    }  # fmt: skip
+
+
+def rows_of_labels(number: int, run: ArchivedRun) -> Iterator[dict[str, Any]]:
+    """Give the rows by which a run is found."""
+    for kind, labels in (("header", run.headers), ("tag", run.tags)):
+        for name, value in labels.items():
+            yield {"run": number, "kind": kind, "name": text(name), "value": text(str(value))}
+
+
+def rows_of_steps(number: int, end: End) -> Iterator[dict[str, Any]]:
+    """Give the rows of the steps of a run, in their order."""
+    for place, step in enumerate(end.steps):
+        yield {
+            "run": number, "place": place, "kind": step.kind, "name": text(step.name),
+            "state": step.state, "attempt": step.attempt, "started_at": step.started_at,
+            "ended_at": step.ended_at, "took_s": step.took_s, "worker": text(step.worker),
+            "error": text(step.error), "value": write_json(step.value),
+        }  # fmt: skip
+
+
+def read_run(row: Row) -> ArchivedRun:
+    """Read a row of `stepflow_runs`; raises UnreadableArchive for one that is none of ours."""
+    try:
+        failed = row["error_type"] is not None or row["error"] is not None
+        return ArchivedRun(
+            row["run_id"], row["runner"], row["state"], _moment(row["created_at"]),
+            _moment(row["ended_at"]), row["started_at"] and _moment(row["started_at"]),
+            version=int(row["version"]), generation=int(row["generation"]), end=int(row["ends"]),
+            queue=row["queue"], step=int(row["step"]), attempts=int(row["attempts"]),
+            headers=_mapping(row["headers"]), tags=_mapping(row["tags"]),
+            payload=read_json(row["payload"]), result=read_json(row["result"]),
+            error=_error(row) if failed else None, reason=row["reason"], parent=row["parent"],
+            origin=row["origin"], group=row["run_group"], schedule=row["schedule"],
+            is_whole=bool(row["is_whole"]), number=int(row["number"]),
+        )  # fmt: skip
+    except MISREAD as error:
+        raise UnreadableArchive(f"run {name_of(row)}", f"{type(error).__name__}: {error}") from None
+
+
+def read_step(row: Row) -> ArchivedStep:
+    """Read a row of `stepflow_steps`; raises UnreadableArchive for one that is none of ours."""
+    try:
+        return ArchivedStep(
+            row["kind"], row["name"], row["state"], int(row["attempt"]),
+            row["started_at"] and _moment(row["started_at"]),
+            row["ended_at"] and _moment(row["ended_at"]), row["took_s"], row["worker"],
+            row["error"], read_json(row["value"]),
+        )  # fmt: skip
+    except MISREAD as error:
+        raise UnreadableArchive(
+            f"a step of row {row['run']}", f"{type(error).__name__}: {error}"
+        ) from None
+
+
+def read_json(written: str | None) -> Any:
+    """Read JSON back; nothing is None."""
+    return None if written is None else json.loads(written)
+
+
+def name_of(row: Row) -> str:
+    """Name a row in words: the id of its run, or its number where it has none."""
+    run_id = row["run_id"]
+    return repr(run_id) if isinstance(run_id, str) and run_id else f"of row {row['number']}"
+
+
+def _error(row: Row) -> ErrorInfo:
+    return ErrorInfo(row["error_type"] or "", row["error"] or "", row["traceback"] or "")
+
+
+def _moment(value: Any) -> datetime:
+    if not isinstance(value, datetime):
+        msg = f"{value!r} is no time"
+        raise TypeError(msg)
+    return value.astimezone(UTC)
+
+
+def _mapping(written: str) -> Mapping[str, str]:
+    read = json.loads(written)
+    if not isinstance(read, dict):
+        msg = f"{written[:60]!r} is no object"
+        raise TypeError(msg)
+    return read

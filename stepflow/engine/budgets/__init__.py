@@ -1,0 +1,1 @@
+"""Budgets, as operators and programs see and steer them."""

@@ -1,0 +1,1 @@
+"""Budgets as Redis holds them, and the calls that move them."""

@@ -1,0 +1,81 @@
+"""What the steps of one claimed run spend of budgets."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+
+from stepflow.core.budgets.budget import Spending
+from stepflow.core.budgets.cost import NOTHING, Cost
+from stepflow.core.run import Cleanup, Run
+from stepflow.engine.env import Env
+from stepflow.errors import ClaimLost
+from stepflow.store.budgets.spending import NoRoom, Reservation, reserve_budget, settle_budget
+from stepflow.store.calls import Call
+from stepflow.store.connection.async_ import AsyncCaller
+from stepflow.worker.runtime.ask import ask
+
+log = logging.getLogger("stepflow.budgets")
+
+
+class ClaimBudgets:
+    """
+    Reserves what calls may cost under the claim that *token* is of, and settles what they did cost.
+
+    What is not settled when the claim ends is lost: it has cost something up to what was reserved.
+    """
+
+    def __init__(self, run: Run, token: str, env: Env, connection: AsyncCaller) -> None:
+        self._run = run
+        self._token = token
+        self._env = env
+        self._connection = connection
+
+    async def reserve(
+        self, spending: Spending, slot: str, granted: Mapping[str, int]
+    ) -> Reservation | NoRoom:
+        """Reserve what a call costs at most; raises ClaimLost."""
+        env, run = self._env, self._run
+        budgets = spending.budgets
+        call = reserve_budget(
+            env.keys, budgets, spending.most, run, self._token, slot, env.request_id(),
+            granted=granted, given=env.clock.given, now=env.clock.now(),
+        )  # fmt: skip
+        names = ", ".join(each.account for each in budgets)
+        answer = await ask(
+            self._connection, call, f"run={run.id} cannot spend of {names}", self._give_back
+        )
+        if answer is None:
+            raise ClaimLost(f"run {run.id!r} is held by another worker; nothing is spent")
+        return answer
+
+    def settle(self, reserved: Reservation, used: Cost | None) -> None:
+        """Settle a call whose step remembers nothing of it; sent at once, and not waited for."""
+        self._connection.send(self.settling(reserved, used)).add_done_callback(_said)
+
+    def settling(
+        self,
+        reserved: Reservation,
+        used: Cost | None,
+        index: int | None = None,
+        entry: bytes = b"",
+        cleanup: Cleanup | None = None,
+    ) -> Call[int]:
+        """Make the call that settles, and adds journal entry *index* with that."""
+        env = self._env
+        return settle_budget(
+            env.keys, self._run.id, self._token, reserved, used, index=index, entry=entry,
+            cleanup=cleanup, given=env.clock.given, now=env.clock.now(),
+        )  # fmt: skip
+
+    def _give_back(self, answer: Reservation | NoRoom | None) -> None:
+        """Give back what came when nobody waited for it any more."""
+        if isinstance(answer, Reservation):
+            self.settle(answer, NOTHING)
+
+
+def _said(sent: asyncio.Future[int]) -> None:
+    problem = None if sent.cancelled() else sent.exception()
+    if problem is not None:
+        log.warning("a budget was not told what a call has cost: %s", problem)

@@ -1,0 +1,44 @@
+"""What goes wrong with an archive is said in words, with no secret in them."""
+
+from __future__ import annotations
+
+import pytest
+
+from stepflow.archive.archive import Archive
+from stepflow.errors import ArchiveMisconfigured, ArchiveUnreachable
+from stepflow.settings import ArchiveSettings
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("mysql://a:secret@host/db", "it knows no database 'mysql'"),
+        ("secret", "its URL is none"),
+        ("postgresql+asyncpg://a:secret@host/db", "it knows no database"),
+    ],
+)
+def test_a_url_that_cannot_be_used_is_refused(url, said):
+    """[H6]"""
+    with pytest.raises(ArchiveMisconfigured, match=said) as caught:
+        Archive(ArchiveSettings(url=url))
+    assert "secret" not in str(caught.value)
+    assert not caught.value.retryable
+
+
+def test_a_database_that_does_not_answer_may_answer_later():
+    """[H6]"""
+    with (
+        Archive(ArchiveSettings(url="postgres://me:secret@127.0.0.1:1/db")) as archive,
+        pytest.raises(ArchiveUnreachable, match="does not answer") as caught,
+    ):
+        archive.health()
+    assert "secret" not in str(caught.value)
+    assert caught.value.retryable
+
+
+def test_a_folder_that_is_not_there_is_said(tmp_path):
+    with (
+        Archive(ArchiveSettings(url=f"sqlite:///{tmp_path}/no/archive.db")) as archive,
+        pytest.raises(ArchiveUnreachable, match="unable to open database file"),
+    ):
+        archive.list()

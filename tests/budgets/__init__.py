@@ -1,0 +1,1 @@
+"""Budgets: what steps may cost, and what they have cost."""
