@@ -27,6 +27,7 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.client.archived import ArchiveConditions as ArchiveConditions
     from stepflow.client.archived import Archives as Archives
     from stepflow.client.archived import AsyncArchives as AsyncArchives
+    from stepflow.client.archived.both import ListOptions as ListOptions
     from stepflow.client.around.breakers import AsyncBreakers as AsyncBreakers
     from stepflow.client.around.breakers import Breakers as Breakers
     from stepflow.client.around.budgets import AsyncBudgets as AsyncBudgets
@@ -155,11 +156,14 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.errors import CircuitOpen as CircuitOpen
     from stepflow.errors import ClaimLost as ClaimLost
     from stepflow.errors import DataError as DataError
+    from stepflow.errors import DefinitionFailed as DefinitionFailed
     from stepflow.errors import EmbeddedServerError as EmbeddedServerError
     from stepflow.errors import GroupBusy as GroupBusy
     from stepflow.errors import GroupMismatch as GroupMismatch
     from stepflow.errors import GroupNotFound as GroupNotFound
     from stepflow.errors import HookNotFound as HookNotFound
+    from stepflow.errors import InvalidDefinition as InvalidDefinition
+    from stepflow.errors import InvalidExpression as InvalidExpression
     from stepflow.errors import InvalidMachine as InvalidMachine
     from stepflow.errors import InvalidName as InvalidName
     from stepflow.errors import InvalidOption as InvalidOption
@@ -173,6 +177,7 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.errors import MapNotMet as MapNotMet
     from stepflow.errors import NameTaken as NameTaken
     from stepflow.errors import NoServer as NoServer
+    from stepflow.errors import NoSuchValue as NoSuchValue
     from stepflow.errors import NotAnInteger as NotAnInteger
     from stepflow.errors import NotAnswered as NotAnswered
     from stepflow.errors import NotArchived as NotArchived
@@ -234,6 +239,8 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.jobs import Job as Job
     from stepflow.jobs import JobDecorator as JobDecorator
     from stepflow.kits.app import Stepflow as Stepflow
+    from stepflow.kits.definition.definitions import Definitions as Definitions
+    from stepflow.kits.definition.model import Definition as Definition
     from stepflow.kits.flow.calls.agents import ToolLoopOptions as ToolLoopOptions
     from stepflow.kits.flow.calls.batch import BatchOptions as BatchOptions
     from stepflow.kits.flow.calls.children import MapOptions as MapOptions
@@ -279,6 +286,7 @@ _EXPORTS = {
         SubmitOptions
     """,
     "client.archived": "ArchiveConditions Archives AsyncArchives",
+    "client.archived.both": "ListOptions",
     "client.limits": "AsyncLimits LimitOptions Limits",
     "client.groups": "AsyncGroups Groups",
     "client.around.breakers": "AsyncBreakers Breakers",
@@ -335,23 +343,19 @@ _EXPORTS = {
     "errors": """
         AnswerMisfit AppNotFound ArchiveConflict ArchiveMisconfigured ArchiveUnreachable
         BreakerNotFound BudgetExceeded BudgetNotFound BulkGrown BulkNotFound CancelRequested
-        ChildFailed UnknownPrice
-        CircuitOpen ClaimLost DataError EmbeddedServerError HookNotFound InvalidMachine InvalidName
-        InvalidOption
-        GroupBusy GroupMismatch GroupNotFound InvalidRunId JoinNotMet LifespanFailed LifespanNotOpen
-        LimitFull LimitNotFound MailboxFull MapNotMet NameTaken
-        NoServer NotAnswered NotArchived
-        NotAnInteger NotDeletable NotInStep NotPausable NotReplayable NotResumable
-        NotRetryable NotRunning NotScheduled OutputOverflow PayloadMismatch PayloadTooLarge
-        PermanentError Postponed QuestionClosed QuestionNotFound RateLimited RedisRefused
-        RedisUnreachable
-        ReplyLost ReservedHeader ResourceFailed ResourceNotOpen ResultMismatch RightsMissing
-        RunCancelled RunConflict SingletonTaken
+        ChildFailed UnknownPrice CircuitOpen ClaimLost DataError DefinitionFailed
+        EmbeddedServerError HookNotFound InvalidDefinition InvalidExpression InvalidMachine
+        InvalidName InvalidOption NoSuchValue GroupBusy GroupMismatch GroupNotFound InvalidRunId
+        JoinNotMet LifespanFailed LifespanNotOpen LimitFull LimitNotFound MailboxFull MapNotMet
+        NameTaken NoServer NotAnswered NotArchived NotAnInteger NotDeletable NotInStep NotPausable
+        NotReplayable NotResumable NotRetryable NotRunning NotScheduled OutputOverflow
+        PayloadMismatch PayloadTooLarge PermanentError Postponed QuestionClosed QuestionNotFound
+        RateLimited RedisRefused RedisUnreachable ReplyLost ReservedHeader ResourceFailed
+        ResourceNotOpen ResultMismatch RightsMissing RunCancelled RunConflict SingletonTaken
         RunFailed RunNotFound RunStateError ScheduleNotFound ServerUnfit SignalMisfit SignalRefused
-        SpawnRefused StepError StepFailed StepOver StepflowError TransientError
-        UnavailableError UnknownChild UnknownRunner UnknownStep UnreadableArchive
-        UnreadableHistory UnreadableRecord UnreadableValue UnsupportedValue UsageError
-        WebhookRefused WorkerSilent WrongTransition
+        SpawnRefused StepError StepFailed StepOver StepflowError TransientError UnavailableError
+        UnknownChild UnknownRunner UnknownStep UnreadableArchive UnreadableHistory UnreadableRecord
+        UnreadableValue UnsupportedValue UsageError WebhookRefused WorkerSilent WrongTransition
     """,
     "hooks.webhook": "Webhook",
     "jobs": "Job JobDecorator",
@@ -373,6 +377,8 @@ _EXPORTS = {
     "kits.flow.current": "current",
     "kits.flow.current_step": "CurrentStep current_step",
     "kits.flow.sync_context": "SyncContext",
+    "kits.definition.definitions": "Definitions",
+    "kits.definition.model": "Definition",
     "kits.machine.context": "More StateContext",
     "kits.machine.machine": "Machine",
     "kits.machine.typed": "MachineResult RouterDecorator StateDecorator",

@@ -60,8 +60,8 @@ def test_importing_stepflow_loads_nothing():
 
 #: public methods that are the library's own, or its kits': their types are, too
 _OUR_OWN = {
-    "carry", "connection", "delivering", "facts", "judge", "make_worker", "parent", "permits",
-    "runtime",
+    "carry", "connection", "delivering", "facts", "faults", "foresee", "judge", "make_worker",
+    "needs", "parent", "permits", "runtime",
     "scheduled", "target",
     "trace_attempt", "trace_hook", "trace_submit",
 }  # fmt: skip

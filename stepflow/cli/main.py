@@ -37,9 +37,12 @@ VERBS = {
     "retry": "cancel",
     "delete": "steering.runs",
     "fork": "history",
+    "archive": "archived.command",
     "export": "look.histories",
     "check": "look.histories",
     "machine": "look.machine",
+    "definition": "definition.command",
+    "run": "definition.run",
     "workers": "workers",
     "runners": "workers",
     "queues": "workers",
@@ -62,19 +65,19 @@ VERBS = {
 
 #: the parts of `--help`, and the verbs in them in their order
 PARTS = {
-    "Run": "worker submit group result",
+    "Run": "worker submit run group result",
     "Look": "list show why watch output events questions workers runners queues hooks stats",
     "Steer": "signal answer cancel pause resume run-now retry fork fail delete queue bulk "
     "schedules limits breakers shared",
-    "Operate": "doctor health export config web redis completion",
-    "Develop": "dev demo check machine",
+    "Operate": "doctor health export archive config web redis completion",
+    "Develop": "dev demo check machine definition",
 }
 #: what other programs call our verbs
 OTHER_NAMES = {
     "breaker": "breakers", "cache": "shared", "circuit": "breakers",
     "cron": "schedules", "enqueue": "submit", "get": "show", "groups": "group", "info": "show",
     "inspect": "show", "kill": "cancel", "logs": "watch", "ls": "list", "ps": "list",
-    "replay": "check", "reset": "fork", "run": "submit", "runs": "list", "send": "signal",
+    "replay": "check", "reset": "fork", "runs": "list", "send": "signal",
     "schedule": "schedules",
     "start": "submit", "status": "show", "stop": "cancel", "tail": "watch", "terminate": "fail",
     "unpause": "resume", "wait": "result", "work": "worker",

@@ -44,6 +44,9 @@ COLUMNS = ("run", "runner", "state", "step", "attempt", "queue", "age", "where")
 )
 @click.option("--tag", "tags", type=PAIR, multiple=True, metavar="K=V", help="Only with this tag.")
 @click.option("--where", metavar="CONDITIONS", help="Only runs that fit: 'error~timeout older=1h'.")
+@click.option(
+    "--archived", "with_archive", is_flag=True, help="Also runs that only the archive has."
+)
 @click.option("--cursor", "--after", metavar="TEXT", help="Continue where the previous page ended.")
 @common_options
 @pass_context
@@ -53,17 +56,19 @@ def list_command(
     parent: str | None,
     headers: tuple[tuple[str, str], ...],
     tags: tuple[tuple[str, str], ...],
+    with_archive: bool,
     **options: Any,
 ) -> None:
     """
     List runs, newest first: by when they ended, else by when they were submitted.
 
     What has no index is looked for among 5,000 runs at a time; --after goes on. Indexes are those
-    of ends (--state), runners and tags.
+    of ends (--state), runners and tags. With --archived, what Redis has comes first.
     """
     with context.client(starts=False) as client:
         parent = None if parent is None else context.run_id(client, parent)
-        page = client.list(parent=parent, headers=dict(headers), tags=dict(tags), **options)
+        listing = client.archive.list_both if with_archive else client.list
+        page = listing(parent=parent, headers=dict(headers), tags=dict(tags), **options)
         live = [run.id for run in page.runs if not run.is_finished][:_EXPLAINED]
         told = {} if context.json else _explained(client, live)
     if context.json:
@@ -92,6 +97,7 @@ def row_of(run: RunStatus, why: Why | None = None) -> tuple[object, ...]:
     from stepflow.engine.why import where_it_stands
 
     where = "" if run.is_finished and not run.unreadable else where_it_stands(run, why)
+    where = "in the archive" if run.is_archived else where
     return (
         run.id,
         run.runner,

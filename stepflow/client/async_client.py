@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import closing, suppress
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack, cast, overload
 
 from stepflow.client.base import SAFETY_NET_S, BaseClient, result_of
@@ -212,6 +213,18 @@ class AsyncClient(
         given = spec_of(runner, payload, options)
         spec, read = self._named(given, "client.submit")
         return AsyncRunHandle(await self._do(self._submit(spec)), self, read)
+
+    async def submit_definition(
+        self,
+        definition: str | Path | Mapping[str, Any] | Any,
+        input: Any = None,  # noqa: A002  a definition calls it so
+        *,
+        entry_point: str | None = None,
+        **options: Unpack[SubmitOptions],
+    ) -> AsyncRunHandle[Any]:
+        """See Client.submit_definition."""
+        plan = self._submit_definition(definition, input, entry_point, options)
+        return AsyncRunHandle(await self._do(plan), self)
 
     async def submit_many(
         self, specs: Iterable[RunSpec | tuple[str | Callable[..., Any], Any]]

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from stepflow.client.hook_info import HookInfo, hook_info_of
+from stepflow.client.options import SubmitOptions
 from stepflow.core.run import RunState, RunStatus, UnreadableText
 from stepflow.engine.env import Env
 from stepflow.engine.outbox import hooks_of
@@ -173,6 +174,22 @@ class BaseClient:
         else:
             submitted = await submit(chosen, self.env)
         return self._observed([chosen], [submitted])[0]
+
+    def _submit_definition(
+        self, definition: Any, given: Any, entry_point: str | None, options: SubmitOptions
+    ) -> Plan[Submitted]:
+        """Check a definition and its input at once, and give the plan that submits its run."""
+        from stepflow.client.definitions import book_of, check_needs, defined  # noqa: PLC0415  few have any
+
+        registry, book = self._registry, book_of(self._registry, "submit_definition")
+        assert registry is not None
+        spec, runners = defined(book, definition, given, entry_point, options), registry.runners
+
+        async def submit() -> Submitted:
+            await check_needs(book, spec, runners, self.env)
+            return await self._submit(spec)
+
+        return submit()
 
     async def _submit_many(self, specs: list[RunSpec]) -> Sequence[Submitted]:
         chosen = await self.versions.choose(self._checked(specs), self.env)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack, cast, overload
 
 from stepflow.client.base import SAFETY_NET_S, BaseClient, result_of
@@ -223,6 +224,26 @@ class Client(Nouns, Reading, Beside, Exporting, Bulks, Steering, Signals, BaseCl
         given = spec_of(runner, payload, options)
         spec, read = self._named(given, "client.submit")
         return RunHandle(self._do(self._submit(spec)), self, read)
+
+    def submit_definition(
+        self,
+        definition: str | Path | Mapping[str, Any] | Any,
+        input: Any = None,  # noqa: A002  a definition calls it so
+        *,
+        entry_point: str | None = None,
+        **options: Unpack[SubmitOptions],
+    ) -> RunHandle[Any]:
+        """
+        Submit a run of a workflow that is data, checked, with its input; return its handle.
+
+        *definition* is the name of one that the app has loaded, a file (a Path), or plain data. It
+        is stored with the run: a later edit does not touch it. *entry_point* names another place to
+        begin at. The other options are those of `submit`. Raises InvalidDefinition, with all that
+        is wrong, and InvalidOption, for an input that does not fit as well; nothing is written
+        then.
+        """
+        plan = self._submit_definition(definition, input, entry_point, options)
+        return RunHandle(self._do(plan), self)
 
     def submit_many(
         self, specs: Iterable[RunSpec | tuple[str | Callable[..., Any], Any]]

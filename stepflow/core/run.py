@@ -324,8 +324,8 @@ class RunStatus:
     What is known of a run.
 
     *step* counts from 0, *attempt* from 1 within the step. Times are aware datetimes, or None.
-    *waits_for* says in words what the run is waiting for. *version* is the version of the workflow
-    that the run was submitted for.
+    *waits_for* says what it waits for, *version* is that of the workflow that it was submitted for,
+    *is_archived* says that Redis has forgotten it.
     """
 
     id: str
@@ -364,8 +364,8 @@ class RunStatus:
     tags: Mapping[str, str] = field(default_factory=_empty)
     #: the lane of its queue in which it waits for its turn, None for none
     lane: str | None = None
-    #: the group that it is a member of
     group: str | None = None
+    is_archived: bool = False
 
     @property
     def is_finished(self) -> bool:

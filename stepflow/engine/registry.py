@@ -88,6 +88,8 @@ class Registry:
     limited: dict[str, Sequence[Limit]] = field(default_factory=dict)
     #: the graphs of those of its runners that have one, by the runners' keys
     graphs: dict[str, Graph] = field(default_factory=dict)
+    #: what the app knows of workflows that are data; None where it runs none
+    definitions: Any = None
     #: the version that the app was given; empty for none
     version: str = ""
     #: unix seconds: when the newest file with a schedule was written

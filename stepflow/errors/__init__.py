@@ -4,7 +4,8 @@ Everything that stepflow raises, as one tree; the branch says what you can do ab
     StepflowError
     ├── UsageError            your call: change the call
     │   ├── InvalidRunId, InvalidName and its NameTaken, ReservedHeader
-    │   ├── InvalidOption, InvalidMachine, of a graph, and UnknownPrice, of a call
+    │   ├── InvalidOption, InvalidMachine, of a graph, InvalidDefinition, of a file, and
+    │   │   UnknownPrice, of a call
     │   ├── UnsupportedValue, PayloadTooLarge, NotAnInteger, SignalMisfit, AnswerMisfit
     │   ├── StepOver, NotInStep, OutputOverflow
     │   ├── UnknownRunner, AppNotFound, WebhookRefused, NotReplayable, ResultMismatch
@@ -37,12 +38,15 @@ Everything that stepflow raises, as one tree; the branch says what you can do ab
     ├── ChildFailed           what a workflow sees of a child that failed or was cancelled
     ├── JoinNotMet            what a workflow sees of a ctx.map or ctx.gather whose join is not met;
     │   └── MapNotMet         of children, which is a ChildFailed as well
+    ├── DefinitionFailed      steps of a definition failed, after all others had ended
     ├── NotAnswered           stands for a branch without which a join was settled
     └── StepError             raised by your runners, read by the runtime
         ├── TransientError    try this step again
         │   └── RateLimited   not before a limit has rested
         └── PermanentError    end the run now
-            └── WrongTransition   a machine's state chose one that its to= does not name
+            ├── WrongTransition   a machine's state chose one that its to= does not name
+            ├── NoSuchValue       a reference of a definition leads nowhere
+            └── InvalidExpression nor can an expression of one be worked out
 
 Each class builds its own sentence from the facts that callers pass. Control flow that user code
 must not swallow derives from BaseException: `ClaimLost`, `Postponed`. The branches have a module
@@ -67,6 +71,12 @@ from stepflow.errors.data import (
     UnreadableHistory,
     UnreadableRecord,
     UnreadableValue,
+)
+from stepflow.errors.definitions import (
+    DefinitionFailed,
+    InvalidDefinition,
+    InvalidExpression,
+    NoSuchValue,
 )
 from stepflow.errors.joins import JoinNotMet, MapNotMet, NotAnswered
 from stepflow.errors.run_state import (
@@ -170,11 +180,14 @@ __all__ = [
     "CircuitOpen",
     "ClaimLost",
     "DataError",
+    "DefinitionFailed",
     "EmbeddedServerError",
     "GroupBusy",
     "GroupMismatch",
     "GroupNotFound",
     "HookNotFound",
+    "InvalidDefinition",
+    "InvalidExpression",
     "InvalidMachine",
     "InvalidName",
     "InvalidOption",
@@ -188,6 +201,7 @@ __all__ = [
     "MapNotMet",
     "NameTaken",
     "NoServer",
+    "NoSuchValue",
     "NotAnInteger",
     "NotAnswered",
     "NotArchived",

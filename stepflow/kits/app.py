@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from stepflow import app
@@ -23,6 +24,7 @@ from stepflow.times import seconds
 if TYPE_CHECKING:
     from stepflow.core.breakers.breaker import Breaker
     from stepflow.core.limits.limit import Limit
+    from stepflow.kits.definition.definitions import Definitions
     from stepflow.kits.machine.machine import Machine
 
 W = TypeVar("W", bound=WorkflowFunction)
@@ -35,7 +37,8 @@ class Stepflow(app.CoreApp):
     """
     The app: it registers what its workers run.
 
-    `@app.workflow` registers a workflow, `app.machine` a state machine, `@app.runner` a runner,
+    `@app.workflow` registers a workflow, `app.machine` a state machine, `app.definitions` loads
+    workflows that are data, `@app.tool` is for functions that these call, `@app.runner` a runner,
     `@app.job` a function that is a run of one step, `@app.on_terminal` a hook. `@app.step` declares
     how a function runs as a step.
 
@@ -108,6 +111,65 @@ class Stepflow(app.CoreApp):
 
         register_machine(self.registry, machine)
         return machine
+
+    def definitions(
+        self,
+        *places: str | Path,
+        env: Iterable[str] = (),
+        capabilities: Iterable[str] = (),
+        kinds: Iterable[Any] = (),
+        runners: Iterable[str] = (),
+        scripts: bool = False,
+    ) -> Definitions:
+        """
+        Have this app run definitions, workflows as data, and load those of *places*.
+
+        Places are folders and files. *env* names the environment variables that definitions may
+        read in steps, *capabilities* what workers of this app can do beyond others, *kinds* kinds
+        of your own, *runners* those of other apps that definitions may run. Only with *scripts* may
+        definitions run programs, as the worker's user. Raises InvalidDefinition, which names all
+        that is wrong in any file. A second call adds to the first.
+        """
+        found = self._definitions()
+        found.allow(
+            env=env, capabilities=capabilities, kinds=kinds, runners=runners, scripts=scripts
+        )
+        for place in places:
+            found.load(place)
+        return found
+
+    def _definitions(self) -> Definitions:
+        from stepflow.kits.definition.definitions import Definitions  # noqa: PLC0415  few have any
+
+        if self.registry.definitions is None:
+            self.registry.definitions = Definitions(self.registry, self.settings)
+        found: Definitions = self.registry.definitions
+        return found
+
+    @overload
+    def tool(self, name: S, /) -> S: ...
+
+    @overload
+    def tool(self, name: str | None = None) -> Callable[[S], S]: ...
+
+    def tool(self, name: Any = None) -> Any:
+        """
+        Let definitions call the function below: `kind: tool`, `input: {tool: NAME, args: {...}}`.
+
+        By default it is called as the function. It stays an ordinary function; a plain one runs in
+        a thread. Its arguments are checked against its signature, and read as its types.
+        """
+
+        def register(function: S) -> S:
+            check_declared(function, "@app.tool")
+            called = own_name(function, "@app.tool") if name is None else name
+            self._definitions().add_tool(function, called)
+            return function
+
+        if name is None or isinstance(name, str):
+            return register
+        function, name = name, None
+        return register(function)
 
     def agent(
         self,

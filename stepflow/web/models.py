@@ -94,6 +94,7 @@ class ListQuery(Given):
     header: list[Pair] = Field(default_factory=list)
     tag: list[Pair] = Field(default_factory=list)
     where: Where | None = None
+    archived: Flag = False
     limit: Rows = 50
     cursor: str | None = None
 

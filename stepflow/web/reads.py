@@ -26,7 +26,8 @@ from stepflow.web.redact import redacted, redacted_history, redacted_run, redact
 async def list_runs(call: Call) -> dict[str, Any]:
     """List runs, newest first: by when they ended, else by when they were submitted."""
     query = call.query
-    page = await call.client.list(
+    listing = call.client.archive.list_both if query.archived else call.client.list
+    page = await listing(
         state=query.state,
         runner=query.runner,
         queue=query.queue,

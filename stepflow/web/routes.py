@@ -16,6 +16,8 @@ from stepflow.engine.why import Why
 from stepflow.engine.why.now import Now
 from stepflow.errors import (
     AnswerMisfit,
+    ArchiveMisconfigured,
+    ArchiveUnreachable,
     BulkGrown,
     BulkNotFound,
     HookNotFound,
@@ -51,6 +53,7 @@ from stepflow.errors import (
 )
 from stepflow.web import bulk, figures, streams, verbs
 from stepflow.web import reads as look
+from stepflow.web.archived import ARCHIVED
 from stepflow.web.breakers.given import BREAKER
 from stepflow.web.breakers.table import BREAKERS
 from stepflow.web.groups.given import GROUP_ID
@@ -117,7 +120,7 @@ _ONE: tuple[Problem, ...] = (RunNotFound, InvalidRunId)
 READS = (
     Operation(
         "GET", "/runs", look.list_runs, "List runs", RunPage, query=ListQuery,
-        problems=(InvalidOption,),
+        problems=(InvalidOption, ArchiveMisconfigured, ArchiveUnreachable),
     ),
     Operation("GET", "/runs/{run_id}", look.show_run, "Show a run", ShownRun, problems=_ONE),
     Operation(
@@ -152,6 +155,7 @@ READS = (
         "GET", "/metrics", figures.metrics, "Give the metrics", str, media="text/plain",
         problems=(UnavailableError,),
     ),
+    *ARCHIVED,
     Operation("GET", "/runners", look.list_runners, "List runners", list[RunnerInfo]),
     Operation("GET", "/health", look.health, "Is the server up?", Health, right=NOBODYS),
     Operation(

@@ -64,6 +64,12 @@ def _choice(command: F) -> F:
     metavar="FOLDER",
     help="Write a file for each run instead of JSON lines.",
 )
+@click.option(
+    "--jsonl", "as_lines", is_flag=True, help="Print archived steps, a line each, as a data set."
+)
+@click.option(
+    "--with-errors", is_flag=True, help="With --jsonl: also those that failed or gave nothing."
+)
 @common_options
 @pass_context
 def export_command(
@@ -76,6 +82,8 @@ def export_command(
     is_whole: bool,
     keys: tuple[str, ...],
     out: Path | None,
+    as_lines: bool,
+    with_errors: bool,
 ) -> None:
     """
     Print RUN and its journal as JSON, for `stepflow check`.
@@ -83,10 +91,14 @@ def export_command(
     With --whole it prints all that is kept of RUN, a part at a time. Without RUN, with --runner,
     --state, --where or --sample, it prints many, a line of JSON for each, newest first. Webhooks
     and their secrets are left out. What --redact blanks keeps its type, so the history still
-    replays, unless the code takes another way by such a value.
+    replays, unless the code takes another way by such a value. With --jsonl it prints the steps of
+    archived runs instead, a line of JSON for each: input, output and what is known of them.
     """
     from stepflow.engine.history import redact
 
+    if as_lines:
+        _print_lines(context, run, runner, state, where, keys, with_errors=with_errors)
+        return
     chooses = bool(runner or state or sample or where)
     if chooses == (run is not None):
         msg = "name a RUN, or choose many by --runner, --state, --where or --sample"
@@ -115,6 +127,24 @@ def export_command(
         context.output.note(f"{count} histories written to {out}")
     elif not count:
         context.output.note("no such runs")
+
+
+def _print_lines(
+    context: CliContext,
+    run: str | None,
+    runner: str | None,
+    state: str | None,
+    where: str | None,
+    keys: Sequence[str],
+    *,
+    with_errors: bool,
+) -> None:
+    """Print archived steps as lines of a data set."""
+    given = {"run_id": run, "runner": runner, "state": state, "where": where}
+    chosen: Any = {name: each for name, each in given.items() if each is not None}
+    with context.client(starts=False) as client:
+        for line in client.archive.export(with_errors=with_errors, redact=keys, **chosen):
+            context.output.document(line, indent=None)
 
 
 def _write(folder: Path, document: dict[str, Any]) -> None:

@@ -15,6 +15,8 @@ from stepflow.archive.values import (
     Pruned,
     Snapshot,
 )
+from stepflow.client.archived.both import Asked, ListOptions, joined
+from stepflow.engine.listing import Page
 from stepflow.engine.steering.audit import noted
 from stepflow.engine.submit import Submitted
 from stepflow.errors import ArchiveMisconfigured, NotArchived
@@ -36,7 +38,8 @@ class ArchiveConditions(TypedDict, total=False):
     Which archived runs are meant; all of them have to be met.
 
     *since* and *until* bound the end of a run: a moment, or a timedelta back from now. *error* is a
-    part of its error's text. *longer_than* and *shorter_than* are durations.
+    part of its error's text. *longer_than* and *shorter_than* are durations. *where* are
+    conditions in one line, as `bulk` takes them.
     """
 
     run_id: str
@@ -51,6 +54,7 @@ class ArchiveConditions(TypedDict, total=False):
     since: float | datetime | timedelta
     until: float | datetime | timedelta
     error: str
+    where: str
     longer_than: float | timedelta
     shorter_than: float | timedelta
 
@@ -149,6 +153,21 @@ class Archives(_Plans):
     ) -> ArchivedPage:
         """List archived runs, the newest end first; pass the page's `cursor` for the next one."""
         return self._open().list(_where(conditions), limit=limit, cursor=cursor)
+
+    def list_both(self, **options: Unpack[ListOptions]) -> Page:
+        """
+        List runs of Redis, as `client.list` does, and below them those that only the archive has.
+
+        Of each run `is_archived` says where it was read.
+        """
+        asked = Asked(options)
+        page = self._do(asked.of_redis(self._of.env))
+        where = None if page.cursor is not None else asked.of_archive()
+        if where is None:
+            return page
+        limit = asked.limit - len(page.runs)
+        found = self._open().list(where, limit=limit, cursor=asked.cursor)
+        return self._do(joined(page, found, self._of.env))
 
     def get(
         self, run_id: str, *, generation: int | None = None, end: int | None = None
@@ -250,6 +269,17 @@ class AsyncArchives(_Plans):
         where = _where(conditions)
         return await self._call(lambda: self._open().list(where, limit=limit, cursor=cursor))
 
+    async def list_both(self, **options: Unpack[ListOptions]) -> Page:
+        """See Archives.list_both."""
+        asked = Asked(options)
+        page = await self._do(asked.of_redis(self._of.env))
+        where = None if page.cursor is not None else asked.of_archive()
+        if where is None:
+            return page
+        limit = asked.limit - len(page.runs)
+        found = await self._call(lambda: self._open().list(where, limit=limit, cursor=asked.cursor))
+        return await self._do(joined(page, found, self._of.env))
+
     async def get(
         self, run_id: str, *, generation: int | None = None, end: int | None = None
     ) -> ArchivedRun:
@@ -336,7 +366,8 @@ def _where(conditions: ArchiveConditions) -> Where:
         "shorter_than_s": _duration(given.pop("shorter_than", None), "shorter_than"),
         "is_root": given.pop("roots", False),
     }
-    return Where(**given, **wanted)
+    said = given.pop("where", None)
+    return Where(**given, **wanted).reading(said, datetime.now(UTC).timestamp())
 
 
 def _moment(given: float | datetime | timedelta | None, what: str) -> datetime | None:

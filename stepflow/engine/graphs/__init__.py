@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 from stepflow.core.graphs import Graph
+from stepflow.core.graphs.steps import graph_of_steps
 from stepflow.core.ids import runner_key
 from stepflow.core.run import RunStatus
 from stepflow.engine.env import Env
@@ -23,11 +25,20 @@ async def announce_graphs(registry: Registry, env: Env) -> None:
         await save_graphs(env.keys, packed)
 
 
+def _of_definition(payload: Any) -> Graph | None:
+    """Make the graph of a run that was given its workflow as data."""
+    try:
+        definition = payload["definition"]
+        return graph_of_steps(definition["steps"], str(definition.get("description", "")))
+    except (TypeError, LookupError, AttributeError):
+        return None
+
+
 async def graph_of(run: RunStatus, env: Env) -> Graph | None:
     """Read the graph of a run's runner; None where there is none, or none that can be read."""
     packed = await load_graph(env.keys, runner_key(run.runner, run.version))
     if packed is None:
-        return None
+        return _of_definition(run.payload)
     try:
         return Graph.of_plain(unpack(packed))
     except (StepflowError, ValueError) as fault:

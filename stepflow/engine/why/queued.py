@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from stepflow.core.graphs.definitions import runner_in_words
 from stepflow.core.ids import split_runner
 from stepflow.core.run import Priority, Run, priority_name
 from stepflow.engine.why.facts import Facts, Place, Worker, World
@@ -211,6 +212,7 @@ def _blocked(facts: Facts, run: Run) -> Why:
         )  # fmt: skip
     others = place.waiting_length - 1
     more = f"; {count(others, 'other waits', 'others wait')} for it" if others > 0 else ""
+    runner = runner_in_words(run.runner)
     knowing = [worker for worker in world.live if worker.knows(key)]
     here = [worker for worker in knowing if place.rq_queue in worker.queues]
     if here and (unhealthy := _unhealthy(facts, here, evidence)) is not None:
@@ -218,7 +220,7 @@ def _blocked(facts: Facts, run: Run) -> Why:
     if here:
         return make(
             facts, "blocked.coming",
-            f"worker {here[0].name} knows runner {run.runner!r} and takes it within a second",
+            f"worker {here[0].name} knows {runner} and takes it within a second",
             since=since, moved_by="that worker's next round", evidence=evidence,
         )  # fmt: skip
     if knowing:
@@ -227,7 +229,7 @@ def _blocked(facts: Facts, run: Run) -> Why:
                                for name in worker.queues}))  # fmt: skip
         return make(
             facts, "blocked.queue",
-            f"worker {worker.name} knows runner {run.runner!r}, but works {works} and not queue "
+            f"worker {worker.name} knows {runner}, but works {works} and not queue "
             f"{run.queue!r}{more}", since=since, moved_by="a worker that has both",
             commands=[f"stepflow worker APP --queue {run.queue}", failing(facts)],
             evidence={**evidence, "workers": [each.name for each in knowing]},
@@ -238,13 +240,13 @@ def _blocked(facts: Facts, run: Run) -> Why:
         held = " and ".join(map(str, versions))
         return make(
             facts, "blocked.version",
-            f"it needs runner {run.runner!r} in version {run.version}; live workers have version "
+            f"it needs {runner} in version {run.version}; live workers have version "
             f"{held}{more}", since=since, moved_by="a worker that has that version",
             commands=start, evidence={**evidence, "versions": versions},
         )  # fmt: skip
     return make(
         facts, "blocked.runner",
-        f"no live worker knows runner {key!r}, since {moment(since, world.now)}{more}",
+        f"no live worker knows {runner_in_words(key)}, since {moment(since, world.now)}{more}",
         since=since, moved_by="a worker that knows it", commands=start,
         evidence={**evidence, "workers": [each.name for each in world.live]},
     )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stepflow.web.pages import act, run
+from stepflow.web.pages import act, archived, run
 from stepflow.web.pages.actions import ACTIONS
 from stepflow.web.pages.flow_control import breakers, limits, shared
 from stepflow.web.pages.lists import (
@@ -38,6 +38,7 @@ PAGES: tuple[Page, ...] = (
     *chosen.PAGES,
     *submit.PAGES,
     *run.PAGES,
+    *archived.PAGES,
     *act.PAGES,
 )
 #: what is said of what is done by a form of its own

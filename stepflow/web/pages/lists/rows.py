@@ -45,6 +45,8 @@ async def rows_of(runs: Sequence[RunStatus], visit: Visit) -> list[Row]:
 
 
 def _where(run: RunStatus, why: Why | None, visit: Visit) -> Any:
+    if run.is_archived:
+        return f"archived; took {took(run)}"
     if run.is_finished and run.error is not None and not run.unreadable:
         error = visit.error(run.error) or {}
         return f"{error.get('type')}: {error.get('message')}"

@@ -20,6 +20,8 @@ from stepflow.web.pages.visit import Page, Shown, Visit
 ROWS = 50
 #: in the query of a page that leaves out the children of other runs
 _ROOTS = "roots"
+#: and of one that has what only the archive has
+_ARCHIVED = "archived"
 
 
 async def runs(visit: Visit) -> Shown | Response:
@@ -31,6 +33,7 @@ async def runs(visit: Visit) -> Shown | Response:
     try:
         found = await search(
             visit.client, text, limit=ROWS, cursor=cursor, roots=_ROOTS in visit.query,
+            archived=_ARCHIVED in visit.query,
         )  # fmt: skip
     except UsageError as error:
         return _listed(visit, FoundPage((), None, 0), text, (), problem=str(error))
@@ -54,8 +57,11 @@ def _listed(
     values = {
         "rows": rows, "found": found, "q": text, "facets": facets, "new": new,
         "most_new": ROWS, "facet": wanted.removeprefix("state="), "problem": problem,
-        "roots": visit.query.get(_ROOTS),
-        "verbs": verbs_of(visit.grant, {row.run.state for row in rows}),
+        "roots": visit.query.get(_ROOTS), "archived": visit.query.get(_ARCHIVED),
+        "has_archive": bool(visit.client.settings.archive.url),
+        "verbs": verbs_of(
+            visit.grant, {row.run.state for row in rows if not row.run.is_archived}
+        ),
     }  # fmt: skip
     status = 422 if problem else 200
     return Shown("lists/runs.html", values, status, live=looks_again([row.run for row in rows]))

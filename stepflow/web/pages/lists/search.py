@@ -9,14 +9,21 @@ from stepflow.engine.listing import Page
 
 
 async def search(
-    client: AsyncClient, text: str, *, limit: int, cursor: str | None = None, roots: bool = False
+    client: AsyncClient,
+    text: str,
+    *,
+    limit: int,
+    cursor: str | None = None,
+    roots: bool = False,
+    archived: bool = False,
 ) -> Page:
     """
     Find runs that fit all conditions of *text*, any run for none; raises InvalidOption.
 
-    With *roots* only those that no run began.
+    With *roots* only those that no run began, with *archived* also those of the archive.
     """
-    return await client.list(
+    listing = client.archive.list_both if archived else client.list
+    return await listing(
         where=text.strip() or None, limit=limit, cursor=cursor, roots=roots, values=False
     )
 

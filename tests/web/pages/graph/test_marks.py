@@ -69,7 +69,7 @@ def test_steps_are_marked_by_their_keys_or_names():
         StepStatus(StepKind.STEP, "elsewhere", StepState.SUCCEEDED),
     ]
     marks = marks_of(graph, of_workflow(*steps, state="running"))
-    assert marks.nodes == {"a": Mark.DONE, "b": Mark.FAILED, "c": Mark.NOW}
+    assert marks.nodes == {"a": Mark.DONE, "b": Mark.FAILED, "c": Mark.NOW, "d": Mark.BLOCKED}
     assert marks.ways == {("a", "b"), ("a", "c")}
 
 

@@ -1,0 +1,1 @@
+"""`stepflow definition` and `stepflow run`: workflows as data."""

@@ -1,0 +1,1 @@
+"""What begins runs of definitions besides a submit: times, webhooks, events, messages."""

@@ -1,0 +1,153 @@
+"""The kinds of work by themselves: requests and programs."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+
+from stepflow import PermanentError, Settings, StepError, TransientError
+from stepflow.kits.definition.kinds.http import Http, HttpInput
+from stepflow.kits.definition.kinds.script import Script, ScriptInput
+from stepflow.kits.definition.known import Known
+from tests.support import until_blocking
+
+
+class Server(BaseHTTPRequestHandler):
+    """Answers with the status in the path, and says what it was sent."""
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers.get("content-length", 0)))
+        self.send_response(int(self.path.strip("/")))
+        self.send_header("content-type", "application/json")
+        self.send_header("retry-after", "7")
+        self.send_header("location", "/200")
+        self.end_headers()
+        said = self.headers["x-token"] or ""
+        self.wfile.write(b'{"said": "%s", "sent": %s}' % (said.encode(), body or b"null"))
+
+    def log_message(self, *args: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def api() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Server)
+    Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def known(*cidrs: str, limit: int = 1000) -> Known:
+    settings = Settings(webhook={"allow_cidrs": cidrs}, limits={"payload_bytes": limit})
+    return Known(settings, has_scripts=True)
+
+
+async def called(url: str, **given: Any) -> Any:
+    given = {"url": url, "method": "POST", **given}
+    return await Http().do(HttpInput(**given), known("127.0.0.0/8"))
+
+
+async def test_an_answer_is_its_status_and_its_body(api: str) -> None:
+    """[D6] JSON is read; what is sent is written as JSON."""
+    found = await called(f"{api}/200", headers={"X-Token": "t"}, body={"n": 1})
+    assert found == {"status": 200, "body": {"said": "t", "sent": {"n": 1}}}
+
+
+@pytest.mark.parametrize("status", [408, 425, 429, 500, 503])
+async def test_not_now_is_tried_again_after_what_the_server_asks_for(api: str, status: int) -> None:
+    """[D6]"""
+    with pytest.raises(TransientError, match=f"answered {status}") as caught:
+        await called(f"{api}/{status}")
+    assert caught.value.retry_after == 7
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [(401, "credentials"), (403, "credentials"), (404, "answered 404"), (302, "redirect")],
+)
+async def test_all_else_fails_for_good(api: str, status: int, said: str) -> None:
+    """[D6] Refused credentials are called so; no redirect is followed."""
+    with pytest.raises(PermanentError, match=said) as caught:
+        await called(f"{api}/{status}")
+    assert caught.value.data == {"status": status}
+
+
+async def test_a_request_goes_only_where_webhooks_may(api: str) -> None:
+    """[D6]"""
+    with pytest.raises(PermanentError, match=r"is in 127\.0\.0\.0/8, loopback"):
+        await Http().do(HttpInput(url=api), known())
+    with pytest.raises(TransientError, match="no answer from"):
+        await called("http://127.0.0.1:9/")
+
+
+async def run(limit: int = 1000, **given: Any) -> Any:
+    return await Script().do(ScriptInput(**given), known(limit=limit))
+
+
+async def test_a_program_prints_json_or_text() -> None:
+    """[D6] It sees nothing of the worker's environment but what it is given."""
+    os.environ["STEPFLOW_TEST_SECRET"] = "no"
+    try:
+        found = await run(bash="cat; echo $1-$N${STEPFLOW_TEST_SECRET-}", args=["a"], env={"N": 7})
+    finally:
+        del os.environ["STEPFLOW_TEST_SECRET"]
+    assert found == {"output": "a-7"}
+    assert await run(argv=["cat"], stdin={"a": [1]}) == {"a": [1]}
+
+
+async def test_a_program_that_fails_says_how() -> None:
+    """[D6] By its exit code and the end of its standard error."""
+    with pytest.raises(StepError, match="exit code 3: no such luck") as caught:
+        await run(bash="echo no such luck >&2; exit 3")
+    assert caught.value.data["exit_code"] == 3
+    with pytest.raises(PermanentError, match="'nowhere' cannot be run"):
+        await run(argv=["nowhere"])
+    with pytest.raises(PermanentError, match="printed over 10 bytes"):
+        await run(10, argv=["yes"])
+    with pytest.raises(PermanentError, match="runs no scripts"):
+        await Script().do(ScriptInput(argv=["ls"]), Known(Settings()))
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (ProcessLookupError, FileNotFoundError):
+        return False
+    return state != "Z"
+
+
+STUBBORN = "trap '' TERM; bash -c \"trap '' TERM; echo \\$\\$ > $1; sleep 1000\" & wait; sleep 1000"
+
+
+@pytest.mark.crash
+async def test_a_child_that_ignores_sigterm_ends_with_its_process_group(tmp_path: Path) -> None:
+    """[D6] When the step is cancelled, or its time is up: neither it nor its child is left."""
+    note = tmp_path / "pid"
+    step = asyncio.ensure_future(run(bash=STUBBORN, args=[str(note)]))
+    while not (note.exists() and note.read_text().strip()):
+        await asyncio.sleep(0.01)
+    pid = int(note.read_text())
+    assert is_alive(pid)
+    step.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await step
+    until_blocking(lambda: not is_alive(pid))
+
+
+@pytest.mark.crash
+async def test_what_a_program_leaves_behind_ends_with_it(tmp_path: Path) -> None:
+    """[D6] Also when it ends well; and its output is not waited for."""
+    note = tmp_path / "pid"
+    found = await run(bash=f"sleep 1000 & echo $! > {note}; echo done")
+    assert found == {"output": "done"}
+    pid = int(note.read_text())
+    until_blocking(lambda: not is_alive(pid))
