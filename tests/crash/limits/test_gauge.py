@@ -20,7 +20,7 @@ def test_it_sees_too_many_claims_and_claims_without_slots(real):
 
 
 def test_it_sees_a_slot_that_is_free_beside_a_line_for_many_rounds_of_a_worker(real):
-    """A worker that makes no round, and a paused queue, are no fault of the line."""
+    """[L20] A worker that makes no round, and a paused queue, are no fault of the line."""
     real.zadd("stepflow:line:gate:a", {"r": 1.0})
     gauge = Gauge(lambda: real, "gate", ["a"], 2)
     gauge.start()
