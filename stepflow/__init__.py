@@ -57,6 +57,7 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.core.fanout.join import JoinFirst as JoinFirst
     from stepflow.core.fanout.join import JoinSlots as JoinSlots
     from stepflow.core.limits.limit import Limit as Limit
+    from stepflow.core.limits.limit import LimitRequest as LimitRequest
     from stepflow.core.memos.memo import Memo as Memo
     from stepflow.core.memos.memo import SharedValue as SharedValue
     from stepflow.core.outcomes import Cancel as Cancel
@@ -173,6 +174,7 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.errors import LifespanNotOpen as LifespanNotOpen
     from stepflow.errors import LimitFull as LimitFull
     from stepflow.errors import LimitNotFound as LimitNotFound
+    from stepflow.errors import LimitTimeout as LimitTimeout
     from stepflow.errors import MailboxFull as MailboxFull
     from stepflow.errors import MapNotMet as MapNotMet
     from stepflow.errors import NameTaken as NameTaken
@@ -301,7 +303,7 @@ _EXPORTS = {
     "core.events": "Event EventType",
     "core.fanout.group": "GroupState",
     "core.fanout.join": "Failed Join JoinAll JoinFirst JoinSlots",
-    "core.limits.limit": "Limit",
+    "core.limits.limit": "Limit LimitRequest",
     "core.outcomes": "Cancel Continue ErrorFrame ErrorInfo Fail Outcome Succeed",
     "core.output": "OutputEnd OutputEvent OutputGap OutputItem OutputReset OutputView emit",
     "core.run": "Priority RunOutcome RunState RunStatus",
@@ -346,7 +348,8 @@ _EXPORTS = {
         ChildFailed UnknownPrice CircuitOpen ClaimLost DataError DefinitionFailed
         EmbeddedServerError HookNotFound InvalidDefinition InvalidExpression InvalidMachine
         InvalidName InvalidOption NoSuchValue GroupBusy GroupMismatch GroupNotFound InvalidRunId
-        JoinNotMet LifespanFailed LifespanNotOpen LimitFull LimitNotFound MailboxFull MapNotMet
+        JoinNotMet LifespanFailed LifespanNotOpen LimitFull LimitNotFound LimitTimeout
+        MailboxFull MapNotMet
         NameTaken NoServer NotAnswered NotArchived NotAnInteger NotDeletable NotInStep NotPausable
         NotReplayable NotResumable NotRetryable NotRunning NotScheduled OutputOverflow
         PayloadMismatch PayloadTooLarge PermanentError Postponed QuestionClosed QuestionNotFound

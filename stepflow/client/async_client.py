@@ -226,6 +226,16 @@ class AsyncClient(
         plan = self._submit_definition(definition, input, entry_point, options)
         return AsyncRunHandle(await self._do(plan), self)
 
+    async def publish(
+        self, topic: str, data: Any = None, *, event_id: str | None = None
+    ) -> list[str]:
+        """See Client.publish."""
+        return await self._do(self._publish(topic, data, event_id))
+
+    async def message(self, text: str, *, message_id: str | None = None) -> AsyncRunHandle[Any]:
+        """See Client.message."""
+        return AsyncRunHandle(await self._do(self._message(text, message_id)), self)
+
     async def submit_many(
         self, specs: Iterable[RunSpec | tuple[str | Callable[..., Any], Any]]
     ) -> list[AsyncRunHandle[Any]]:

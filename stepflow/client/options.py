@@ -41,6 +41,8 @@ def spec_of(
     runner: str | Callable[..., Any] | TypedRunner[Any, Any], payload: Any, options: SubmitOptions
 ) -> RunSpec:
     """Give what a submit is told; TypeError for an option that there is not."""
+    if not options:
+        return RunSpec(runner, payload)  # type: ignore[arg-type]  # a function is named later
     unknown = options.keys() - SubmitOptions.__annotations__.keys()
     if unknown:
         msg = f"submit() got an unexpected keyword argument {min(unknown)!r}"

@@ -245,6 +245,23 @@ class Client(Nouns, Reading, Beside, Exporting, Bulks, Steering, Signals, BaseCl
         plan = self._submit_definition(definition, input, entry_point, options)
         return RunHandle(self._do(plan), self)
 
+    def publish(self, topic: str, data: Any = None, *, event_id: str | None = None) -> list[str]:
+        """
+        Tell of an event: start, or signal, all that definitions of the app say; return run ids.
+
+        Those with a trigger of the *topic* whose filter *data* fit. The same *event_id* again
+        starts and signals nothing twice; without one, each call is another event.
+        """
+        return self._do(self._publish(topic, data, event_id))
+
+    def message(self, text: str, *, message_id: str | None = None) -> RunHandle[Any]:
+        """
+        Start the definition of the app that takes a text: by its command, an alias, the catch-all.
+
+        The same *message_id* again is the same run. Raises InvalidOption where nothing takes it.
+        """
+        return RunHandle(self._do(self._message(text, message_id)), self)
+
     def submit_many(
         self, specs: Iterable[RunSpec | tuple[str | Callable[..., Any], Any]]
     ) -> list[RunHandle[Any]]:

@@ -235,6 +235,16 @@ def settled_maps(journal: Sequence[bytes]) -> list[ChildGroup]:
     return found
 
 
+#: stands for the type of the error of an attempt that somebody else's limit has refused, and which
+#: does not count: no class of anybody has this name
+RATE_LIMITED = "rate limited"
+
+
+def counts_as_attempt(brief: str) -> bool:
+    """Say whether an attempt that failed so is one of those that a policy allows."""
+    return not brief.startswith(f"{RATE_LIMITED}:")
+
+
 def write_try(due_at: float, error: str) -> bytes:
     """Write the data of a failed attempt: when the next is due, and how this one failed."""
     return f"{due_at:.6f}|{error}".encode("utf-8", "backslashreplace")

@@ -34,6 +34,7 @@ from stepflow.testing.errors import HarnessStuck, NeverHappened, ReplayMismatch
 from stepflow.testing.hooks import HookSeen, Recorder, recording
 from stepflow.testing.keeping import keeping
 from stepflow.testing.mocks import Mock
+from stepflow.testing.models import ModelMocks
 from stepflow.testing.server import FakeServer
 from stepflow.testing.worker import HarnessWorker
 from stepflow.times import seconds, unix_time
@@ -61,7 +62,7 @@ _TICK_S = 0.000_001
 _inside: ContextVar[bool] = ContextVar("inside", default=False)
 
 
-class Harness:
+class Harness(ModelMocks):
     """
     Runs all of *app* in this process: workflows, runners, jobs and hooks.
 

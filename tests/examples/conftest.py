@@ -64,7 +64,7 @@ def run_example(environment: dict[str, str]) -> Callable[..., str]:
             env={**environment, **more},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=180,  # on a busy machine the library of an agent takes long to import
             check=False,
         )
         assert done.returncode == 0, done.stderr

@@ -86,7 +86,7 @@ class StepCaller:
         self, provider: Provider, request: CompletionRequest, *, is_patient: bool = True
     ) -> Completion:
         caller = self.ctx.options(key=self.key, retry=self.retry, timeout=self.timeout)
-        call = _call_streamed if self.is_streamed else _call
+        call = _call_streamed if self.is_streamed else call_once
         completion: Completion = await caller.step(MODEL, call, provider, request, is_patient)
         return completion
 
@@ -106,7 +106,7 @@ class DirectCaller:
         while True:
             try:
                 async with asyncio.timeout(limit_s):
-                    completion = await _call(provider, request, is_patient)
+                    completion = await call_once(provider, request, is_patient)
             except Exception as error:
                 failures += 1
                 note_tries(error, failures)
@@ -120,7 +120,7 @@ class DirectCaller:
                 return replace(completion, tries=failures + 1)
 
 
-async def _call(provider: Provider, request: CompletionRequest, is_patient: bool) -> Completion:  # noqa: FBT001  of a step
+async def call_once(provider: Provider, request: CompletionRequest, is_patient: bool) -> Completion:  # noqa: FBT001  of a step
     """Call a provider once."""
     with _judging(is_patient):
         return _counted(await provider.complete(request))
@@ -133,7 +133,7 @@ async def _call_streamed(
 ) -> Completion:
     """Call a provider once; what it says goes out as it comes."""
     if not isinstance(provider, StreamingProvider):
-        return await _call(provider, request, is_patient)
+        return await call_once(provider, request, is_patient)
     completion: Completion | None = None
     with _judging(is_patient):
         async for part in provider.stream(request):

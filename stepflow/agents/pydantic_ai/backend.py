@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping
+from contextvars import ContextVar
+from typing import Any, TypeVar
 
 from pydantic_ai import RunContext
 from pydantic_ai.durable_exec import (
+    BoundDurableOperation,
+    DurableOperation,
     DurableOperationId,
     EventStreamHandlerId,
     JournalCallableOperationBackend,
@@ -15,6 +18,7 @@ from pydantic_ai.durable_exec import (
     ModelCompactMessagesId,
     ModelRequestId,
     ToolsetCallToolId,
+    ToolsetCallToolParams,
     ToolsetGetInstructionsId,
     ToolsetGetToolsId,
     ToolsetValidateToolArgumentsId,
@@ -22,7 +26,8 @@ from pydantic_ai.durable_exec import (
 
 from stepflow.agents.pydantic_ai.compat import record_durable_unit
 from stepflow.agents.pydantic_ai.errors import judged, raised
-from stepflow.agents.pydantic_ai.options import OptionsOf, UnitOptions
+from stepflow.agents.pydantic_ai.options import OptionsOf, UnitOptions, is_remote
+from stepflow.agents.pydantic_ai.remote import Elsewhere, call_elsewhere
 from stepflow.agents.pydantic_ai.runs import runs_of, workflow
 from stepflow.agents.pydantic_ai.streaming import keep_what_was_said, said
 from stepflow.agents.pydantic_ai.undoing import undoing
@@ -30,19 +35,61 @@ from stepflow.agents.streams.pieces import Piece
 from stepflow.errors import StepFailed
 from stepflow.kits.flow.for_libraries import is_put_aside
 
+P = TypeVar("P")
+W = TypeVar("W")
+R = TypeVar("R")
+
+#: the tool call that is being begun
+calling: ContextVar[ToolsetCallToolParams | None] = ContextVar(
+    "stepflow_agent_calling", default=None
+)
+
+
+class Bound(BoundDurableOperation[P, W, R]):
+    """Calls tools, and has the backend know which: it is given only what to do."""
+
+    def __init__(self, inner: BoundDurableOperation[P, W, R]) -> None:
+        self._inner = inner
+
+    @property
+    def operation(self) -> DurableOperation[P, W, R]:
+        return self._inner.operation
+
+    async def __call__(self, params: P, *, config: object | None = None) -> R:
+        token = calling.set(params if isinstance(params, ToolsetCallToolParams) else None)
+        try:
+            return await self._inner(params, config=config)
+        finally:
+            calling.reset(token)
+
 
 class StepBackend(JournalCallableOperationBackend[UnitOptions]):
     """Carries out the units of the agent that is called *agent_name*."""
 
-    def __init__(self, *, agent_name: str, config: OptionsOf) -> None:
+    def __init__(
+        self,
+        *,
+        agent_name: str,
+        config: OptionsOf,
+        operations: dict[str, DurableOperation[Any, Any, Any]],
+        remote: Mapping[str, Elsewhere],
+    ) -> None:
         super().__init__(agent_name=agent_name, config=config)
         self._agent = agent_name
+        self._operations, self._remote = operations, remote
+
+    def bind(self, operation: DurableOperation[P, W, R]) -> BoundDurableOperation[P, W, R]:
+        of = operation.operation_id
+        if not isinstance(of, ToolsetCallToolId) or of.toolset_kind != "function":
+            return super().bind(operation)
+        self._operations[of.toolset_id] = operation
+        return Bound(super().bind(operation))
 
     async def execute(
         self,
         *,
         operation_id: DurableOperationId,
-        name: str,  # noqa: ARG002  of the interface; ours are shorter
+        name: str,  # ours are shorter
         body: Callable[[], Awaitable[object]],
         cache_key: tuple[object, ...],
         config: UnitOptions,
@@ -67,11 +114,17 @@ class StepBackend(JournalCallableOperationBackend[UnitOptions]):
             except Exception as error:
                 raise judged(error, policy) from error
 
+        name, undo = f"{self._agent}.{called}", undoing(config.get("compensate"))
+        params = calling.get()
         try:
-            value = await ctx.step(
-                f"{self._agent}.{called}", attempt, key=key, retry=policy,
-                timeout=config.get("timeout"), compensate=undoing(config.get("compensate")),
-            )  # fmt: skip
+            if params is not None and is_remote(config):
+                function = self._remote.get(params.name)
+                value = await call_elsewhere(ctx, name, function, params, key, policy, config, undo)
+            else:
+                value = await ctx.step(
+                    name, attempt, key=key, retry=policy, timeout=config.get("timeout"),
+                    compensate=undo, breaker=config.get("breaker"),
+                )  # fmt: skip
         except StepFailed as failed:
             model = operation_id.model_name if isinstance(operation_id, ModelRequestId) else None
             raise raised(failed, model) from failed

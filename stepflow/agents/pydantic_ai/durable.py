@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic_ai import RunContext
-from pydantic_ai.agent import EventStreamHandler
-from pydantic_ai.capabilities.abstract import WrapRunHandler, WrapToolExecuteHandler
+from pydantic_ai.agent import AbstractAgent, EventStreamHandler
+from pydantic_ai.capabilities.abstract import (
+    AbstractCapability,
+    WrapRunHandler,
+    WrapToolExecuteHandler,
+)
 from pydantic_ai.durable_exec import (
     JSON_CODEC,
     BaseDurabilityCapability,
     DurabilityEngineSpec,
+    DurableOperation,
     ToolsetKind,
 )
 from pydantic_ai.messages import ToolCallPart
@@ -41,6 +47,7 @@ from stepflow.agents.pydantic_ai.options import (
     checked,
     prompt_in,
 )
+from stepflow.agents.pydantic_ai.remote import Elsewhere
 from stepflow.agents.pydantic_ai.runs import runs_of, workflow
 from stepflow.agents.pydantic_ai.spans import tell_replays
 from stepflow.agents.pydantic_ai.streaming import publishing
@@ -105,8 +112,17 @@ class Durable(BaseDurabilityCapability[AgentDepsT]):
         )
         self._notify, self._answer_within = notify, answer_within
         self._stream = stream
+        #: what a call of a tool does, by the id of its toolset
+        self.tool_operations: dict[str, DurableOperation[Any, Any, Any]] = {}
+        #: what carries out the calls of tools elsewhere, by tool; filled by `app.agent`
+        self.remote_tools: dict[str, Elsewhere] = {}
         #: what people are asked before a tool is called, by tool: from its metadata
-        self._prompts: dict[str, str] = {}
+        self.prompts: dict[str, str] = {}
+
+    def for_agent(self, agent: AbstractAgent[AgentDepsT, Any]) -> AbstractCapability[AgentDepsT]:
+        own = copy.copy(self)  # another agent may be made with the same object
+        own.tool_operations, own.remote_tools, own.prompts = {}, {}, {}
+        return super(Durable, own).for_agent(agent)
 
     @property
     def _asking(self) -> Asking:
@@ -117,7 +133,10 @@ class Durable(BaseDurabilityCapability[AgentDepsT]):
         return workflow() is not None
 
     def get_durable_operation_backend(self) -> StepBackend:
-        return StepBackend(agent_name=self.name, config=self._options)
+        return StepBackend(
+            agent_name=self.name, config=self._options,
+            operations=self.tool_operations, remote=self.remote_tools,
+        )  # fmt: skip
 
     @property
     def has_wrap_run_event_stream(self) -> bool:
@@ -186,7 +205,7 @@ class Durable(BaseDurabilityCapability[AgentDepsT]):
         for tool in tool_defs:
             prompt = prompt_in(tool.metadata)
             if prompt is not None:
-                self._prompts[tool.name] = prompt
+                self.prompts[tool.name] = prompt
         return await super().prepare_tools(ctx, tool_defs)
 
     async def handle_deferred_tool_calls(
@@ -195,7 +214,7 @@ class Durable(BaseDurabilityCapability[AgentDepsT]):
         found = workflow()
         if found is None or is_left_to_others(ctx):
             return None
-        return await self._asking.ask(found, ctx, requests, self._prompts)
+        return await self._asking.ask(found, ctx, requests, self.prompts)
 
     async def wrap_tool_execute(
         self,

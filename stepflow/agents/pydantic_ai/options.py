@@ -10,6 +10,8 @@ from pydantic_ai.durable_exec import DurableOperationId
 from pydantic_ai.toolsets import ToolsetTool
 
 from stepflow.core.backoff import RetryPolicy, check_policy
+from stepflow.core.breakers.breaker import Breaker
+from stepflow.core.limits.limit import Limit
 from stepflow.errors import InvalidOption, did_you_mean, shown
 from stepflow.times import seconds
 
@@ -22,13 +24,18 @@ class UnitOptions(TypedDict, total=False):
     The options of one unit.
 
     *timeout* (seconds or timedelta) limits one attempt. *compensate* is called with what the tool
-    returned if the run fails or is cancelled later. *ask* is what people are asked when the call
+    returned if the run fails or is cancelled later. While *breaker* is open the unit waits. A tool
+    with *queue* is called by a worker of that queue, one with *limit* as a run that counts against
+    it. *ask* is what people are asked when the call
     needs their approval: "Refund {amount}?", with the names of the tool's parameters.
     """
 
     retry: RetryPolicy | None
     timeout: float | timedelta | None
     compensate: Callable[[Any], Any] | None
+    breaker: Breaker | None
+    queue: str
+    limit: str | Limit
     ask: str
 
 
@@ -46,6 +53,11 @@ def checked(options: Mapping[str, Any], what: str) -> UnitOptions:
     if options.get("timeout") is not None:
         seconds(options["timeout"], f"timeout of {what}")
     return cast("UnitOptions", dict(options))
+
+
+def is_remote(options: Mapping[str, Any]) -> bool:
+    """Whether a tool with these options is called as a run of its own."""
+    return bool(options.get("queue") or options.get("limit"))
 
 
 def prompt_in(metadata: Mapping[str, Any] | None) -> str | None:

@@ -9,6 +9,7 @@ from pydantic_ai.agent import AbstractAgent
 from pydantic_ai.toolsets import FunctionToolset
 
 from stepflow.agents.pydantic_ai.durable import Durable
+from stepflow.agents.pydantic_ai.remote import register_remote_tools
 from stepflow.core.backoff import RetryPolicy
 from stepflow.errors import InvalidOption, shown
 from stepflow.kits.flow.context import Context
@@ -29,7 +30,7 @@ def register_agent(
     limits: Sequence[Limit],
 ) -> None:
     """Register *agent* as workflow *name*, which takes a prompt and gives the agent's output."""
-    check_durable(name, agent)
+    register_remote_tools(app, agent, checked_durable(name, agent))
 
     async def carry(ctx: Context, prompt: str, _code: Any = tuple(_code_of(agent))) -> Any:  # noqa: B008  its build is made of it
         given = None if deps is None else deps(ctx)
@@ -41,17 +42,19 @@ def register_agent(
     app.workflow(name, version=version, retry=retry, agent=True, limits=limits)(carry)
 
 
-def check_durable(name: str, agent: object) -> None:
-    """Refuse what is no durable agent; raises InvalidOption."""
+def checked_durable(name: str, agent: object) -> Durable[Any]:
+    """Return what makes *agent* durable; raises InvalidOption for what is no durable agent."""
     if not isinstance(agent, AbstractAgent):
         msg = f"app.agent({name!r}) was given {shown(agent)}; it takes an Agent of pydantic-ai"
         raise InvalidOption(msg)
-    if Durable.from_agent(agent) is None:
+    durable = Durable.from_agent(agent)
+    if durable is None:
         msg = (
             f"app.agent({name!r}): the agent would start from its beginning after a crash; "
             "make it with Agent(..., capabilities=[Durable()])"
         )
         raise InvalidOption(msg)
+    return durable
 
 
 def _code_of(agent: AbstractAgent[Any, Any]) -> Iterator[Any]:

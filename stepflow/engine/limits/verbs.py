@@ -11,7 +11,14 @@ from urllib.parse import unquote
 
 from stepflow.core.ids import limit_member
 from stepflow.core.limits.limit import MOST_IN_LINE, as_values, rate_text
-from stepflow.core.limits.use import check_key, check_limit_name, label_of, write_key
+from stepflow.core.limits.use import (
+    check_key,
+    check_limit_name,
+    is_of_step,
+    label_of,
+    run_of_place,
+    write_key,
+)
 from stepflow.core.limits.values import LimitValues, read_values
 from stepflow.engine.env import Env
 from stepflow.engine.limits.info import LimitHolder, LimitInfo
@@ -19,6 +26,7 @@ from stepflow.engine.limits.turns import call_lines, keys_of
 from stepflow.errors import InvalidOption, LimitNotFound
 from stepflow.store.calls import batch, batch_of
 from stepflow.store.evidence.of_run import score_of
+from stepflow.store.limits.asks import load_ask
 from stepflow.store.limits.evidence import moment_of
 from stepflow.store.limits.hash import forget_set, load_hash_of_limits, save_set, set_name
 from stepflow.store.limits.lines import forget_rate, line_length, members_since, slot_count
@@ -184,10 +192,21 @@ async def _one_key(name: str, key: str, said: Mapping[str, str], env: Env) -> Li
     )
     return _info(
         name, key, said, slots, waiting, keys_set=sorted(_keys_set(said).get(name, ())),
-        holders=[LimitHolder(run_id, as_datetime(since)) for run_id, since in holders],
-        next=[run_id for run_id, _ in line], rests_until=as_datetime(max(rest, all_rest)),
+        holders=await _holders(holders, env), next=[run_of_place(each) for each, _ in line],
+        rests_until=as_datetime(max(rest, all_rest)),
         next_at=as_datetime(due_at or 0.0),
     )  # fmt: skip
+
+
+async def _holders(found: Sequence[tuple[str, float]], env: Env) -> list[LimitHolder]:
+    """Name those who have slots, and the steps among them."""
+    places = [place for place, _ in found if is_of_step(place)]
+    asks = await batch_of([load_ask(env.keys, place) for place in places]) if places else []
+    steps = {place: ask.name or None for place, ask in zip(places, asks, strict=True)}
+    return [
+        LimitHolder(run_of_place(place), as_datetime(since), steps.get(place))
+        for place, since in found
+    ]
 
 
 def _info(

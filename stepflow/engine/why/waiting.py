@@ -16,6 +16,8 @@ from stepflow.engine.why.breakers import (
     waiting_for_value,
 )
 from stepflow.engine.why.facts import Facts, Turn
+from stepflow.engine.why.held import in_line
+from stepflow.engine.why.limits import LIMIT, tell_limit
 from stepflow.engine.why.make import cancelling, make, to_type
 from stepflow.engine.why.model import Why
 from stepflow.engine.why.schema_words import EXAMPLES
@@ -54,6 +56,9 @@ def waiting(facts: Facts, run: Run, child: Why | None) -> Why:
     if len(commands) == 1 and commands[0].awaited_id.startswith(SHARED):
         due_at = commands[0].due_at or due_at
         return waiting_for_value(facts, run, commands[0].awaited_id, due_at)
+    awaited = {one.awaited_id for one in commands}
+    if len(awaited) == 1 and commands[0].awaited_id in facts.lines:
+        return in_line(facts, run, facts.lines[commands[0].awaited_id])
     told = [_tell(facts, one, child if index == 0 else None) for index, one in enumerate(commands)]
     if len(commands) == 1:
         [(sentence, moved_by, typed)] = told
@@ -110,6 +115,8 @@ def _tell(facts: Facts, one: OpenCommand, child: Why | None) -> tuple[str, str, 
                 f"tries step {one.name!r} again when it may: {tell_breaker(facts, one.awaited_id)}"
             )
             return text, "a trial that succeeds", []
+        case "step" | "batch" if one.awaited_id.startswith(LIMIT):
+            return tell_limit(facts, one.awaited_id), "whoever gives a slot back", []
         case "step" if one.awaited_id.startswith(SHARED):
             return tell_value(one.awaited_id), "the run that computes it", []
         case "step":

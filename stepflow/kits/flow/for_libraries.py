@@ -58,3 +58,8 @@ def ask_through(
 def is_put_aside(ctx: Context) -> bool:
     """Whether the activation of *ctx* is over: what its code still does is only its cleanup."""
     return ctx._activation.loop.is_over  # noqa: SLF001  one house
+
+
+def queue_of(ctx: Context) -> str:
+    """Return the queue of the run."""
+    return ctx._activation.run.queue  # noqa: SLF001  one house

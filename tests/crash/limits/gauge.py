@@ -23,17 +23,24 @@ import redis
 #: rounds of one worker for which a slot may be free beside a line: one that had begun before it was
 #: free, one that finds it, one in which the run that was called is claimed; and one of grace
 MOST_ROUNDS = 4
-#: when each worker made its last round, and for each key claimed runs, slots, the line, and those
-#: called within the last second; nothing while the queue is paused
+#: when each worker made its last round, and for each key claimed runs and steps of claimed runs,
+#: slots, the line, and those called within the last second; nothing while the queue is paused
 _LOOK = """
 local t = redis.call('TIME')
 local now = tonumber(t[1]) + tonumber(t[2]) / 1000000
 local claimed = {}
 for _, member in ipairs(redis.call('ZRANGE', 'stepflow:claims', 0, -1)) do
   local row = redis.call('HMGET', 'stepflow:' .. member, 'token', 'limits')
-  if row[1] and row[1] ~= '' and row[2] then
-    for key in string.gmatch(row[2], ARGV[1] .. '|([^|\\n]*)|') do
+  local function count(limits)
+    for key in string.gmatch(limits, ARGV[1] .. '|([^|\\n]*)|') do
       claimed[key] = (claimed[key] or 0) + 1
+    end
+  end
+  if row[1] and row[1] ~= '' then
+    count(row[2] or '')
+    for _, ask in ipairs(redis.call('HVALS', 'stepflow:' .. member .. ':asks')) do
+      local token, limits = string.match(ask, '^([^\\n]*)\\n[^\\n]*\\n[^\\n]*\\n[^\\n]*\\n(.*)$')
+      if token == row[1] then count(limits) end
     end
   end
 end

@@ -283,6 +283,25 @@ async def test_a_step_goes_to_the_queue_and_to_the_capability_that_it_names(
     assert (status.state, on_gpu) == ("succeeded", ["b"])
 
 
+@pytest.mark.crash
+async def test_an_agent_is_asked_as_a_child(app: Any, working: Any) -> None:
+    """[D6]"""
+    from pydantic_ai import Agent
+    from pydantic_ai.models.test import TestModel
+
+    from stepflow.agents.pydantic_ai import Durable
+
+    model = TestModel(custom_output_text="it rains", call_tools=[])
+    app.agent("weather", Agent(model, name="weather", capabilities=[Durable()]))
+    asked = {"agent": "weather", "prompt": "And in {input}?"}
+    definition = flow(step("ask", kind="agent", input=asked))
+    with pytest.raises(InvalidDefinition, match="no agent is called 'wether'; did you mean"):
+        app.definitions().read(flow(step("a", kind="agent", input={**asked, "agent": "wether"})))
+    async with working(app):
+        status = await ended(app.async_client, definition, "Bern")
+    assert status.result == {"ask": "it rains"}
+
+
 SECRET = "s3cr3t/value+with=signs"
 
 
