@@ -1,8 +1,4 @@
-"""
-stepflow: durable step runs on the Redis you already have.
-
-The public names, each loaded when it is first asked for.
-"""
+"""stepflow: durable step runs on Redis; the public names, each loaded when first asked for."""
 
 from __future__ import annotations
 
