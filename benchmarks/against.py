@@ -3,8 +3,8 @@ Two checkouts in turn on one server: what a change costs, or gains.
 
 `python -m benchmarks.against OTHER [--rounds 5] [--python INTERPRETER ...] [--only W1 W2]` measures
 the checkout in the folder OTHER and this one, line by line, each with its own benchmarks, and
-prints medians. With several interpreters, each is a column of its own; they need stepflow's
-dependencies, and stepflow itself is taken from the checkout.
+prints medians; after SIGINT those that there are. With several interpreters, each is a column of
+its own; they need stepflow's dependencies, and stepflow itself is taken from the checkout.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import os
 import statistics
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -83,10 +84,11 @@ def main() -> None:
     columns = columns_of(args.other.resolve(), args.python)
     lines = [line for line in LINES if not args.only or line.workload in args.only]
     found: dict[tuple[Line, Column], list[float]] = {}
-    for number in range(args.rounds):
-        for column in columns if number % 2 == 0 else reversed(columns):
-            for line, figure in measured(lines, column):
-                found.setdefault((line, column), []).append(figure)
+    with suppress(KeyboardInterrupt):
+        for number in range(args.rounds):
+            for column in columns if number % 2 == 0 else reversed(columns):
+                for line, figure in measured(lines, column):
+                    found.setdefault((line, column), []).append(figure)
     print(f"| | {' | '.join(column.name for column in columns)} |")
     print(f"| --- |{' --- |' * len(columns)}")
     for line in lines:

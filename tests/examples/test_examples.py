@@ -75,6 +75,14 @@ def test_agent(run_example):
     ]
 
 
+def test_research(run_example):
+    """[A9] Four model calls and a search each were recorded; the crash lost two searches."""
+    assert run_example("agents/12_research.py").splitlines() == [
+        "moon: it pulls the sea; sun: it pulls less; wind: it makes waves",
+        "8 model calls and 5 searches",
+    ]
+
+
 def test_workflow(run_example):
     printed = run_example("06_workflow.py")
     assert printed.splitlines() == ["answer: The moon pulls the sea. It goes round in 27 days."]

@@ -28,22 +28,12 @@ GUARDS = {
     "asks that are over": (
         "if is_past(soft('HGET', asks_key, '') or '', token, number) then return {3} end", ""
     ),
-    "asks before the last": (
-        "if ask and not again and is_past(ask.asked, token, number) then return {3} end", ""
-    ),
-    "places asked for already": ("if again and stands_in(at, ask) then", "if false then"),
-    "what it has already": ("if ask and ask.token == token then return {1} end", ""),
-    "which ask gives up": ("ask.asked == token .. '|' .. number and ", ""),
     "whose claim gives up": ("if soft('HGET', run_key, 'token') ~= token then return 0 end", ""),
     "slots given back": ("leave(at, ask.id, uses)", "local _ = 0"),
     "slots of claims that end": (
         "if of_steps ~= '' then give_back_of_steps(at, run_id, of_steps == 'all') end", ""
     ),
     "places that are kept": ("waits or ask.token ~= ''", "true"),
-    "runs woken": ("if run.step then wake_run_of(at, run)", "if run.step then local _ = 0"),
-    "entries written once": (
-        "then return redis.call('LINDEX', journal_key, at) == entry and 1 or 0 end", "then end"
-    ),
 }  # fmt: skip
 
 
@@ -230,7 +220,7 @@ def test_in_each_order_it_goes_well(real_store, seed):
 def test_without_a_guard_it_goes_wrong_in_some(link_to_real, real, keys, clock, guard):
     """[L22] Negative control of the one above."""
     link = Altered(link_to_real, *GUARDS[guard])
-    for seed in range(40):
+    for seed in range(16):
         real.flushdb()
         try:
             play(Limited(link, real, keys, clock), seed)
