@@ -1,8 +1,4 @@
-"""
-stepflow: durable step runs on the Redis you already have.
-
-The public names, each loaded when it is first asked for.
-"""
+"""stepflow: durable step runs on Redis; the public names, each loaded when first asked for."""
 
 from __future__ import annotations
 
@@ -81,6 +77,7 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.core.runner import Effects as Effects
     from stepflow.core.runner import Step as Step
     from stepflow.core.runner import StepRunner as StepRunner
+    from stepflow.core.runner import TypedRunner as TypedRunner
     from stepflow.core.runner import WorkflowContext as WorkflowContext
     from stepflow.engine.breakers.info import BreakerInfo as BreakerInfo
     from stepflow.engine.breakers.info import BreakerState as BreakerState
@@ -271,6 +268,7 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.kits.machine.context import More as More
     from stepflow.kits.machine.context import StateContext as StateContext
     from stepflow.kits.machine.machine import Machine as Machine
+    from stepflow.kits.machine.typed import MachineResult as MachineResult
     from stepflow.kits.machine.typed import RouterDecorator as RouterDecorator
     from stepflow.kits.machine.typed import StateDecorator as StateDecorator
     from stepflow.logs import StepFilter as StepFilter
@@ -306,7 +304,7 @@ _EXPORTS = {
     "core.output": "OutputEnd OutputEvent OutputGap OutputItem OutputReset OutputView emit",
     "core.run": "Priority RunOutcome RunState RunStatus",
     "core.memos.memo": "Memo SharedValue",
-    "core.runner": "Effects Step StepRunner WorkflowContext",
+    "core.runner": "Effects Step StepRunner TypedRunner WorkflowContext",
     "engine.hooks.context": "HookContext",
     "engine.breakers.info": "BreakerInfo BreakerState",
     "engine.budgets.info": "BudgetInfo Spent",
@@ -382,7 +380,7 @@ _EXPORTS = {
     "kits.definition.model": "Definition",
     "kits.machine.context": "More StateContext",
     "kits.machine.machine": "Machine",
-    "kits.machine.typed": "RouterDecorator StateDecorator",
+    "kits.machine.typed": "MachineResult RouterDecorator StateDecorator",
     "logs": "StepFilter StepLog log",
     "settings": "Settings",
 }

@@ -22,7 +22,7 @@ from stepflow.client.steering import Steering
 from stepflow.core.outcomes import Outcome
 from stepflow.core.output import OutputEvent
 from stepflow.core.run import RunStatus
-from stepflow.core.runner import Step, WorkflowContext
+from stepflow.core.runner import Step, TypedRunner, WorkflowContext
 from stepflow.engine.fork import SAME_INPUT, fork
 from stepflow.engine.questions import Question, answer, questions
 from stepflow.engine.spec import RunSpec
@@ -188,11 +188,15 @@ class Client(Nouns, Reading, Beside, Exporting, Bulks, Steering, Signals, BaseCl
     ) -> RunHandle[T]: ...
     @overload
     def submit(
+        self, runner: TypedRunner[I, T], payload: I, **options: Unpack[SubmitOptions]
+    ) -> RunHandle[T]: ...
+    @overload
+    def submit(
         self, runner: str, payload: Any = None, **options: Unpack[SubmitOptions]
     ) -> RunHandle[Any]: ...
     def submit(
         self,
-        runner: str | Callable[..., Any],
+        runner: str | Callable[..., Any] | TypedRunner[Any, Any],
         payload: Any = None,
         **options: Unpack[SubmitOptions],
     ) -> RunHandle[Any]:

@@ -8,7 +8,6 @@ from typing import Any
 from stepflow.client import HookInfo
 from stepflow.core.run import RunStatus
 from stepflow.engine.inspect import QueueInfo, WorkerInfo
-from stepflow.engine.lanes.look import LaneInfo
 from stepflow.engine.questions import Question
 from stepflow.engine.stats import Stats
 from stepflow.engine.steering.bulk import BulkInfo, Preview
@@ -59,6 +58,7 @@ from stepflow.web.breakers.given import BREAKER
 from stepflow.web.breakers.table import BREAKERS
 from stepflow.web.groups.given import GROUP_ID
 from stepflow.web.groups.table import GROUPS
+from stepflow.web.lanes.table import LANES
 from stepflow.web.limits.given import LIMIT
 from stepflow.web.limits.table import LIMITS
 from stepflow.web.models import (
@@ -95,6 +95,8 @@ from stepflow.web.operation import NOBODYS, Handle, Operation
 from stepflow.web.problems import OF_BODY, OF_EVERY, CrossOrigin, Problem
 from stepflow.web.schedules.given import SCHEDULE_ID
 from stepflow.web.schedules.table import SCHEDULES
+from stepflow.web.shared.given import SHARED_STEP
+from stepflow.web.shared.table import SHARED
 
 #: what stands in braces in a path: its pattern, and what it is
 PATH_PARTS: Mapping[str, tuple[str, str]] = {
@@ -106,6 +108,7 @@ PATH_PARTS: Mapping[str, tuple[str, str]] = {
     "schedule_id": (SCHEDULE_ID, "The id of a schedule."),
     "limit": (LIMIT, "The name of a limit, with a key or without."),
     "breaker": (BREAKER, "The name of a circuit breaker."),
+    "shared_step": (SHARED_STEP, "The name of a step with shared values."),
     "group_id": (GROUP_ID, "The id of a group."),
 }
 
@@ -146,10 +149,6 @@ READS = (
         query=HooksQuery,
     ),
     Operation("GET", "/queues", look.list_queues, "List queues", list[QueueInfo]),
-    Operation(
-        "GET", "/queues/{queue}/lanes", look.list_lanes, "List the lanes of a fair queue",
-        list[LaneInfo], problems=(InvalidName,),
-    ),
     Operation("GET", "/workers", look.list_workers, "List workers", list[WorkerInfo]),
     Operation("GET", "/stats", figures.stats, "Give the counts", Stats, query=StatsQuery),
     Operation(
@@ -262,7 +261,7 @@ STREAMS = (
 )  # fmt: skip
 
 OPERATIONS: tuple[Operation, ...] = (
-    *READS, *VERBS, *BULKS, *SCHEDULES, *GROUPS, *BREAKERS, *LIMITS, *STREAMS
+    *READS, *VERBS, *LANES, *BULKS, *SCHEDULES, *GROUPS, *BREAKERS, *LIMITS, *SHARED, *STREAMS
 )  # fmt: skip
 
 

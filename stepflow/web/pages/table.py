@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from stepflow.web.pages import act, archived, run
 from stepflow.web.pages.actions import ACTIONS
+from stepflow.web.pages.flow_control import breakers, limits, shared
 from stepflow.web.pages.lists import (
-    breakers,
     bulk,
     chosen,
     failures,
     groups,
     hooks,
-    limits,
     now,
     questions,
     queues,
@@ -31,6 +30,7 @@ PAGES: tuple[Page, ...] = (
     *schedules.PAGES,
     *breakers.PAGES,
     *limits.PAGES,
+    *shared.PAGES,
     *questions.PAGES,
     *hooks.PAGES,
     *bulk.PAGES,
