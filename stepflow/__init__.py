@@ -1,8 +1,4 @@
-"""
-stepflow: durable step runs on the Redis you already have.
-
-The public names, each loaded when it is first asked for.
-"""
+"""stepflow: durable step runs on Redis; the public names, each loaded when first asked for."""
 
 from __future__ import annotations
 
@@ -57,6 +53,7 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.core.fanout.join import JoinFirst as JoinFirst
     from stepflow.core.fanout.join import JoinSlots as JoinSlots
     from stepflow.core.limits.limit import Limit as Limit
+    from stepflow.core.limits.limit import LimitRequest as LimitRequest
     from stepflow.core.memos.memo import Memo as Memo
     from stepflow.core.memos.memo import SharedValue as SharedValue
     from stepflow.core.outcomes import Cancel as Cancel
@@ -80,6 +77,7 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.core.runner import Effects as Effects
     from stepflow.core.runner import Step as Step
     from stepflow.core.runner import StepRunner as StepRunner
+    from stepflow.core.runner import TypedRunner as TypedRunner
     from stepflow.core.runner import WorkflowContext as WorkflowContext
     from stepflow.engine.breakers.info import BreakerInfo as BreakerInfo
     from stepflow.engine.breakers.info import BreakerState as BreakerState
@@ -172,6 +170,7 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.errors import LifespanNotOpen as LifespanNotOpen
     from stepflow.errors import LimitFull as LimitFull
     from stepflow.errors import LimitNotFound as LimitNotFound
+    from stepflow.errors import LimitTimeout as LimitTimeout
     from stepflow.errors import MailboxFull as MailboxFull
     from stepflow.errors import MapNotMet as MapNotMet
     from stepflow.errors import NameTaken as NameTaken
@@ -269,6 +268,7 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.kits.machine.context import More as More
     from stepflow.kits.machine.context import StateContext as StateContext
     from stepflow.kits.machine.machine import Machine as Machine
+    from stepflow.kits.machine.typed import MachineResult as MachineResult
     from stepflow.kits.machine.typed import RouterDecorator as RouterDecorator
     from stepflow.kits.machine.typed import StateDecorator as StateDecorator
     from stepflow.logs import StepFilter as StepFilter
@@ -299,12 +299,12 @@ _EXPORTS = {
     "core.events": "Event EventType",
     "core.fanout.group": "GroupState",
     "core.fanout.join": "Failed Join JoinAll JoinFirst JoinSlots",
-    "core.limits.limit": "Limit",
+    "core.limits.limit": "Limit LimitRequest",
     "core.outcomes": "Cancel Continue ErrorFrame ErrorInfo Fail Outcome Succeed",
     "core.output": "OutputEnd OutputEvent OutputGap OutputItem OutputReset OutputView emit",
     "core.run": "Priority RunOutcome RunState RunStatus",
     "core.memos.memo": "Memo SharedValue",
-    "core.runner": "Effects Step StepRunner WorkflowContext",
+    "core.runner": "Effects Step StepRunner TypedRunner WorkflowContext",
     "engine.hooks.context": "HookContext",
     "engine.breakers.info": "BreakerInfo BreakerState",
     "engine.budgets.info": "BudgetInfo Spent",
@@ -344,7 +344,8 @@ _EXPORTS = {
         ChildFailed UnknownPrice CircuitOpen ClaimLost DataError DefinitionFailed
         EmbeddedServerError HookNotFound InvalidDefinition InvalidExpression InvalidMachine
         InvalidName InvalidOption NoSuchValue GroupBusy GroupMismatch GroupNotFound InvalidRunId
-        JoinNotMet LifespanFailed LifespanNotOpen LimitFull LimitNotFound MailboxFull MapNotMet
+        JoinNotMet LifespanFailed LifespanNotOpen LimitFull LimitNotFound LimitTimeout
+        MailboxFull MapNotMet
         NameTaken NoServer NotAnswered NotArchived NotAnInteger NotDeletable NotInStep NotPausable
         NotReplayable NotResumable NotRetryable NotRunning NotScheduled OutputOverflow
         PayloadMismatch PayloadTooLarge PermanentError Postponed QuestionClosed QuestionNotFound
@@ -379,7 +380,7 @@ _EXPORTS = {
     "kits.definition.model": "Definition",
     "kits.machine.context": "More StateContext",
     "kits.machine.machine": "Machine",
-    "kits.machine.typed": "RouterDecorator StateDecorator",
+    "kits.machine.typed": "MachineResult RouterDecorator StateDecorator",
     "logs": "StepFilter StepLog log",
     "settings": "Settings",
 }

@@ -165,8 +165,10 @@ class RetentionSettings(_Group):
         What is set for its runner counts before what is set for all, and there the end first.
         """
         own = self.runners.get(runner, _ALL_RUNNERS)
-        found = (getattr(own, f"{end}_s"), own.result_s, getattr(self, f"{end}_s"))
-        return next((float(seconds) for seconds in found if seconds is not None), self.result_s)
+        for seconds in (getattr(own, f"{end}_s"), own.result_s, getattr(self, f"{end}_s")):
+            if seconds is not None:
+                return float(seconds)
+        return self.result_s
 
     def keeps_all(self, runner: str, end: str) -> bool:
         """Say whether a run of *runner* with that *end* keeps more than its input and result."""
@@ -226,6 +228,8 @@ class ArchiveSettings(_Group):
     """Seconds that one statement may take."""
     retry_most_s: float = Field(default=60.0, gt=0, le=DAY_S)
     """Seconds, at most, between two looks whether an archive that was away is back."""
+    snapshot_every: int = Field(default=0, ge=0)
+    """Steps after which a snapshot of a live run is taken, a second behind; 0 for never."""
     snapshots: int = Field(default=10, ge=1, le=10_000)
     """Snapshots that are kept of one run; the oldest go first."""
 

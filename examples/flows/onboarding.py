@@ -52,7 +52,7 @@ class Members(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(b'{"level": 3}')
 
-    def log_message(self, *args: object) -> None:
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  its base calls it so
         pass
 
 

@@ -24,6 +24,8 @@ from stepflow.store.runs import load_data, load_run, load_spec
 from stepflow.store.variables import load_all_kv
 from stepflow.times import as_datetime
 
+#: times that a run is read for a snapshot, should it change meanwhile
+_LOOKS = 20
 #: when a run began whose record does not say
 _NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 #: fields of a document that are lists, and come in several parts
@@ -60,20 +62,27 @@ async def collect_moment(
     """
     Put together a snapshot of a run in whatever state; raises RunNotFound.
 
-    It is read again until it did not change meanwhile.
+    It is read again until it did not change meanwhile, a few times at most: of a run that never
+    rests, the journal may be some entries ahead of the record, from which it goes on as well.
     """
+    run, document = await _at_rest(run_id, env, secrets)
+    return Moment(
+        run_id, run.runner, microseconds(as_datetime(run.created_at) or _NEVER), run.generation,
+        run.rev, run.state.value, run.step, as_datetime(env.clock.now()) or _NEVER, document, why,
+    )  # fmt: skip
+
+
+async def _at_rest(run_id: str, env: Env, secrets: Collection[str]) -> tuple[Run, dict[str, Any]]:
+    """Read a run between two changes of it, or at the last of so many looks."""
+    looks = 0
     while True:
         run = await load_run(env.keys, run_id)
         if run is None:
             raise RunNotFound(run_id)
         document = await document_of(run_id, env, secrets)
-        after = await load_run(env.keys, run_id)
-        if after is not None and after.rev == run.rev:
-            break
-    return Moment(
-        run_id, run.runner, microseconds(as_datetime(run.created_at) or _NEVER), run.generation,
-        run.rev, run.state.value, run.step, as_datetime(env.clock.now()) or _NEVER, document, why,
-    )  # fmt: skip
+        after, looks = await load_run(env.keys, run_id), looks + 1
+        if looks >= _LOOKS or (after is not None and after.rev == run.rev):
+            return run, document
 
 
 async def document_of(run_id: str, env: Env, secrets: Collection[str]) -> dict[str, Any]:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, delete, func, select
 
 from stepflow.archive import rows
 from stepflow.archive.ends import insert
-from stepflow.archive.schema import live, snapshots
+from stepflow.archive.schema import live, runs, snapshots
 from stepflow.archive.values import Snapshot
 from stepflow.errors import UnreadableArchive
 
@@ -33,6 +33,11 @@ class Moment:
     at: datetime
     document: Mapping[str, Any]
     why: str = ""
+
+    @property
+    def progress(self) -> int:
+        """How many steps it has done: those of a workflow are entries of its journal."""
+        return len(self.document.get("journal", ())) or self.step
 
 
 def write_snapshot(connection: Connection, namespace: str, taken: Moment, *, keeps: int) -> int:
@@ -82,7 +87,10 @@ def load_snapshot(
 
 def write_live(connection: Connection, namespace: str, moments: Sequence[Moment]) -> None:
     """Bring the mirror of live runs up to date; what it knows in a later rev stays."""
+    ended = _ended(connection, namespace, moments)
     for moment in sorted(moments, key=lambda each: each.run_id):
+        if ended.get((moment.run_id, moment.created_us), 0) >= rows.microseconds(moment.at):
+            continue  # its end was archived meanwhile
         values = {
             "namespace": namespace, "run_id": moment.run_id, "created_us": moment.created_us,
             "generation": moment.generation, "rev": moment.rev, "runner": moment.runner,
@@ -99,6 +107,18 @@ def write_live(connection: Connection, namespace: str, moments: Sequence[Moment]
                    & (live.c.rev < write.excluded.rev)),
             )
         )  # fmt: skip
+
+
+def _ended(
+    connection: Connection, namespace: str, moments: Sequence[Moment]
+) -> dict[tuple[str, int], int]:
+    """Say when those runs ended of which the archive holds an end, in microseconds."""
+    query = (
+        select(runs.c.run_id, runs.c.created_us, func.max(runs.c.ended_us))
+        .where(runs.c.namespace == namespace, runs.c.run_id.in_([each.run_id for each in moments]))
+        .group_by(runs.c.run_id, runs.c.created_us)
+    )
+    return {(row[0], row[1]): row[2] for row in connection.execute(query)}
 
 
 def load_live(connection: Connection, namespace: str, run_id: str) -> tuple[Snapshot, Any] | None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,6 +37,7 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
     metavar="NAME",
     help="A host name that the server goes by; may be repeated.",
 )
+@click.option("--leave-at-eof", is_flag=True, hidden=True, help="Leave when stdin is closed.")
 @common_options
 @pass_context
 def web_command(
@@ -44,6 +49,7 @@ def web_command(
     token_file: Path | None,
     read_token_file: Path | None,
     hosts: tuple[str, ...],
+    leave_at_eof: bool,
 ) -> None:
     """
     Serve the dashboard and the HTTP API of the Redis of APP, or of the options.
@@ -79,7 +85,17 @@ def web_command(
         else:
             context.output.line(f"stepflow listens at {url}: the dashboard is {url}/ui/")
 
+    if leave_at_eof:
+        threading.Thread(target=_leave_at_eof, daemon=True).start()
     serve(api, sock, ready=say, leaving=api.state.end_streams)
+
+
+def _leave_at_eof() -> None:
+    """Leave as by SIGTERM once stdin ends: whoever started this process is gone."""
+    with suppress(OSError):
+        while os.read(0, 4096):
+            pass
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _access(tokens: Path | None, read_tokens: Path | None, *, is_local: bool) -> Access:

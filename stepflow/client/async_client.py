@@ -24,7 +24,7 @@ from stepflow.client.steering import AsyncSteering
 from stepflow.core.outcomes import Outcome
 from stepflow.core.output import OutputEvent
 from stepflow.core.run import RunStatus
-from stepflow.core.runner import Step, WorkflowContext
+from stepflow.core.runner import Step, TypedRunner, WorkflowContext
 from stepflow.engine.fork import SAME_INPUT, fork
 from stepflow.engine.questions import Question, answer, questions
 from stepflow.engine.spec import RunSpec
@@ -197,11 +197,15 @@ class AsyncClient(
     ) -> AsyncRunHandle[T]: ...
     @overload
     async def submit(
+        self, runner: TypedRunner[I, T], payload: I, **options: Unpack[SubmitOptions]
+    ) -> AsyncRunHandle[T]: ...
+    @overload
+    async def submit(
         self, runner: str, payload: Any = None, **options: Unpack[SubmitOptions]
     ) -> AsyncRunHandle[Any]: ...
     async def submit(
         self,
-        runner: str | Callable[..., Any],
+        runner: str | Callable[..., Any] | TypedRunner[Any, Any],
         payload: Any = None,
         **options: Unpack[SubmitOptions],
     ) -> AsyncRunHandle[Any]:
@@ -221,6 +225,16 @@ class AsyncClient(
         """See Client.submit_definition."""
         plan = self._submit_definition(definition, input, entry_point, options)
         return AsyncRunHandle(await self._do(plan), self)
+
+    async def publish(
+        self, topic: str, data: Any = None, *, event_id: str | None = None
+    ) -> list[str]:
+        """See Client.publish."""
+        return await self._do(self._publish(topic, data, event_id))
+
+    async def message(self, text: str, *, message_id: str | None = None) -> AsyncRunHandle[Any]:
+        """See Client.message."""
+        return AsyncRunHandle(await self._do(self._message(text, message_id)), self)
 
     async def submit_many(
         self, specs: Iterable[RunSpec | tuple[str | Callable[..., Any], Any]]

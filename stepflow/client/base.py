@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import secrets
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -190,6 +191,20 @@ class BaseClient:
             return await self._submit(spec)
 
         return submit()
+
+    async def _publish(self, topic: str, data: Any, event_id: str | None) -> list[str]:
+        from stepflow.client.definitions import begin, book_of  # noqa: PLC0415  few have any
+
+        known = event_id or secrets.token_hex(12)
+        begun = book_of(self._registry, "publish").on_event(topic, data, known)
+        return await begin(begun, self._submit, known, self.env)
+
+    async def _message(self, text: str, message_id: str | None) -> Submitted:
+        from stepflow.client.definitions import begun_once, book_of  # noqa: PLC0415  few have any
+
+        book = book_of(self._registry, "message")
+        spec = book.on_message(text, message_id or secrets.token_hex(12))
+        return await begun_once(spec, self._submit)
 
     async def _submit_many(self, specs: list[RunSpec]) -> Sequence[Submitted]:
         chosen = await self.versions.choose(self._checked(specs), self.env)

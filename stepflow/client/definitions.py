@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from stepflow.client.options import SubmitOptions
 from stepflow.engine.env import Env
+from stepflow.engine.signal import signal
 from stepflow.engine.spec import RunSpec
-from stepflow.errors import InvalidOption
+from stepflow.engine.submit import Submitted
+from stepflow.errors import InvalidOption, RunConflict, RunNotFound, SignalRefused
 from stepflow.store.query import load_versions
 
 if TYPE_CHECKING:
@@ -32,6 +34,15 @@ class Book(Protocol):
 
     def needs(self, spec: RunSpec) -> Mapping[str, str]:
         """Give the runners that steps of the run need, each with a sentence for its lack."""
+
+    def on_event(self, topic: str, data: Any, event_id: str) -> Sequence[Any]:
+        """Give what an event begins: runs to submit, and (run id, signal, payload)."""
+
+    def on_message(self, text: str, message_id: str) -> RunSpec:
+        """Give the run that a text begins; raises InvalidOption where nothing takes it."""
+
+    def on_request(self, path: str) -> Any:
+        """Give the webhook trigger of a path; None where there is none."""
 
 
 def book_of(registry: Registry | None, verb: str) -> Book:
@@ -76,3 +87,33 @@ async def check_needs(book: Book, spec: RunSpec, known: Mapping[str, Any], env: 
     lacking = [why for runner, why in needs.items() if runner not in said]
     if lacking:
         raise InvalidOption("; ".join(lacking))
+
+
+async def begin(
+    begun: Sequence[Any], submit: Callable[[RunSpec], Awaitable[Submitted]], dedup: str, env: Env
+) -> list[str]:
+    """
+    Begin what an event, or the like, begins; returns the ids of the runs, also of those there.
+
+    A signal to a run that is not there, or has ended, is nobody's and is left.
+    """
+    found: list[str] = []
+    for each in begun:
+        if isinstance(each, RunSpec):
+            found.append((await begun_once(each, submit)).id)
+            continue
+        run_id, name, payload = each
+        try:
+            await signal(run_id, name, payload, dedup, env)
+        except (RunNotFound, SignalRefused):
+            continue
+        found.append(run_id)
+    return found
+
+
+async def begun_once(spec: RunSpec, submit: Callable[[RunSpec], Awaitable[Submitted]]) -> Submitted:
+    """Submit a run whose id says what began it: one that is there is the same, edited or not."""
+    try:
+        return await submit(spec)
+    except RunConflict:
+        return Submitted(str(spec.run_id), created=False)

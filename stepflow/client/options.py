@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal, TypedDict
 
 from stepflow.core.backoff import RetryPolicy
+from stepflow.core.runner import TypedRunner
 from stepflow.engine.once.options import Debounce, Singleton
 from stepflow.engine.spec import RunSpec
 from stepflow.hooks.webhook import Webhook
@@ -36,8 +37,12 @@ class SubmitOptions(TypedDict, total=False):
     units: Mapping[str, int] | None
 
 
-def spec_of(runner: str | Callable[..., Any], payload: Any, options: SubmitOptions) -> RunSpec:
+def spec_of(
+    runner: str | Callable[..., Any] | TypedRunner[Any, Any], payload: Any, options: SubmitOptions
+) -> RunSpec:
     """Give what a submit is told; TypeError for an option that there is not."""
+    if not options:
+        return RunSpec(runner, payload)  # type: ignore[arg-type]  # a function is named later
     unknown = options.keys() - SubmitOptions.__annotations__.keys()
     if unknown:
         msg = f"submit() got an unexpected keyword argument {min(unknown)!r}"

@@ -22,7 +22,7 @@ from stepflow.client.steering import Steering
 from stepflow.core.outcomes import Outcome
 from stepflow.core.output import OutputEvent
 from stepflow.core.run import RunStatus
-from stepflow.core.runner import Step, WorkflowContext
+from stepflow.core.runner import Step, TypedRunner, WorkflowContext
 from stepflow.engine.fork import SAME_INPUT, fork
 from stepflow.engine.questions import Question, answer, questions
 from stepflow.engine.spec import RunSpec
@@ -188,11 +188,15 @@ class Client(Nouns, Reading, Beside, Exporting, Bulks, Steering, Signals, BaseCl
     ) -> RunHandle[T]: ...
     @overload
     def submit(
+        self, runner: TypedRunner[I, T], payload: I, **options: Unpack[SubmitOptions]
+    ) -> RunHandle[T]: ...
+    @overload
+    def submit(
         self, runner: str, payload: Any = None, **options: Unpack[SubmitOptions]
     ) -> RunHandle[Any]: ...
     def submit(
         self,
-        runner: str | Callable[..., Any],
+        runner: str | Callable[..., Any] | TypedRunner[Any, Any],
         payload: Any = None,
         **options: Unpack[SubmitOptions],
     ) -> RunHandle[Any]:
@@ -240,6 +244,23 @@ class Client(Nouns, Reading, Beside, Exporting, Bulks, Steering, Signals, BaseCl
         """
         plan = self._submit_definition(definition, input, entry_point, options)
         return RunHandle(self._do(plan), self)
+
+    def publish(self, topic: str, data: Any = None, *, event_id: str | None = None) -> list[str]:
+        """
+        Tell of an event: start, or signal, all that definitions of the app say; return run ids.
+
+        Those with a trigger of the *topic* whose filter *data* fit. The same *event_id* again
+        starts and signals nothing twice; without one, each call is another event.
+        """
+        return self._do(self._publish(topic, data, event_id))
+
+    def message(self, text: str, *, message_id: str | None = None) -> RunHandle[Any]:
+        """
+        Start the definition of the app that takes a text: by its command, an alias, the catch-all.
+
+        The same *message_id* again is the same run. Raises InvalidOption where nothing takes it.
+        """
+        return RunHandle(self._do(self._message(text, message_id)), self)
 
     def submit_many(
         self, specs: Iterable[RunSpec | tuple[str | Callable[..., Any], Any]]

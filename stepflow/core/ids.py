@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import blake2b
 
 from stepflow.errors import InvalidName, InvalidOption, InvalidRunId, shown
@@ -157,6 +158,7 @@ class Delivery:
         return self._join("-")
 
     @classmethod
+    @lru_cache(maxsize=128)  # a claim asks twice
     def parse(cls, rq_id: str) -> Delivery | None:
         """Read an RQ id from the right, for run ids may contain dashes; None for any other text."""
         match = _RQ_ID.fullmatch(rq_id)

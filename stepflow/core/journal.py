@@ -195,6 +195,19 @@ def last_failure(journal: Sequence[bytes]) -> list[bytes]:
     return [entry for entry in journal if _parts(entry)[:2] in wanted]
 
 
+def every_failure(journal: Sequence[bytes]) -> list[bytes]:
+    """
+    Return the entries of all errors, and their tries: for a run that fails when all else has ended.
+
+    A stop is forgotten with all that came after it.
+    """
+    if any(_kind(entry) == b"stop" for entry in journal):
+        return last_failure(journal)
+    failed = {_parts(entry)[1] for entry in journal if _kind(entry) == b"error"}
+    kinds = (b"try", b"error")
+    return [e for e in journal if _kind(e) in kinds and _parts(e)[1] in failed]
+
+
 def find_step(journal: Sequence[bytes], step: str) -> int | None:
     """
     Return the index of the first entry of a step, which *step* calls by name, place or key.
@@ -233,6 +246,16 @@ def settled_maps(journal: Sequence[bytes]) -> list[ChildGroup]:
         if group_id.isascii() and total.isdigit() and len(total) <= _TOTAL_DIGITS:
             found.append(ChildGroup(group_id.decode(), int(total), 0, 0, 0))
     return found
+
+
+#: stands for the type of the error of an attempt that somebody else's limit has refused, and which
+#: does not count: no class of anybody has this name
+RATE_LIMITED = "rate limited"
+
+
+def counts_as_attempt(brief: str) -> bool:
+    """Say whether an attempt that failed so is one of those that a policy allows."""
+    return not brief.startswith(f"{RATE_LIMITED}:")
 
 
 def write_try(due_at: float, error: str) -> bytes:

@@ -70,7 +70,8 @@ class Continue(Outcome):
         if self.delay is not None and self.at is not None:
             msg = "Continue takes delay or at, not both"
             raise InvalidOption(msg)
-        self.due_at(0.0)  # refused here, in the runner's own traceback, not in the commit
+        if self.delay is not None or self.at is not None:
+            self.due_at(0.0)  # refused here, in the runner's own traceback, not in the commit
 
     def due_at(self, now: float) -> float | None:
         """Return when the next step is due in unix seconds; None means now."""

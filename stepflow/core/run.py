@@ -192,7 +192,6 @@ class Run:
     unroutable_since: float = 0.0
     #: how many arrivals the run's inbox has had in all
     inbox: int = 0
-    #: whether the run has a journal
     has_journal: bool = False
     #: what a parked run waits for, in a few words
     waits_for: str = ""
@@ -214,6 +213,7 @@ class Run:
     limits: str = ""
     #: the limit in whose line it waits, or from which it was called: `name|key|since`
     held: str = ""
+    has_asks: bool = False  # of its steps, for limits
     #: whether the run has ever emitted something
     has_output: bool = False
     #: whether only its input and its end were kept when it ended

@@ -6,7 +6,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from stepflow.core.cancel import CancelToken
 from stepflow.core.ids import check_text, step_key
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from stepflow.core.breakers.breaker import Permits
 
 P = TypeVar("P")
+I = TypeVar("I")  # noqa: E741  the input of a machine
+E_co = TypeVar("E_co", covariant=True)
 
 
 class WorkflowContext:
@@ -30,6 +32,21 @@ class WorkflowContext:
 
     The kits make them; here it only tells type checkers a workflow from other functions.
     """
+
+
+@runtime_checkable
+class TypedRunner(Protocol[I, E_co]):
+    """
+    What says itself what its runs take and how they end: a Machine.
+
+    The kits make them; here it only tells type checkers what to submit, and what comes of it.
+    """
+
+    name: str
+    data: type[I]
+
+    def ended(self, result: Any, /) -> E_co:
+        """Read the result of a run."""
 
 
 class StepRunner(ABC):

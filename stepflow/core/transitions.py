@@ -148,10 +148,12 @@ def _read(  # noqa: C901, PLR0912  one match with a case for every outcome
     """Decide what *outcome* means for a run that nothing outside of it ends."""
     step = run.step
     match outcome:
-        case Continue(payload=payload):  # the first one, for it is the most frequent
+        case Continue(payload=payload):  # the most frequent ones first
             if _is_late(run, now):
                 return end_of_stop(run, StopRequest(StopKind.DEADLINE))
             return Transition.advance(step + 1, payload, due_at=_later(outcome.due_at(now), now))
+        case Succeed(result=result):
+            return Transition.finish(run, RunState.SUCCEEDED, result=result)
         case CleanedUp():
             return _after_cleanup(run, outcome)
         case Cancel(reason=reason):
@@ -176,8 +178,6 @@ def _read(  # noqa: C901, PLR0912  one match with a case for every outcome
             if _is_late(run, now):
                 return end_of_stop(run, StopRequest(StopKind.DEADLINE))
             return Transition.hand_on(run, build, tried)
-        case Succeed(result=result):
-            return Transition.finish(run, RunState.SUCCEEDED, result=result)
         case Fail(reason=reason):
             return Transition.finish(
                 run, RunState.FAILED, error=ErrorInfo("Fail", reason), reason=reason

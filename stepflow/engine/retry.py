@@ -6,7 +6,8 @@ Its hooks fire again at its new end.
 
 from __future__ import annotations
 
-from stepflow.core.journal import last_failure
+from stepflow.core.graphs.definitions import RUNNER
+from stepflow.core.journal import every_failure, last_failure
 from stepflow.core.transition import TransitionKind
 from stepflow.core.transitions import decide_retry
 from stepflow.engine.env import Env
@@ -31,7 +32,9 @@ async def retry(run_id: str, env: Env) -> None:
             raise NotRetryable(run_id, move.why)
         if run.is_cleared:
             raise NotRetryable(run_id, _CLEARED)
-        forget = last_failure(await load_journal(env.keys, run_id)) if run.has_journal else []
+        # the steps of a definition fail one by one, and the run once all others have ended
+        failure = every_failure if run.runner == RUNNER else last_failure
+        forget = failure(await load_journal(env.keys, run_id)) if run.has_journal else []
         answer = await retry_run(env.keys, run, request=request, now=env.clock.now(), forget=forget)
         if answer[0] != STALE:
             return

@@ -44,6 +44,7 @@ Everything that stepflow raises, as one tree; the branch says what you can do ab
         ├── TransientError    try this step again
         │   └── RateLimited   not before a limit has rested
         └── PermanentError    end the run now
+            ├── LimitTimeout      a step has waited in line for longer than its limit allows
             ├── WrongTransition   a machine's state chose one that its to= does not name
             ├── NoSuchValue       a reference of a definition leads nowhere
             └── InvalidExpression nor can an expression of one be worked out
@@ -154,6 +155,7 @@ from stepflow.errors.user_code import (
     CircuitOpen,
     ClaimLost,
     LifespanFailed,
+    LimitTimeout,
     PermanentError,
     Postponed,
     RateLimited,
@@ -197,6 +199,7 @@ __all__ = [
     "LifespanNotOpen",
     "LimitFull",
     "LimitNotFound",
+    "LimitTimeout",
     "MailboxFull",
     "MapNotMet",
     "NameTaken",

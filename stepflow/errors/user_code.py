@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -147,8 +147,8 @@ class RateLimited(TransientError):
     Raise it when somebody else's limit is used up: nothing of the *limit* begins until then.
 
     For one *key*, None for all of them. The run waits first in line, and no attempt counts; so it
-    is with a run that does not name the limit. *retry_after* is seconds or a timedelta. A
-    `ctx.step` that raises it counts an attempt. Raises InvalidOption.
+    is with a run that does not name the limit, and with a `ctx.step`. *retry_after* is seconds or a
+    timedelta. Raises InvalidOption.
     """
 
     def __init__(
@@ -165,6 +165,16 @@ class RateLimited(TransientError):
 
 class PermanentError(StepError):
     """Raise it when another attempt cannot help: the step fails for good."""
+
+
+class LimitTimeout(PermanentError):
+    """A `ctx.step` has waited in line for a limit for longer than its `max_wait`."""
+
+    def __init__(self, label: str, wait_s: float) -> None:
+        self.limit, self.wait_s = label, wait_s
+        super().__init__(
+            f"it waited in line for limit {label} for more than {wait_s:g} s, its max_wait"
+        )
 
 
 class WrongTransition(PermanentError):
@@ -193,10 +203,20 @@ class Postponed(BaseException):
     The step may not go on now: its run waits, and no attempt is counted.
 
     It goes on at *due_at* (unix seconds), or when the run's inbox has had more than *inbox*
-    arrivals. *waits_for* says in a few words what for. It is a BaseException, so that
+    arrivals; with *is_told*, when that says so. *waits_for* says in a few words what for. *give_up*
+    is called should nobody want the step any more. It is a BaseException, so that
     `except Exception` does not catch it.
     """
 
-    def __init__(self, waits_for: str, due_at: float, inbox: int) -> None:
+    def __init__(
+        self,
+        waits_for: str,
+        due_at: float,
+        inbox: int | None,
+        *,
+        is_told: Callable[[], bool] | None = None,
+        give_up: Callable[[], None] | None = None,
+    ) -> None:
         self.waits_for, self.due_at, self.inbox = waits_for, due_at, inbox
+        self.is_told, self.give_up = is_told, give_up
         super().__init__(f"it waits for {waits_for}")

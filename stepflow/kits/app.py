@@ -23,7 +23,7 @@ from stepflow.times import seconds
 
 if TYPE_CHECKING:
     from stepflow.core.breakers.breaker import Breaker
-    from stepflow.core.limits.limit import Limit
+    from stepflow.core.limits.limit import Limit, LimitRequest, StepLimit
     from stepflow.kits.definition.definitions import Definitions
     from stepflow.kits.machine.machine import Machine
 
@@ -235,6 +235,7 @@ class Stepflow(app.CoreApp):
         breaker: Breaker | None = None,
         cache: float | timedelta | None = None,
         version: int = 1,
+        limit: Limit | LimitRequest | Sequence[Limit | LimitRequest] | None = None,
     ) -> Callable[[S], S]: ...
 
     def step(
@@ -249,6 +250,7 @@ class Stepflow(app.CoreApp):
         breaker: Breaker | None = None,
         cache: float | timedelta | None = None,
         version: int = 1,
+        limit: Limit | LimitRequest | Sequence[Limit | LimitRequest] | None = None,
     ) -> Any:
         """
         Declare the options of the function below as a step: `await ctx.step(charge, order)`.
@@ -257,7 +259,8 @@ class Stepflow(app.CoreApp):
         (seconds or timedelta) limits one attempt. *name* is the step's name in the journal, by
         default the function's own. With *queue*, workers of that queue run the step as a child run.
         While *breaker* is open the step waits. With *cache* (seconds or timedelta) its values are
-        shared with all runs for so long; raise *version* when it computes something else.
+        shared with all runs for so long; raise *version* when it computes something else. It waits
+        for a slot of each *limit*: a Limit, `limit.of("acme", units=3)`, or several of them.
         """
         limit_s = None if timeout is None else seconds(timeout, "timeout of @app.step")
 
@@ -268,15 +271,26 @@ class Stepflow(app.CoreApp):
                 check_callable(compensate, "compensate of @app.step", "compensate={}")
             if breaker is not None:
                 check_breaker(breaker, "@app.step")
+            requests = _requests_of(limit)
             options = DeclaredStep(
-                name, retry, limit_s, compensate, queue, breaker, cache_of(cache, version)
-            )
+                name, retry, limit_s, compensate, queue, breaker, cache_of(cache, version),
+                requests,
+            )  # fmt: skip
             declare(function, options)
             runner = f"step:{name or own_name(function, '@app.step', is_dotted=True)}"
             declare(function, replace(options, runner=runner))
             self.registry.add(
-                runner, call_runner(function, runner), retry=retry, step_timeout_s=limit_s
-            )
+                runner, call_runner(function, runner), retry=retry, step_timeout_s=limit_s,
+                limits=[each.limit for each in requests],
+            )  # fmt: skip
             return function
 
         return declare_step if function is None else declare_step(function)
+
+
+def _requests_of(limit: StepLimit | None) -> tuple[LimitRequest, ...]:
+    if limit is None:
+        return ()
+    from stepflow.core.limits.limit import requests_of  # noqa: PLC0415  few have any
+
+    return requests_of(limit, "@app.step")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from stepflow.core.ids import hook_member, hook_rq_id
 from stepflow.core.run import Damage
@@ -112,7 +113,8 @@ def write_hook_jobs(hooks: Sequence[HookJob]) -> Sequence[Part]:
     return args
 
 
-def hook_queue_keys(keys: Keys) -> dict[str, str]:
+@lru_cache(maxsize=16)
+def hook_queue_keys(keys: Keys) -> Mapping[str, str]:
     """Give the keys of the hook queue, for the scripts that leave deliveries in it."""
     queue = keys.hook_queue
     return {

@@ -16,6 +16,8 @@ Every key stepflow uses, in one table.
     <ns>:run:<id>:vars               hash     name -> value: decimal text, or "=" and packed
     <ns>:run:<id>:questions          hash     digest -> open question; ends with a restart
     <ns>:run:<id>:replies            hash     digest -> outcome, <digest>= -> answer; likewise
+    <ns>:run:<id>:asks               hash     step -> what it has of limits, or waits for; "" ->
+                                              the last ask that is over; none as a rule
     <ns>:run:<id>:out                stream   what the run emits; bounded, the oldest go first
 
     of all runs and hooks; members go when what they name ends or moves on
@@ -49,10 +51,10 @@ Every key stepflow uses, in one table.
     <ns>:limits                      hash     name -> what the code says; name=, name[key]= -> what
                                               an operator says; @runner -> its limits
     <ns>:slots                       set      <limit>|<key> that has the set below
-    <ns>:slots:<limit>:<key>         zset     run id -> since when it has a slot
+    <ns>:slots:<limit>:<key>         zset     run id, or <run id>/<step> -> since when it has a slot
     <ns>:lines                       set      <limit>|<key> that has the set below
-    <ns>:line:<limit>:<key>          zset     run id -> priority, then since when it waits
-    <ns>:called:<limit>:<key>        zset     run id -> when its turn came; until it is claimed
+    <ns>:line:<limit>:<key>          zset     the same -> priority, then since when it waits
+    <ns>:called:<limit>:<key>        zset     the same -> when its turn came; until it begins
     <ns>:tat:<limit>:<key>           string   when what has begun would have, at the rate
     <ns>:rest:<limit>:<key>          string   until when nothing begins; without a key, for all
 
@@ -166,6 +168,7 @@ class Keys:
         "format",
         "graphs",
         "groups",
+        "hook_queue",
         "job_prefix",
         "laned",
         "levels",
@@ -206,6 +209,8 @@ class Keys:
         self.levels = f"{namespace}:levels"
         self.versions = f"{namespace}:versions"
         self.live_hooks = f"{namespace}:hooks:live"
+        #: the RQ queue of hook deliveries
+        self.hook_queue = f"{namespace}.hooks"
         self.builds = f"{namespace}:builds"
         self.dead_hooks = f"{namespace}:hooks:dead"
         self.format = f"{namespace}:format"
@@ -352,11 +357,6 @@ class Keys:
     def wake_of(self, queue: str) -> str:
         """Name the wake list of *queue*: one for all its RQ queues."""
         return self.wake(f"{self._queue_prefix}{queue}")
-
-    @property
-    def hook_queue(self) -> str:
-        """The RQ queue of hook deliveries."""
-        return f"{self.namespace}.hooks"
 
     def split_queue(self, rq_queue: str) -> tuple[str, int]:
         """Read queue and priority back from an RQ queue's name."""

@@ -217,6 +217,7 @@ _FIELDS = (
     Field("stopped_by", "stop_by", "text"),
     Field("limits", "limits", "text", is_new=True),
     Field("held", "held", "text"),
+    Field("has_asks", "asks", "is_set"),
     Field("has_output", "out", "is_set"),
     Field("ends_at_timeout", "hard_end", "is_set", is_new=True),
     Field("is_cleared", "cleared", "is_set"),
@@ -247,13 +248,17 @@ def _make_builder() -> Callable[..., Run]:
     """
     Write the function that builds a run out of its fields and *_OTHERS*, as the table has them.
 
-    A claim reads a run for each step, and a loop over the table takes a third longer.
+    A claim reads a run for each step, and a loop over the table takes a third longer. Most fields
+    are not there: for each of those a look into the row is enough.
     """
+    nothing = Fields({})
+    absent = {f"no_{field.kind}": getattr(nothing, field.kind)(b"") for field in _FIELDS}
     sources = {name: name for name in _OTHERS}
-    sources |= {field.attribute: f"fields.{field.kind}(b'{field.name}')" for field in _FIELDS}
+    for attribute, name, kind, _ in _FIELDS:
+        sources[attribute] = f"fields.{kind}(b'{name}') if b'{name}' in row else no_{kind}"
     order = [sources[known.name] for known in dataclass_fields(Run) if known.name != "damage"]
-    text = f"lambda fields, {', '.join(_OTHERS)}: Run({', '.join(order)})"
-    builder: Callable[..., Run] = eval(text, {"Run": Run})  # noqa: S307  made of the table above
+    text = f"lambda fields, row, {', '.join(_OTHERS)}: Run({', '.join(order)})"
+    builder: Callable[..., Run] = eval(text, {"Run": Run, **absent})  # noqa: S307  made of the table
     return builder
 
 
@@ -271,7 +276,7 @@ def read_run(run_id: str, row: Mapping[bytes, bytes], keys: Keys) -> Run:
     runner, version = _runner(fields)
     queue, priority = keys.split_queue(_queue(fields, keys))
     state, delivery = _state_in(row.get(b"state", b"")), _delivery(fields, run_id, keys)
-    run = _build(fields, run_id, runner, version, queue, priority, state, delivery)
+    run = _build(fields, row, run_id, runner, version, queue, priority, state, delivery)
     if state is None:
         fields.note(b"state")
         run.state = RunState.FAILED if run.ended_at else RunState.PAUSED

@@ -7,6 +7,7 @@ operations makes both the routes and the OpenAPI document. Needs the extra `web`
 
 try:
     from stepflow.web.mount import app
+    from stepflow.web.triggers import triggers
 except ModuleNotFoundError as error:
     if (error.name or "").partition(".")[0] != "starlette":
         raise
@@ -15,4 +16,4 @@ except ModuleNotFoundError as error:
 from stepflow.web.access import Grant, everything, reading
 from stepflow.web.redact import hide_secrets
 
-__all__ = ["Grant", "app", "everything", "hide_secrets", "reading"]
+__all__ = ["Grant", "app", "everything", "hide_secrets", "reading", "triggers"]

@@ -19,6 +19,7 @@ from stepflow.web.access import Access
 from stepflow.web.document import document
 from stepflow.web.door import Door
 from stepflow.web.incoming import AROUND_PAYLOAD, read_body, read_query
+from stepflow.web.limits.path import routed
 from stepflow.web.models import Nothing
 from stepflow.web.operation import Call, Operation, Reply
 from stepflow.web.problems import (
@@ -74,7 +75,7 @@ def app(
     api = _Api(client, Door(access, hosts), prefix.rstrip("/"), redact)
     routes: list[BaseRoute] = [
         Route(
-            f"{api.prefix}{operation.path}",
+            f"{api.prefix}{routed(operation.path)}",
             api.endpoint(operation),
             methods=[operation.method],
             name=operation.name,

@@ -18,7 +18,7 @@ from stepflow.errors import RedisRefused, RunNotFound, UnavailableError
 from stepflow.hooks.body import json_value
 from stepflow.store.query import server_time
 from stepflow.times import as_datetime
-from stepflow.web.models import MOST_ROWS, moment_of
+from stepflow.web.models import moment_of
 from stepflow.web.operation import Call
 from stepflow.web.redact import redacted, redacted_history, redacted_run, redacted_step
 
@@ -150,11 +150,6 @@ async def list_questions(call: Call) -> Any:
 async def list_hooks(call: Call) -> Any:
     """List the deliveries that were given up, newest first, or all those of one run."""
     return json_value(list(await call.client.hooks(call.query.run, limit=call.query.limit)))
-
-
-async def list_lanes(call: Call) -> Any:
-    """List the lanes of a fair queue that have waiting runs, the next one first."""
-    return json_value(list(await call.client.lanes(call.path["queue"], most=MOST_ROWS)))
 
 
 async def list_queues(call: Call) -> Any:

@@ -8,7 +8,6 @@ from typing import Any
 from stepflow.client import HookInfo
 from stepflow.core.run import RunStatus
 from stepflow.engine.inspect import QueueInfo, WorkerInfo
-from stepflow.engine.lanes.look import LaneInfo
 from stepflow.engine.questions import Question
 from stepflow.engine.stats import Stats
 from stepflow.engine.steering.bulk import BulkInfo, Preview
@@ -61,6 +60,7 @@ from stepflow.web.budgets.given import BUDGET
 from stepflow.web.budgets.table import BUDGETS
 from stepflow.web.groups.given import GROUP_ID
 from stepflow.web.groups.table import GROUPS
+from stepflow.web.lanes.table import LANES
 from stepflow.web.limits.given import LIMIT
 from stepflow.web.limits.table import LIMITS
 from stepflow.web.models import (
@@ -97,6 +97,8 @@ from stepflow.web.operation import NOBODYS, Handle, Operation
 from stepflow.web.problems import OF_BODY, OF_EVERY, CrossOrigin, Problem
 from stepflow.web.schedules.given import SCHEDULE_ID
 from stepflow.web.schedules.table import SCHEDULES
+from stepflow.web.shared.given import SHARED_STEP
+from stepflow.web.shared.table import SHARED
 
 #: what stands in braces in a path: its pattern, and what it is
 PATH_PARTS: Mapping[str, tuple[str, str]] = {
@@ -109,6 +111,7 @@ PATH_PARTS: Mapping[str, tuple[str, str]] = {
     "limit": (LIMIT, "The name of a limit, with a key or without."),
     "breaker": (BREAKER, "The name of a circuit breaker."),
     "budget": (BUDGET, "The name of a budget."),
+    "shared_step": (SHARED_STEP, "The name of a step with shared values."),
     "group_id": (GROUP_ID, "The id of a group."),
 }
 
@@ -149,10 +152,6 @@ READS = (
         query=HooksQuery,
     ),
     Operation("GET", "/queues", look.list_queues, "List queues", list[QueueInfo]),
-    Operation(
-        "GET", "/queues/{queue}/lanes", look.list_lanes, "List the lanes of a fair queue",
-        list[LaneInfo], problems=(InvalidName,),
-    ),
     Operation("GET", "/workers", look.list_workers, "List workers", list[WorkerInfo]),
     Operation("GET", "/stats", figures.stats, "Give the counts", Stats, query=StatsQuery),
     Operation(
@@ -265,7 +264,8 @@ STREAMS = (
 )  # fmt: skip
 
 OPERATIONS: tuple[Operation, ...] = (
-    *READS, *VERBS, *BULKS, *SCHEDULES, *GROUPS, *BREAKERS, *BUDGETS, *LIMITS, *STREAMS
+    *READS, *VERBS, *LANES, *BULKS, *SCHEDULES, *GROUPS, *BREAKERS, *BUDGETS, *LIMITS, *SHARED,
+    *STREAMS,
 )  # fmt: skip
 
 

@@ -100,7 +100,10 @@ async def commit(claimed: ClaimedRun, outcome: Outcome, worker_state: WorkerStat
             outcome = Raised(error_info(error), retryable=False)
             continue
         probes.at("commit.ready")
-        answer = await _send(call, run, worker_state)
+        try:
+            answer = await worker_state.connection.send(call)
+        except RedisRefused:
+            answer = await _insist(call, run, worker_state)
         probes.at("commit.done")
         if answer[0] == STALE:
             if not await _reload(claimed, answer, worker_state):
@@ -110,14 +113,8 @@ async def commit(claimed: ClaimedRun, outcome: Outcome, worker_state: WorkerStat
             outcome = Continue(claimed.attempt.payload)
             continue
         _log_commit(run, outcome, move, answer)
-        word = outcome.word
-        if move.kind is _FINISH:
-            worker_state.counters.note_end(run.runner, move)
-            word = "fail" if isinstance(outcome, Raised) else word
-        if claimed.runner.version is None:  # those of a workflow are counted where they end
-            took_s = now - (claimed.attempt.started_at or now)
-            worker_state.counters.note_attempt(run.runner, word, took_s)
-        if worker_state.listeners is not None or worker_state.observers is not None:
+        _count(claimed, outcome, move, worker_state, now)
+        if worker_state.is_watched:
             _tell(claimed, outcome, move, worker_state, now)
         worker_state.on_due(move.due_at)
         if keeps:
@@ -129,6 +126,19 @@ async def commit(claimed: ClaimedRun, outcome: Outcome, worker_state: WorkerStat
         claimed.run.step,
     )
     return False
+
+
+def _count(
+    claimed: ClaimedRun, outcome: Outcome, move: Transition, worker_state: WorkerState, now: float
+) -> None:
+    """Count what was committed."""
+    counters, word = worker_state.counters, outcome.word
+    if move.kind is _FINISH:
+        counters.note_end(claimed.run.runner, move)
+        word = "fail" if isinstance(outcome, Raised) else word
+    if claimed.runner.version is None:  # those of a workflow are counted where they end
+        took_s = now - (claimed.attempt.started_at or now)
+        counters.note_attempt(claimed.run.runner, word, took_s)
 
 
 def _tell(
@@ -300,20 +310,13 @@ def _writes(effects: Mapping[str, Any], limit: int) -> Writes:
     return Writes(deleted, written)
 
 
-async def _send(call: Call[Any], run: Run, worker_state: WorkerState) -> Any:
-    """
-    Carry the call out.
-
-    While Redis refuses to write, for whatever reason, the step is kept and its commit tried again.
-    """
-    try:
-        return await worker_state.connection.send(call)
-    except RedisRefused:
-        return await insist(
-            lambda: worker_state.connection.send(call),
-            f"run={run.id} step={run.step} cannot be committed",
-            whatever_refused=True,
-        )
+async def _insist(call: Call[Any], run: Run, worker_state: WorkerState) -> Any:
+    """Try a commit again that Redis refused, for whatever reason; the step is kept meanwhile."""
+    return await insist(
+        lambda: worker_state.connection.send(call),
+        f"run={run.id} step={run.step} cannot be committed",
+        whatever_refused=True,
+    )
 
 
 async def _reload(claimed: ClaimedRun, answer: Any, worker_state: WorkerState) -> bool:

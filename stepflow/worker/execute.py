@@ -119,7 +119,7 @@ def _make_step(claimed: ClaimedRun, payload: Any, worker_state: WorkerState) -> 
         run.id,
         run.step,
         payload,
-        claimed.headers,
+        claimed.options.headers,
         run.failures + 1,
         claimed.cancel,
         generation=run.generation,

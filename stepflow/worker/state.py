@@ -80,6 +80,8 @@ class WorkerState:
         self.registry = registry
         self.connection = connection
         #: by runner and end, as they are asked for
+        #: the runs that were claimed since they were mirrored last; None where nothing is
+        self.touched: set[str] | None = None
         self._app_hooks: dict[tuple[str, str], Sequence[Sequence[str]]] = {}
         self.paused_hooks = paused_hooks
         self._queues = list(queues)
@@ -114,6 +116,8 @@ class WorkerState:
         self.observers = registry.observers
         if self.observers is not None:
             self.observers.worker, self.observers.loop = name, self.loop
+        #: whether there is anybody to tell
+        self.is_watched = self.listeners is not None or self.observers is not None
         self._call_function = call_function
         self._builds: dict[str, str] = {}
         self._competing_lists: dict[tuple[str, int], list[str]] = {}
@@ -224,6 +228,8 @@ class WorkerState:
         self.runs[claimed.run.id] = claimed
         if claimed.run.limits:
             self.has_met_limits = True
+        if self.touched is not None:
+            self.touched.add(claimed.run.id)
         self.slots.take()
         claimed.slice_until = self.loop.time() + self.env.settings.worker.slice_s
 

@@ -17,7 +17,7 @@ from stepflow.engine.registry import Registry
 from stepflow.engine.user_code.lifespan import all_opened
 from stepflow.store.channel import ChannelMessage
 from stepflow.store.connection.address import Address
-from stepflow.store.connection.async_ import carry_out
+from stepflow.store.connection.async_ import AsyncCaller, carry_out
 from stepflow.store.connection.server_check import check_format
 from stepflow.store.connection.sync import SyncCaller
 from stepflow.worker.connections import WorkerConnections
@@ -168,6 +168,7 @@ class Worker:
                     )
                 )
             tasks += await self._watch_health(parts)
+            tasks += self._mirror(parts, connections.main)
             fetching = [asyncio.ensure_future(fetcher.run()) for fetcher in parts.fetchers]
             tasks += fetching
             tasks += [
@@ -207,6 +208,15 @@ class Worker:
         watch = HealthWatch(self._options.name, checked, parts.state.threads, parts.note_health)
         await watch.look()
         return [asyncio.ensure_future(watch.run())]
+
+    def _mirror(self, parts: WorkerParts, connection: AsyncCaller) -> list[asyncio.Task[None]]:
+        """Mirror live runs into the archive from now on, where that is asked for."""
+        settings = self._registry.archive
+        if settings is None or not (settings.mirror == "live" or settings.snapshot_every):
+            return []
+        from stepflow.worker.upkeep.mirror import Mirror  # noqa: PLC0415  few apps have any
+
+        return [asyncio.ensure_future(Mirror(parts.state, connection, settings).run())]
 
     @staticmethod
     def _answer_if_blocked(parts: WorkerParts, connection: SyncCaller) -> None:

@@ -17,17 +17,25 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum, auto
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Literal
 
 import stepflow
 from stepflow import (
+    Breaker,
     Client,
     Context,
     Continue,
+    Join,
+    Limit,
+    Machine,
     PermanentError,
     RetryPolicy,
+    RunSpec,
     Step,
     Stepflow,
     Succeed,
@@ -38,6 +46,7 @@ from stepflow.core.counts import Counted, field_of
 from stepflow.store.connection.address import Address
 from stepflow.store.connection.redis_py import connect
 from stepflow.store.keys import Keys
+from tests.support import until_blocking
 
 ROOT = Path(__file__).parents[2]
 app = Stepflow()
@@ -207,6 +216,104 @@ async def transcode(step: Step[int]):
     return Succeed(step.payload)
 
 
+class Claim(StrEnum):
+    """A claim is checked, scored by two agencies at once, and paid or looked at by a person."""
+
+    RECEIVED = auto()
+    SCORE = auto()
+    ROUTE = auto()
+    REVIEW = auto()
+    COOL_OFF = auto()
+    PAY = auto()
+    PAID = auto()
+    REFUSED = auto()
+
+
+@dataclass
+class Damage:
+    amount: int
+    score: int = 0
+    rounds: int = 0
+
+
+claims = Machine(
+    "claim", Claim, start=Claim.RECEIVED, ends={Claim.PAID, Claim.REFUSED}, data=Damage
+)
+
+
+@claims.state(Claim.RECEIVED, to={Claim.SCORE, Claim.REFUSED})
+async def received(damage: Damage) -> Claim:
+    """Refuse what no policy covers."""
+    await asyncio.sleep(0.05)
+    return Claim.SCORE if damage.amount > 0 else Claim.REFUSED
+
+
+async def agency(damage: Damage) -> int:
+    await asyncio.sleep(0.1)
+    return 700 - damage.amount // 10
+
+
+claims.split(Claim.SCORE, [agency, lambda damage: 640], to=Claim.ROUTE)
+
+
+@claims.router(Claim.ROUTE, to={Claim.REVIEW, Claim.PAY, Claim.COOL_OFF})
+def route(damage: Damage) -> Claim:
+    if damage.rounds < 2 and damage.amount > 4000:
+        return Claim.COOL_OFF
+    return Claim.REVIEW if damage.amount > 1000 else Claim.PAY
+
+
+@claims.state(Claim.COOL_OFF, to=Claim.SCORE)
+async def cool_off(damage: Damage) -> Claim:
+    damage.rounds += 1
+    return Claim.SCORE
+
+
+@claims.ask(Claim.REVIEW, bool, "Pay this claim?", to={Claim.PAY, Claim.REFUSED, Claim.REVIEW})
+async def review(damage: Damage, answer: bool | None) -> Claim:
+    """A person looks at it."""
+    return Claim.REVIEW if answer is None else Claim.PAY if answer else Claim.REFUSED
+
+
+@claims.state(Claim.PAY, to=Claim.PAID, retry=RetryPolicy(1))
+async def pay(damage: Damage) -> Claim:
+    """Send the money."""
+    if damage.amount == 666:
+        raise PermanentError("the bank knows no such account")
+    return Claim.PAID
+
+
+app.machine(claims)
+
+
+@app.runner(
+    "charge", limits=[Limit("stripe", key="header.tenant", concurrency=2, rate="600/min", burst=20)]
+)
+async def charge(step: Step[int]):
+    await asyncio.sleep(step.payload * 60)
+    return Succeed(step.payload)
+
+
+@app.runner("search", limits=[Limit("search-api", rate="30/min", burst=5)])
+async def search(step: Step[str]):
+    return Succeed(step.payload)
+
+
+@app.workflow("geocode")
+async def geocode(ctx: Context, place: str) -> object:
+    async def look(place: str) -> list[float]:
+        return [len(place) / 3, len(place) / 7]
+
+    async def store(found: list[float]) -> str:
+        raise ConnectionError("[Errno 111] Connect call failed ('10.2.0.9', 9200)")
+
+    found = await ctx.options(cache=timedelta(days=1), cache_key=place).step("geocode", look, place)
+    guard = Breaker("elastic", failures=3, reset=600)
+    return await ctx.options(breaker=guard, retry=RetryPolicy(max_attempts=9, initial=0.05)).step(
+        "index", store, found
+    )
+
+
 class Gone(BaseHTTPRequestHandler):
     """A receiver of webhooks that wants none of them."""
 
@@ -258,6 +365,46 @@ def fill(client: Client, hook: str) -> None:
     for number in range(14):
         client.submit("order", number, queue="gpu", priority="low", run_id=f"gpu-{number}")
     client.submit("order", 5, delay=6 * 3600, run_id="tomorrow-1")
+
+
+def control(client: Client) -> None:
+    """Submit what flows under control: groups, machines, limits, breakers, lanes, schedules."""
+    for name, amount in (("claim-41", 250), ("claim-42", 2400), ("claim-43", 5200),
+                         ("claim-44", 666), ("claim-45", 0)):  # fmt: skip
+        client.submit("claim", Damage(amount), run_id=name)
+    for tenant, count in (("acme", 7), ("globex", 4), ("initech/eu", 1)):
+        for number in range(count):
+            client.submit("charge", 30, run_id=f"charge-{tenant[:4]}-{number}",
+                          headers={"tenant": tenant})  # fmt: skip
+    for number in range(12):
+        client.submit("search", f"query {number}")
+    for place in ("Lisbon", "Reykjavík", "São Paulo", "Llanfairpwllgwyngyll"):
+        client.submit("geocode", place)
+    client.breakers.open("sms-gateway", note="provider down, see INC-204", by="ann@ops")
+    client.breakers.open("ledger", 60, by="ann@ops")
+    client.breakers.close("ledger", by="ann@ops")
+    client.limits.set("stripe[acme]", concurrency=3, by="ann@ops")
+    for lane, count in (("acme", 40), ("globex", 3), ("initech", 1)):
+        for number in range(count):
+            client.submit("order", number, queue="fair", lane=lane, run_id=f"{lane}-{number}")
+    client.set_window("fair", 2)
+    client.set_weight("fair", "globex", 3, by="ann@ops")
+    feeds = [{"feed": f"{number}.csv", "rows": 860 + number * 3} for number in range(24)]
+    members = {f"feed-{each['rows']}": RunSpec("import-feed", each) for each in feeds}
+    client.groups.submit("import-2026-11", members, join=Join.quorum(12))
+    client.groups.submit(
+        "approvals", {"a": RunSpec("approval", "Budget"), "b": RunSpec("approval", "Plan")}
+    )
+    client.schedules.put(
+        "nightly-import", "import-feed", "0 2 * * *", tz="Europe/Berlin",
+        payload={"feed": "all", "rows": 10},
+    )  # fmt: skip
+    client.schedules.put("heartbeat", "order", payload=7, every=60)
+    client.schedules.trigger("heartbeat")
+    client.schedules.put("month-end", "order", "0 18 L * *", payload=1, tz="America/New_York")
+    client.schedules.pause(
+        "month-end", note="books are closed until the audit is over", by="ann@ops"
+    )
 
 
 def remember(url: str) -> None:
@@ -322,7 +469,9 @@ def life(url: str) -> Iterator[Client]:
     settings = app.settings.model_copy(update={"webhook": webhook})
     with Client(url, settings=settings) as client, worker(url) as process:
         remember(url)
+        until_blocking(lambda: any(one.runner == "charge" for one in client.runners()))
         fill(client, receiver())
+        control(client)
         settle(client)
         steer(client)
         yield client

@@ -27,7 +27,8 @@ PLACES = (
     "", "runs", "failures", "queues", "workers", "questions", "hooks", "bulk",
     "bulk/preview?verb=cancel&where=runner%3Dnobody", "do/cancel/r-1", "do/fork/r-1", "runs/r-1",
     "runs/r-1?scale=true&step=0", "runs/r-1/journal", "runs/r-1/now", "runs/r-2",
-    "chosen?verb=cancel&run=r-1", "runs?q=colour%3Dred", "nothing",
+    "chosen?verb=cancel&run=r-1", "runs?q=colour%3Dred", "nothing", "schedules", "limits",
+    "breakers", "groups", "shared",
 )  # fmt: skip
 
 

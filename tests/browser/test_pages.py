@@ -14,7 +14,8 @@ from tests.support import until_blocking
 
 pytestmark = pytest.mark.crash
 
-PLACES = ("", "runs", "failures", "queues", "workers", "questions", "hooks", "bulk")
+PLACES = ("", "runs", "failures", "queues", "workers", "questions", "hooks", "bulk", "schedules",
+          "limits", "breakers", "groups", "shared")  # fmt: skip
 #: what is wide does not depend on the scheme; the pictures have every combination
 LOOKS = [("light", 1280), ("dark", 390), ("light", 360)]
 

@@ -20,6 +20,11 @@ PLACES = {
     "run-map": "runs/catalogue-2026",
     "run-chain": "runs/crawl-docs", "run-chat": "runs/chat-1", "run-waits": "runs/shipment-7",
     "run-blocked": "runs/train-12", "run-trip": "runs/trip-7",
+    "schedules": "schedules", "schedule": "schedules/heartbeat", "limits": "limits",
+    "limit": "limits/stripe", "limit-key": "limits/stripe%5Bacme%5D", "groups": "groups",
+    "group": "groups/import-2026-11", "breakers": "breakers", "shared": "shared",
+    "shared-of": "shared/geocode", "run-machine": "runs/claim-43", "run-machine-failed":
+    "runs/claim-44", "run-machine-done": "runs/claim-41", "set-limit": "do/set-limit/stripe",
 }  # fmt: skip
 
 

@@ -1,9 +1,17 @@
+import os
+import re
 import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from stepflow import Client, embedded
 from tests.support import until_blocking
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.crash
@@ -45,3 +53,30 @@ def test_dev_waits_for_a_change_when_the_code_does_not_load(start, folder):
     process.send_signal(signal.SIGTERM)
     process.communicate()
     assert process.returncode == 0
+
+
+@pytest.mark.crash
+def test_the_dashboard_leaves_with_a_dev_server_that_is_killed(url, tmp_path):
+    """Nobody stops it then: it sees that the pipe to it is closed."""
+    code = (
+        "import time; from stepflow.cli.dev.dashboard import Dashboard\n"
+        f"with Dashboard(['--redis-url', {url!r}], lambda line: print(line, flush=True)):\n"
+        "    time.sleep(600)\n"
+    )
+    starter = subprocess.Popen(
+        [sys.executable, "-c", code], cwd=tmp_path, stdout=subprocess.PIPE, text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert starter.stdout is not None
+    line = next(line for line in starter.stdout if "the dashboard is" in line)
+    port = int(re.search(r"127\.0\.0\.1:(\d+)", line)[1])
+    assert listens(port)
+    starter.kill()
+    starter.communicate()
+    until_blocking(lambda: not listens(port), "the dashboard outlives who started it")
+
+
+def listens(port):
+    """Whether somebody listens at *port*."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0

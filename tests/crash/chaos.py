@@ -3,10 +3,11 @@ A seeded mix of all the attacks at once: `python -m tests.crash.chaos --seconds 
 
 Runs of every kind are submitted all the time while workers and the server are killed, workers
 stopped and resumed, connections cut or left half-open, replies lost, runs cancelled and paused,
-records damaged, and user code does what none should. Then the attacks stop, everything must end by
-itself, and the checker reads what is left. All the while somebody asks why runs stand, and has the
-doctor mend. The last line counts; the exit code is 0 only when its zeros hold. With `--appendfsync
-everysec` what a kill undid is counted as lost and is no failure.
+records damaged, groups submitted twice, breakers opened and closed, and user code does what none
+should. Then the attacks stop, everything must end by itself, and the checker reads what is left.
+All the while somebody asks why runs stand, and has the doctor mend. The last line counts; the exit
+code is 0 only when its zeros hold. With `--appendfsync everysec` what a kill undid is counted as
+lost and is no failure.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ from stepflow.errors import (
     StepflowError,
     UnreadableRecord,
 )
+from tests.crash.controlled.breakers import APP, Breakers
+from tests.crash.controlled.groups import Groups
 from tests.crash.limits.gauge import Gauge
 from tests.crash.support.app import path
 from tests.crash.support.asking import Asker
@@ -68,6 +71,7 @@ KINDS: list[tuple[str, object, str, int]] = [
     ("forks", path(2), "succeeded", 1),
     ("far", path(1), "failed", 1),
     ("odd-flow", 5, "succeeded", 1),
+    ("guarded", 1, "succeeded", 2),
 ]
 #: what is written over a field of a run's record, or put into a set that all workers read
 DAMAGES: list[tuple[str, bytes]] = [
@@ -98,6 +102,10 @@ class Chaos:
         self.on_time = OnTime(self._direct, SCHEDULES)
         self._direct.limits.set(LIMIT, concurrency=AT_ONCE)
         self.gauge = Gauge(lambda: cluster.server.client, LIMIT, LIMITED, AT_ONCE)
+        self.groups = Groups(
+            self._direct, [self._direct, self._through], cluster.sink, random.Random(seed + 3)
+        )
+        self.breakers = Breakers(self._direct, lambda: cluster.server.client, cluster.witness)
         self._crew = [self._new_worker() for _ in range(workers)]
         self._stopped: list[tuple[float, Process]] = []
         self.expected: dict[str, str] = {}
@@ -125,7 +133,12 @@ class Chaos:
             "0.005"  # workflows make room for others every now and then
         )
         return self._cluster.worker(
-            "--concurrency", self._dice.choice(["40", "5"]), ready=False, **environment
+            "--app",
+            APP,
+            "--concurrency",
+            self._dice.choice(["40", "5"]),
+            ready=False,
+            **environment,
         )
 
     def go_on(self, seconds: float) -> None:
@@ -138,6 +151,7 @@ class Chaos:
             (self._take_over, 0.08), (self._proxy.cut_all, 0.3), (self._go_silent, 0.1),
             (self._damage, 2.0), (self._ask_for_the_impossible, 1.0), (self._pause, 10.0),
             (self._go_on_with_paused, 5.0), (self._pause_queue, 0.3),
+            (self.groups.submit, 0.5), (self.breakers.open, 0.5), (self.breakers.close, 0.7),
         ]  # fmt: skip
         due = [
             (time.monotonic() + self._dice.expovariate(often), act, often) for act, often in acts
@@ -157,6 +171,7 @@ class Chaos:
         self._resume(float("inf"))
         self._replace_the_dead()
         self._direct.resume_queue("default")
+        self.breakers.make_peace()
         for run_id in self._paused:
             with suppress(NotResumable, RunNotFound, UnreadableRecord):
                 self._direct.resume(run_id)
@@ -332,6 +347,7 @@ class Chaos:
             victim.send(signal.SIGSTOP)
             self._stopped.append((time.monotonic() + self._dice.uniform(2, 4), victim))
             self.count["worker_stops"] += 1
+            self.breakers.note_stop()
 
     def _resume(self, now: float) -> None:
         for moment, process in list(self._stopped):
@@ -403,23 +419,30 @@ def attack(chaos: Chaos, cluster: Cluster, seconds: float) -> tuple[Findings, se
     """Attack, make peace, wait for all to end, and check."""
     chaos.asker.start()
     chaos.gauge.start()
+    chaos.breakers.start()
     chaos.go_on(seconds)
     chaos.make_peace()
     missing = undone(cluster, chaos)
     there = {run_id: ends for run_id, ends in chaos.expected.items() if run_id not in missing}
     began = time.monotonic()
-    stuck = []
+    stuck = chaos.groups.settle(PATIENCE_S)
+    there |= chaos.groups.expected
     try:
         cluster.all_ended([*there, *chaos.scheduled], PATIENCE_S)
     except AssertionError as error:
         stuck.append(str(error))
+    stuck += chaos.breakers.left()
     print(f"at peace all ended within {time.monotonic() - began:.1f} s", flush=True)
     chaos.asker.stop()
     chaos.gauge.stop()
+    chaos.breakers.stop()
     cluster.client.limits.forget(LIMIT)
     off_time = chaos.on_time.wrong()
     chaos.on_time.delete()
+    controlled = [*chaos.groups.wrong(), *chaos.breakers.wrong[:10]]
+    groups = chaos.groups.forget()
     found = check(cluster, there)
+    found.doubled += controlled
     found.stuck += stuck
     found.stuck += [
         f"{run_id} was damaged and has not ended"
@@ -428,7 +451,7 @@ def attack(chaos: Chaos, cluster: Cluster, seconds: float) -> tuple[Findings, se
     ]
     found.doubled += off_time
     found.doubled += chaos.gauge.wrong[:10]
-    print(f"limits: {chaos.gauge.looks} looks, {chaos.gauge.most} of {AT_ONCE} at most", flush=True)
+    print(chaos.gauge.told, chaos.breakers.told, f"groups: {groups}", sep="\n", flush=True)
     found.lost += [f"run {run_id} is not there" for run_id in sorted(missing - chaos.uncertain)]
     return found, missing
 

@@ -18,7 +18,10 @@ from tests.examples.pages import PAGES
 ROOT = Path(__file__).parents[2]
 SETTINGS = (ROOT / "docs" / "reference" / "settings.md").read_text()
 EXIT_CODES = (ROOT / "docs" / "reference" / "exit-codes.md").read_text()
-ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text()
+ARCHITECTURE = (
+    "".join(page.read_text() for page in (ROOT / "docs").glob("architecture*/*.md"))
+    + (ROOT / "docs" / "architecture.md").read_text()
+)
 
 
 def docstrings_of(model: type) -> dict[str, str]:

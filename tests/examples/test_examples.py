@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
+import subprocess
 from pathlib import Path
 
 import httpx
@@ -71,6 +72,14 @@ def test_agent(run_example):
         "answer: The moon pulls the sea. It goes round in 27 days.",
         "steps:  5",
         "note:   It goes round in 27 days.",
+    ]
+
+
+def test_research(run_example):
+    """[A9] Four model calls and a search each were recorded; the crash lost two searches."""
+    assert run_example("agents/12_research.py").splitlines() == [
+        "moon: it pulls the sea; sun: it pulls less; wind: it makes waves",
+        "8 model calls and 5 searches",
     ]
 
 
@@ -247,3 +256,38 @@ def test_stream_tokens(run_example):
         "end: The moon pulls the sea.",
         "the same as the result: True",
     ]
+
+
+def test_definition(run_example):
+    """[D6] A person is asked, a program runs, a list is mapped over; a failure is undone."""
+    printed = run_example("flows/onboarding.py").splitlines()
+    assert printed[0].startswith("succeeded {'account': 'acc-Ada', 'badge': 'Ada-")
+    assert "'teams': ['acc-Ada is in dev', 'acc-Ada is in ops']" in printed[0]
+    assert printed[1] == "deleted acc-Ada"
+    assert printed[2].startswith("failed definition 'onboarding' failed: step 'teams': ValueError")
+
+
+def test_a_file_is_run_by_the_command_line(environment, tmp_path):
+    """[D2] Without a worker one works here; what the run asks is printed, with how to answer."""
+    flow = tmp_path / "ask.yaml"
+    flow.write_text(
+        "name: ask\nsteps:\n"
+        "  - {id: ask, kind: wait, input: {prompt: 'n, {input}?'}}\n"
+        "  - {id: twice, kind: script, depends_on: [ask],"
+        " input: {bash: 'echo $((2 * N))', env: {N: '{steps.ask}'}}}\n"
+    )
+    command = ["stepflow", "run", str(flow), "--input", '"Ada"', "--id", "one"]
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as running:
+        said = ""
+        while "stepflow answer " not in said:
+            line = running.stderr.readline()
+            assert line, said
+            said += line
+        token = said.partition("stepflow answer ")[2].split()[0]
+        subprocess.run(["stepflow", "answer", token, "21"], env=environment, check=True)
+        out, _ = running.communicate(timeout=60)
+    assert (running.returncode, out.strip()) == (0, '{"twice": 42}')
+    assert "one works here until the end" in said
+    assert "it asks 'n, Ada?'" in said

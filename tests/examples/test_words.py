@@ -49,7 +49,8 @@ def docstrings() -> Iterator[tuple[str, str]]:
 def pages() -> Iterator[tuple[str, str]]:
     for page in PAGES:
         user_page = ROOT / "docs" / "explanation" / "guarantees.md"
-        if page.name not in OTHER_PAGES or page == user_page:
+        is_other = page.name in OTHER_PAGES or page.parent.name == "architecture"
+        if not is_other or page == user_page:
             yield str(page.relative_to(ROOT)), page.read_text()
 
 

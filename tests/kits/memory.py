@@ -80,6 +80,7 @@ class MemoryRuntime:
     slice_s = 1000.0
     runs_in_hand = 1
     permits = FreePermits()
+    limits = None
     shared: Any = None
     budgets: Any = None
     family = "r.0"

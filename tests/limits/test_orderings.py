@@ -29,14 +29,14 @@ GUARDS = {
         "for _, use in ipairs(run.uses) do\n    local limit = use.limit\n    local has_room",
         "for _, use in ipairs({run.uses[1]}) do\n    local limit = use.limit\n    local has_room",
     ),
-    "slots given back": ("soft('ZREM', limit.slots, run_id) end", "local _ = 0 end"),
+    "slots given back": ("soft('ZREM', limit.slots, id) end", "local _ = 0 end"),
     "turns given": (
         "if redis.call('EXISTS', limit.line) == 1 then call_heads(at, limit)", "if false then"
     ),
-    "places given up": ("soft('ZREM', limit.line, run_id)\n", "\n"),
+    "places given up": ("soft('ZREM', limit.line, id)\n", "\n"),
     "turns noted": ("soft('ZADD', use.limit.called, time, run.id)", "local _ = 0"),
-    "turns taken": ("soft('ZREM', one.called, run_id)", "local _ = 0"),
-    "slots taken": ("soft('ZADD', one.slots, 'NX', time, run_id)", "local _ = 0"),
+    "turns taken": ("soft('ZREM', one.called, id)", "local _ = 0"),
+    "slots taken": ("soft('ZADD', one.slots, 'NX', time, id)", "local _ = 0"),
 }  # fmt: skip
 
 

@@ -89,7 +89,7 @@ async def test_each_value_of_a_header_has_a_limit_of_its_own(app, aclient, worki
 async def test_a_client_without_the_code_learns_of_limits_from_workers(
     app, aclient, working, gauge, real, keys
 ):
-    """[L2]"""
+    """[L2] Also one that says which version it wants."""
 
     @app.runner("pay", limits=[Limit("tenant", key="header.tenant", concurrency=1)])
     async def pay(step: Any) -> Any:
@@ -98,7 +98,9 @@ async def test_a_client_without_the_code_learns_of_limits_from_workers(
 
     async with working(app):
         await until(lambda: real.zscore(keys.versions, "limits@any"))
-        runs = [await aclient.submit("pay", headers={"tenant": "a"}) for _ in range(5)]
+        given = {"headers": {"tenant": "a"}, "version": 1}
+        runs = [await aclient.submit("pay", **given)]
+        runs += [await aclient.submit("pay", headers={"tenant": "a"}) for _ in range(4)]
         assert real.hget(keys.run(runs[0].id), "limits") == b"tenant|a|1"
         for run in runs:
             await run.result(10)

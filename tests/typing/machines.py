@@ -6,7 +6,17 @@ from dataclasses import dataclass
 from enum import StrEnum, auto
 from typing import Literal, assert_type
 
-from stepflow import Failed, Machine, More, Pending, StateContext, Stepflow
+from stepflow import (
+    AsyncClient,
+    Client,
+    Failed,
+    Machine,
+    MachineResult,
+    More,
+    Pending,
+    StateContext,
+    Stepflow,
+)
 
 
 class State(StrEnum):
@@ -83,3 +93,18 @@ def finish(loan: Loan, found: list[str | Failed]) -> State:
 
 loan.state(State.NEW, to=Other.NEW)  # error
 loan.timer(State.WORK, 5, to=State.DONE)
+
+
+def submitted(client: Client) -> None:
+    handle = client.submit(loan, Loan(5), run_id="a", priority="high")
+    assert_type(handle.result(), MachineResult[State, Loan])
+    assert_type(handle.result().data.amount, int)
+    client.submit(loan, "x")  # error
+    client.submit(loan)  # error
+    client.submit(loan, Loan(5), run_ids="a")  # error
+
+
+async def submitted_async(client: AsyncClient) -> None:
+    handle = await client.submit(loan, Loan(5))
+    assert_type(await handle.result(), MachineResult[State, Loan])
+    await client.submit(loan, 5)  # error

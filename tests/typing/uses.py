@@ -30,6 +30,7 @@ from stepflow import (
     Health,
     HookContext,
     Join,
+    Limit,
     ObservedRun,
     ObservedStep,
     Observer,
@@ -57,6 +58,7 @@ Client(telemetry=telemetry)
 AsyncClient(telemetry="global")  # error
 Stepflow(telemetry=OpenTelemetry)  # error
 app = Stepflow("redis://localhost/0", webhooks=["https://example.com/hook"])
+GPU = Limit("gpu", concurrency=2)
 
 
 class Topic(BaseModel):
@@ -146,6 +148,9 @@ def plain(ctx: SyncContext, topic: Topic) -> Report:
     assert_type(ctx.step(search, topic.text), list[Hit])
     assert_type(ctx.step("search", search, topic.text, limit=3), list[Hit])
     assert_type(ctx.step(count, topic.text, key="k"), int)
+    assert_type(ctx.step(count, topic.text, limit=[GPU, GPU.of("acme", units=3)]), int)
+    assert_type(ctx.options(limit=GPU).step(search, "x", limit=3), list[Hit])
+    ctx.step(count, topic.text, limit="gpu")  # error
     assert_type(ctx.options(timeout=30).step(fetch, "u", timeout=3), bytes)
     assert_type(ctx.wait_for_signal("review", type=Decision), Decision)
     assert_type(ctx.wait_for_signal("review", type=Decision, timeout=3), Decision | None)

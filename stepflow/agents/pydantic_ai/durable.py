@@ -21,6 +21,7 @@ from pydantic_ai.durable_exec import (
     DurabilityEngineSpec,
     DurableOperation,
     ToolsetKind,
+    conversation_id_from_run_id,
 )
 from pydantic_ai.messages import ToolCallPart
 from pydantic_ai.models import Model, ModelRequestContext
@@ -36,10 +37,7 @@ from pydantic_ai.tools import (
 from stepflow.agents.pydantic_ai import runs
 from stepflow.agents.pydantic_ai.asking import Asking, Notify, is_left_to_others
 from stepflow.agents.pydantic_ai.backend import StepBackend
-from stepflow.agents.pydantic_ai.compat import (
-    conversation_id_from_run_id,
-    external_event_scope,
-)
+from stepflow.agents.pydantic_ai.compat import external_event_scope
 from stepflow.agents.pydantic_ai.options import (
     METADATA,
     OptionsOf,
@@ -189,7 +187,7 @@ class Durable(BaseDurabilityCapability[AgentDepsT]):
         """Have what waits for something outside of the run wait for the answer to a question."""
         if external_event_scope is None:
             return nullcontext()
-        from stepflow.agents.pydantic_ai.waiting import QuestionWaiter  # noqa: PLC0415  not in 2.61
+        from stepflow.agents.pydantic_ai.waiting import QuestionWaiter  # noqa: PLC0415  not before 2.68
 
         scope: AbstractContextManager[Any] = external_event_scope(
             QuestionWaiter(ctx.run_id, self.name, self._asks_for)

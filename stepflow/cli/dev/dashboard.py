@@ -31,10 +31,11 @@ class Dashboard:
             self._say("there is no dashboard: pip install 'stepflow-rq[web]'")
             return self
         command = [sys.executable, "-m", "stepflow", "web", *self._options]
-        # a session of its own: Ctrl-C reaches us alone, and we stop the child
+        # a session of its own: Ctrl-C reaches us alone, and we stop the child; should we be killed,
+        # the pipe is closed all the same, and it leaves by itself
         self._child = subprocess.Popen(
-            [*command, "--port", str(_port())],
-            stdin=subprocess.DEVNULL,
+            [*command, "--port", str(_port()), "--leave-at-eof"],
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

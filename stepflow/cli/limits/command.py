@@ -77,7 +77,8 @@ def _show(context: CliContext, seen: LimitInfo) -> None:
         if shown := text(value):
             context.output.line(f"{name:<13}{shown}")
     for holder in seen.holders:
-        context.output.line(f"{'':<13}{holder.run_id} has a slot for {ago(holder.since)}")
+        who = f"step {holder.step!r} of {holder.run_id}" if holder.step else holder.run_id
+        context.output.line(f"{'':<13}{who} has a slot for {ago(holder.since)}")
 
 
 @limits_command.command("set")

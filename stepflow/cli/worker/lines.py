@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import time
 from contextlib import suppress
 from typing import Any
 
@@ -29,7 +30,7 @@ def log_to_stderr(level: str, formatter: logging.Formatter | None = None) -> Non
     """
     stream = _copy_of_stderr()
     _OwnLogger.last_way = logging.StreamHandler(stream)
-    _OwnLogger.last_way.setFormatter(formatter or logging.Formatter(FORMAT))
+    _OwnLogger.last_way.setFormatter(formatter or _LineFormatter(FORMAT))
     logging.basicConfig(level=level.upper(), handlers=[_OwnLogger.last_way])
     for noisy in ("httpx", "httpcore", "asyncio"):
         if logging.getLogger(noisy).level == logging.NOTSET:
@@ -41,6 +42,7 @@ def log_to_stderr(level: str, formatter: logging.Formatter | None = None) -> Non
         logger = logging.getLogger(name)
         if type(logger) is logging.Logger:
             logger.__class__ = _OwnLogger
+            logger._cache.clear()  # type: ignore[attr-defined]  # noqa: SLF001  filled by other rules
 
 
 def _copy_of_stderr() -> Any:
@@ -58,6 +60,23 @@ def _copy_of_stderr() -> Any:
             errors="backslashreplace",
         )
     return sys.stderr
+
+
+class _LineFormatter(logging.Formatter):
+    """Writes the time of day once a second: a busy worker has ten thousand lines in one."""
+
+    _second, _written = -1, ""
+
+    def formatTime(  # noqa: N802
+        self, record: logging.LogRecord, datefmt: str | None = None
+    ) -> str:
+        """Write the time as `logging` does by default; the handler holds its lock."""
+        del datefmt
+        second = int(record.created)
+        if second != self._second:
+            self._written = time.strftime(self.default_time_format, self.converter(second))
+            self._second = second
+        return f"{self._written},{int(record.msecs):03d}"
 
 
 class _OwnLogger(logging.Logger):
@@ -80,7 +99,10 @@ class _OwnLogger(logging.Logger):
 
     def isEnabledFor(self, level: int) -> bool:  # noqa: N802
         """Whether our own level lets *level* pass, whatever `logging.disable` says."""
-        return level >= self.getEffectiveLevel()
+        known: dict[int, bool] = self._cache  # type: ignore[attr-defined]  # `setLevel` empties it
+        if level not in known:
+            known[level] = level >= self.getEffectiveLevel()
+        return known[level]
 
     def getEffectiveLevel(self) -> int:  # noqa: N802
         """Return the level of the nearest stepflow logger that has one."""

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal
 
-from stepflow.core.limits.use import LimitUse, check_key, check_limit_name
+from stepflow.core.limits.slot import present_slot
+from stepflow.core.limits.use import (
+    MOST_USES,
+    LimitUse,
+    check_key,
+    check_limit_name,
+    check_units,
+)
 from stepflow.core.limits.values import NONE, LimitValues
 from stepflow.errors import InvalidOption, shown
 from stepflow.times import seconds
@@ -66,6 +73,61 @@ class Limit:
             raise InvalidOption(msg)
         values_of(self).check(self.name)
 
+    def of(self, key: str | None = None, *, units: int = 1) -> LimitRequest:
+        """
+        Say for which *key* a step asks, and for how many *units* of the rate.
+
+        `ctx.step(ask, question, limit=tokens.of("acme", units=2000))`. Without *key* it is what the
+        limit's own `key=` gives. Raises InvalidOption.
+        """
+        return LimitRequest(self, None if key is None else check_key(key), check_units(units))
+
+    def settle(self, units: int) -> None:
+        """
+        Say how many units of the rate the present step has really used.
+
+        Call it in the function of a `ctx.step` that has the limit. It counts when the step's value,
+        or the failure of its attempt, is recorded, in the same write: once, whatever crashes. What
+        you say last counts. Raises InvalidOption elsewhere.
+        """
+        slot = present_slot.get()
+        if isinstance(units, bool) or not isinstance(units, int) or not 0 <= units <= _MOST:
+            msg = f"limit {self.name!r} was settled with {shown(units)}; it is a whole number >= 0"
+            raise InvalidOption(msg)
+        if slot is None or not slot.settle(self.name, units):
+            msg = (
+                f"limit {self.name!r} is settled outside of a step that has it; call settle in the "
+                "function of a ctx.step with limit=, before it returns"
+            )
+            raise InvalidOption(msg)
+
+
+@dataclass(frozen=True, slots=True)
+class LimitRequest:
+    """What a step asks of a limit: made by `Limit.of`. A *key* of None is the limit's own."""
+
+    limit: Limit
+    key: str | None = None
+    units: int = 1
+
+
+#: what `limit=` of a step takes
+StepLimit = Limit | LimitRequest | Sequence[Limit | LimitRequest]
+
+
+def requests_of(limit: StepLimit, what: str) -> tuple[LimitRequest, ...]:
+    """Read what was given as the limit of *what*; raises InvalidOption."""
+    given = limit if isinstance(limit, list | tuple) else (limit,)
+    found = [LimitRequest(each) if isinstance(each, Limit) else each for each in given]
+    for each in found:
+        if not isinstance(each, LimitRequest):
+            msg = f"limit of {what} is {shown(each)}; write limit=Limit(...), or one's .of(key)"
+            raise InvalidOption(msg)
+    if not 1 <= len({each.limit.name for each in found}) == len(found) <= MOST_USES:
+        msg = f"{what} names a limit twice, more than {MOST_USES} limits, or none"
+        raise InvalidOption(msg)
+    return tuple(found)
+
 
 def values_of(limit: Limit) -> LimitValues:
     """Give what a limit says, without its name and where its keys come from."""
@@ -86,6 +148,12 @@ def use_of(limit: Limit, headers: Mapping[str, str]) -> LimitUse:
     """Say for which key a limit counts a run with *headers*."""
     key = "" if limit.key is None else headers.get(limit.key.removeprefix(_HEADER), "")
     return LimitUse(limit.name, check_key(key))
+
+
+def use_asked(request: LimitRequest, headers: Mapping[str, str]) -> LimitUse:
+    """Say for which key, and how many units, *request* counts in a run with *headers*."""
+    key = use_of(request.limit, headers).key if request.key is None else request.key
+    return LimitUse(request.limit.name, key, request.units)
 
 
 def interval_of(rate: object, name: str) -> float:

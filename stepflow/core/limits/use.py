@@ -98,6 +98,16 @@ def split_limited(limited: str) -> tuple[str, str]:
     return name, unquote(key)
 
 
+def run_of_place(place: str) -> str:
+    """Name the run that has a place in a line or a slot, itself or for a step of it."""
+    return place.partition("/")[0]
+
+
+def is_of_step(place: str) -> bool:
+    """Say whether a place in a line or a slot is a step's."""
+    return "/" in place
+
+
 class Held(NamedTuple):
     """What a run waits for in line: a limit and its key, and since when (unix seconds)."""
 

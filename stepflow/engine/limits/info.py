@@ -9,10 +9,11 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class LimitHolder:
-    """A run that has a slot, and since when."""
+    """A run that has a slot, and since when; *step* is the name of the step that has it, if any."""
 
     run_id: str
     since: datetime | None
+    step: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +24,9 @@ class LimitInfo:
     Without *key* it tells of all keys together; *bounds* are then those for keys without bounds of
     their own. *rate* is text like "100/min". *declared* says what the code says, where an operator
     has set something else, and *keys_set* the keys with bounds of their own. *slots* counts the
-    runs at work, *waiting* those in line; *holders* have had their slots the longest, *next* are
-    the first in line. *rests_until* is set while nothing may begin, *next_at* when the first in
-    line may begin by the rate.
+    runs and steps at work, *waiting* those in line; *holders* have had their slots the longest,
+    *next* are the runs that are first in line. *rests_until* is set while nothing may begin,
+    *next_at* when the first in line may begin by the rate.
     """
 
     name: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from stepflow.core.limits.use import label_of
+from stepflow.core.limits.use import is_of_step, label_of
 from stepflow.core.run import RunState, StopKind, StopRequest
 from stepflow.core.transition import Transition
 from stepflow.core.transitions import end_of_stop
@@ -39,7 +39,8 @@ async def end_overdue(lines: Sequence[tuple[str, str]], env: Env) -> int:
                 for level in range(LEVELS)
             ]
         )
-        for run_id in (run_id for level in found for run_id in level):
+        runs = (each for level in found for each in level if not is_of_step(each))
+        for run_id in runs:  # a step looks for itself when its time is up
             count += await _end(run_id, name, key, wait_s, env)
     return count
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from stepflow.core.limits.use import label_of, split_limited
+from stepflow.core.limits.use import label_of, run_of_place, split_limited
 from stepflow.engine.env import Env
 from stepflow.store.calls import batch_of
 from stepflow.store.limits.lines import call_line, mend_slots, scan_keys, some_of
@@ -47,22 +47,20 @@ async def look_round(env: Env) -> tuple[float | None, list[tuple[str, str]]]:
     keys = env.keys
     lines, sets = await batch_of([some_of(keys.lines, LINES), some_of(keys.slots, SLOT_SETS)])
     due_at = await _call(lines, env)
-    freed = await batch_of(
-        [mend_slots(keys, name, key, given=env.clock.given) for name, key in sets]
-    )
+    given, now = env.clock.given, env.clock.now()
+    freed = await batch_of([mend_slots(keys, *each, given=given, now=now) for each in sets])
     for (name, key), run_ids in zip(sets, freed, strict=True):
-        for run_id in run_ids:
+        for each in run_ids:
             log.warning(
                 "run=%s had a slot of limit %s, and no worker has the run; taken back",
-                run_id, label_of(name, key),
+                run_of_place(each), label_of(name, key),
             )  # fmt: skip
     return due_at, lines
 
 
 async def _call(lines: Sequence[tuple[str, str]], env: Env) -> float | None:
-    looks = await batch_of(
-        [call_line(env.keys, name, key, given=env.clock.given) for name, key in lines]
-    )
+    given, now = env.clock.given, env.clock.now()
+    looks = await batch_of([call_line(env.keys, *each, given=given, now=now) for each in lines])
     for look in looks:
         env.clock.learn(look.now)
     return looks[-1].next_due if looks else None

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import logging
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
 from stepflow.core.ids import limit_member
 from stepflow.core.limits.limit import MOST_IN_LINE, as_values, rate_text
-from stepflow.core.limits.use import check_key, check_limit_name, label_of, write_key
+from stepflow.core.limits.use import (
+    check_key,
+    check_limit_name,
+    is_of_step,
+    label_of,
+    run_of_place,
+    write_key,
+)
 from stepflow.core.limits.values import LimitValues, read_values
 from stepflow.engine.env import Env
 from stepflow.engine.limits.info import LimitHolder, LimitInfo
@@ -17,6 +26,7 @@ from stepflow.engine.limits.turns import call_lines, keys_of
 from stepflow.errors import InvalidOption, LimitNotFound
 from stepflow.store.calls import batch, batch_of
 from stepflow.store.evidence.of_run import score_of
+from stepflow.store.limits.asks import load_ask
 from stepflow.store.limits.evidence import moment_of
 from stepflow.store.limits.hash import forget_set, load_hash_of_limits, save_set, set_name
 from stepflow.store.limits.lines import forget_rate, line_length, members_since, slot_count
@@ -31,7 +41,10 @@ NAMED = 20
 async def limits(env: Env) -> list[LimitInfo]:
     """Describe all limits that code declares or an operator has set, by name."""
     said = await load_hash_of_limits(env.keys)
-    return [await _all_keys(name, said, env) for name in _names(said)]
+    names = _names(said)
+    busy, rests = await _busy("", env), await _rests(names, env)
+    set_of = _keys_set(said)
+    return [_all_keys(name, said, busy, rests, set_of) for name in names]
 
 
 async def limit(name: str, key: str | None, env: Env) -> LimitInfo:
@@ -40,7 +53,10 @@ async def limit(name: str, key: str | None, env: Env) -> LimitInfo:
     said = await load_hash_of_limits(env.keys)
     if name not in _names(said):
         raise LimitNotFound(name)
-    return await (_all_keys(name, said, env) if key is None else _one_key(name, key, said, env))
+    if key is not None:
+        return await _one_key(name, key, said, env)
+    busy, rests = await _busy(name, env), await _rests([name], env)
+    return _all_keys(name, said, busy, rests, _keys_set(said))
 
 
 async def set_limit(name: str, key: str | None, fields: Mapping[str, Any], env: Env) -> LimitInfo:
@@ -92,7 +108,7 @@ async def reset_limit(name: str, key: str | None, env: Env) -> int:
 async def forget_limit(name: str, env: Env) -> bool:
     """Forget a limit that no code declares any more, and all that was set of it."""
     said = await load_hash_of_limits(env.keys)
-    mine = [field for field in said if _name_in(field) == check_limit_name(name)]
+    mine = [each for each in said if _name_in(each) == check_limit_name(name)]
     if not mine:
         return False
     await forget_set(env.keys, mine)
@@ -100,25 +116,65 @@ async def forget_limit(name: str, env: Env) -> bool:
     return True
 
 
-def _name_in(field: str) -> str:
+def _name_in(said: str) -> str:
     """Read the name of the limit that a field tells of; "" for a runner's."""
-    return "" if field.startswith("@") else field.partition("=")[0].partition("[")[0]
+    return "" if said.startswith("@") else said.partition("=")[0].partition("[")[0]
 
 
 def _names(said: Mapping[str, str]) -> list[str]:
-    return sorted({name for field in said if (name := _name_in(field))})
+    return sorted({name for each in said if (name := _name_in(each))})
 
 
-async def _all_keys(name: str, said: Mapping[str, str], env: Env) -> LimitInfo:
-    keys = env.keys
+def _keys_set(said: Mapping[str, str]) -> Mapping[str, list[str]]:
+    """Give the keys with bounds of their own, by the names of their limits."""
+    found = defaultdict[str, list[str]](list)
+    for each in said:
+        name, bracket, rest = each.partition("[")
+        if bracket and _name_in(each):
+            found[name].append(unquote(rest[:-2]))
+    return found
+
+
+@dataclass(slots=True)
+class _Busy:
+    """How many runs of a limit are at work and how many wait, and the keys that have any."""
+
+    slots: int = 0
+    waiting: int = 0
+    keys: set[str] = field(default_factory=set)
+
+
+async def _busy(name: str, env: Env) -> Mapping[str, _Busy]:
+    """Count what is at work and what waits, by the names of limits; of one limit, or of all."""
+    keys, found = env.keys, defaultdict[str, _Busy](_Busy)
     with_slots, with_line = await keys_of(keys.slots, name), await keys_of(keys.lines, name)
-    slots = await batch_of([slot_count(keys, *each) for each in with_slots])
+    at_work = await batch_of([slot_count(keys, *each) for each in with_slots])
     waiting = await batch_of([line_length(keys, *each) for each in with_line])
-    busy = sorted({key for _, key in (*with_slots, *with_line)})
-    rests = await moment_of(keys.of_limit("rest", name, ""))
+    for (limit_name, key), count in zip(with_slots, at_work, strict=True):
+        found[limit_name].slots += count
+        found[limit_name].keys.add(key)
+    for (limit_name, key), count in zip(with_line, waiting, strict=True):
+        found[limit_name].waiting += count
+        found[limit_name].keys.add(key)
+    return found
+
+
+async def _rests(names: Sequence[str], env: Env) -> Mapping[str, float]:
+    moments = await batch_of([moment_of(env.keys.of_limit("rest", name, "")) for name in names])
+    return dict(zip(names, moments, strict=True))
+
+
+def _all_keys(
+    name: str,
+    said: Mapping[str, str],
+    busy: Mapping[str, _Busy],
+    rests: Mapping[str, float],
+    set_of: Mapping[str, Sequence[str]],
+) -> LimitInfo:
+    mine = busy.get(name, _Busy())
     return _info(
-        name, None, said, sum(slots), sum(waiting), keys=busy[:NAMED],
-        rests_until=as_datetime(rests),
+        name, None, said, mine.slots, mine.waiting, keys_set=sorted(set_of.get(name, ())),
+        keys=sorted(mine.keys)[:NAMED], rests_until=as_datetime(rests[name]),
     )  # fmt: skip
 
 
@@ -135,21 +191,38 @@ async def _one_key(name: str, key: str, said: Mapping[str, str], env: Env) -> Li
         score_of(keys.due, limit_member(name, written)),
     )
     return _info(
-        name, key, said, slots, waiting,
-        holders=[LimitHolder(run_id, as_datetime(since)) for run_id, since in holders],
-        next=[run_id for run_id, _ in line], rests_until=as_datetime(max(rest, all_rest)),
+        name, key, said, slots, waiting, keys_set=sorted(_keys_set(said).get(name, ())),
+        holders=await _holders(holders, env), next=[run_of_place(each) for each, _ in line],
+        rests_until=as_datetime(max(rest, all_rest)),
         next_at=as_datetime(due_at or 0.0),
     )  # fmt: skip
 
 
+async def _holders(found: Sequence[tuple[str, float]], env: Env) -> list[LimitHolder]:
+    """Name those who have slots, and the steps among them."""
+    places = [place for place, _ in found if is_of_step(place)]
+    asks = await batch_of([load_ask(env.keys, place) for place in places]) if places else []
+    steps = {place: ask.name or None for place, ask in zip(places, asks, strict=True)}
+    return [
+        LimitHolder(run_of_place(place), as_datetime(since), steps.get(place))
+        for place, since in found
+    ]
+
+
 def _info(
-    name: str, key: str | None, said: Mapping[str, str], slots: int, waiting: int, **more: Any
+    name: str,
+    key: str | None,
+    said: Mapping[str, str],
+    slots: int,
+    waiting: int,
+    *,
+    keys_set: Sequence[str],
+    **more: Any,
 ) -> LimitInfo:
     declared = read_values(said.get(name, ""))
     counts = read_values(said.get(set_name(name), "")).over(declared)
     if key is not None:
         counts = read_values(said.get(set_name(name, key), "")).over(counts)
-    start = f"{name}["
     return LimitInfo(
         name, key,
         counts.concurrency if isinstance(counts.concurrency, int) else None,
@@ -157,8 +230,7 @@ def _info(
         counts.burst, counts.scope or "claim", counts.max_line or MOST_IN_LINE,
         counts.max_wait if isinstance(counts.max_wait, float) else None,
         in_words(declared) if counts != declared else None,
-        sorted(unquote(field[len(start) : -2]) for field in said if field.startswith(start)),
-        slots, waiting, **more,
+        keys_set, slots, waiting, **more,
     )  # fmt: skip
 
 

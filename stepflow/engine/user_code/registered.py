@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from stepflow.core.runner import TypedRunner
 from stepflow.engine.user_code.callables import check_callable
 from stepflow.errors import InvalidOption
 
@@ -36,7 +37,7 @@ class Registration:
     read: Reader | None = None
 
 
-def mark(function: Callable[..., Any], registration: Registration) -> None:
+def mark(function: object, registration: Registration) -> None:
     """Have *function* carry *registration*; one that takes no attributes goes by its name only."""
     known: tuple[Registration, ...] = getattr(function, _MARK, ())
     try:
@@ -67,7 +68,13 @@ def registration_of(
     `client.submit`. Raises InvalidOption for what is not registered, for a function of another
     app, and for one that has several names.
     """
-    check_callable(function, verb, f"{verb}({{}}, payload)")
+    if not isinstance(function, TypedRunner):
+        check_callable(function, verb, f"{verb}({{}}, payload)")
+    elif not hasattr(function, _MARK):
+        raise InvalidOption(
+            f"machine {function.name!r} is not registered: call app.machine with it, or pass the "
+            "name of one"
+        )
     name = getattr(function, "__name__", type(function).__name__)
     marked = getattr(function, _MARK, ())
     every = [each for each in marked if isinstance(each, Registration)]

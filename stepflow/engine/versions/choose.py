@@ -99,7 +99,8 @@ class Versions:
         chosen = []
         for spec in specs:
             version = await self._version(spec, env)
-            chosen.append(replace(spec, version=version))
+            is_said = version == (spec.version or 1)  # it stands there, or is what None means
+            chosen.append(spec if is_said else replace(spec, version=version))
         if (
             self._limits
             or any(name == LIMITS for name, _ in self._said)
@@ -126,6 +127,8 @@ class Versions:
         at_hand = self.registered(spec.runner)
         version = at_hand if spec.version is None else spec.version
         if version is not None and (at_hand is not None or not spec.strict):
+            if at_hand is None:
+                await self._read(env, FRESH_S)  # that says whether any runner has limits
             return version
         if spec.runner not in await self._names(env, spec.runner, since=env.clock.now() - LIVE_S):
             self._miss(spec, env)
@@ -140,13 +143,17 @@ class Versions:
         Where *wanted* is not among them, that was read a second ago at most.
         """
         for fresh_s in (FRESH_S, RECHECK_S):
-            if time.monotonic() - self._read_at >= fresh_s:
-                self._said = await load_versions(env.keys)
-                self._read_at = time.monotonic()
+            await self._read(env, fresh_s)
             names = {name for at, name, _ in read_said(self._said) if at > since}
             if wanted in names:
                 break
         return names
+
+    async def _read(self, env: Env, fresh_s: float) -> None:
+        """Read what workers say of their runners, unless that was done so many seconds ago."""
+        if time.monotonic() - self._read_at >= fresh_s:
+            self._said = await load_versions(env.keys)
+            self._read_at = time.monotonic()
 
     def _miss(self, spec: RunSpec, env: Env) -> None:
         """Say that no live worker knows the runner of *spec*."""

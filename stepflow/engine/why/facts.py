@@ -182,6 +182,8 @@ class Line:
     next_at: float = 0.0
     #: until when nothing begins
     rests_until: float = 0.0
+    #: the step of the run that waits, empty for the run itself
+    step: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +211,8 @@ class Facts:
     awaited: Awaited = field(default_factory=Awaited)
     turn: Turn | None = None
     line: Line | None = None
+    #: the lines that its steps wait in, by what its record calls each
+    lines: Mapping[str, Line] = field(default_factory=dict)
     hooks: Sequence[HookRecord] = ()
     #: hooks in progress that stand in no queue, no claim and no list of what is due
     lost_hooks: Sequence[str] = ()

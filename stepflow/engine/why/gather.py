@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from stepflow.core.limits.use import label_of, read_held
-from stepflow.core.limits.values import LimitValues
 from stepflow.core.run import Run
 from stepflow.engine.kept import KeptData, read_tried
 from stepflow.engine.why.breakers import BREAKER
 from stepflow.engine.why.budgets import BUDGET
 from stepflow.engine.why.facts import Awaited, Facts, Indexes, Line, MapCounts, Place, Turn, World
+from stepflow.engine.why.limits import lines_of_steps, make_line
 from stepflow.engine.why.look import Answers, Look
 from stepflow.engine.why.schema_words import type_in_words
 from stepflow.store.evidence.of_run import NEAR
@@ -50,6 +50,7 @@ def facts_of(look: Look, world: World, keys: Keys) -> Facts:
         claimed_at=read_rq_time(second.get("started")) or 0.0,
         awaited=_awaited(look),
         turn=_turn(look), hooks=_hooks(look), line=_line(look, run),
+        lines=lines_of_steps(look),
         lost_hooks=[
             name.removeprefix("hook ")
             for name, position in look.third.items()
@@ -142,14 +143,7 @@ def _line(look: Look, run: Run) -> Line | None:
     second, held = look.second, read_held(run.held)
     if held is None or second.get("line") is None:
         return None
-    values: LimitValues = second["limit"]
-    interval = values.interval
-    return Line(
-        label_of(held.name, held.key), held.since, second["line"], second["line_length"],
-        values.concurrency if isinstance(values.concurrency, int) else None, second["slots"],
-        second["holders"], interval if isinstance(interval, float) else 0.0,
-        second["timer"] or 0.0, max(second["rest"], second["rest_all"]),
-    )  # fmt: skip
+    return make_line(label_of(held.name, held.key), held.since, second["line"], second)
 
 
 def _turn(look: Look) -> Turn | None:

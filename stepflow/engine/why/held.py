@@ -1,8 +1,9 @@
-"""Runs that wait in the line of a limit."""
+"""Runs that wait in the line of a limit, or whose steps do."""
 
 from __future__ import annotations
 
 from stepflow.core.limits.limit import rate_text
+from stepflow.core.limits.use import run_of_place
 from stepflow.core.run import Run
 from stepflow.engine.why.facts import Facts, Line
 from stepflow.engine.why.make import cancelling, make, to_type
@@ -12,17 +13,19 @@ from stepflow.engine.why.words import count, listed, moment, ordinal
 
 def in_line(facts: Facts, run: Run, line: Line) -> Why:
     """Explain a run that waits in *line*."""
-    now = facts.world.now
+    now, who = facts.world.now, f"its step {line.step!r}" if line.step else "it"
     if line.length == 1:
-        where = f"it waits in line for limit {line.label}"
+        where = f"{who} waits in line for limit {line.label}"
     else:
         place = ordinal(line.position + 1)
-        where = f"it is the {place} of {line.length:,} in line for limit {line.label}"
+        where = f"{who} is the {place} of {line.length:,} in line for limit {line.label}"
     evidence = {
         "limit": line.label, "position": line.position, "length": line.length,
         "concurrency": line.concurrency, "slots": line.slots, "interval": line.interval or None,
-        "holders": [{"run": each, "since": since} for each, since in line.holders],
-        "attempt": run.failures + 1,
+        "holders": [
+            {"run": run_of_place(each), "since": since} for each, since in line.holders
+        ],
+        "attempt": run.failures + 1, **({"step": line.step} if line.step else {}),
     }  # fmt: skip
     show = [to_type("limits", "show", name=line.label), cancelling(facts)]
     if line.rests_until > now:
@@ -56,7 +59,8 @@ def in_line(facts: Facts, run: Run, line: Line) -> Why:
 def _holders(line: Line, now: float) -> str:
     if not line.holders:
         return ""
-    named = [f"{run_id} since {moment(since, now)}" for run_id, since in line.holders]
+    holders = [(run_of_place(each), since) for each, since in line.holders]
+    named = [f"{run_id} since {moment(since, now)}" for run_id, since in holders]
     others = line.slots - len(named)
     more = f" and {others:,} more" if others > 0 and len(named) <= 3 else ""  # noqa: PLR2004
     return f": {listed(named)}{more}"

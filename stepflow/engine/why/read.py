@@ -18,6 +18,7 @@ from stepflow.engine.why.breakers import read_breakers
 from stepflow.engine.why.budgets import read_budgets
 from stepflow.engine.why.facts import Facts
 from stepflow.engine.why.gather import facts_of
+from stepflow.engine.why.limits import read_limits, read_places
 from stepflow.engine.why.look import Answers, Calls, Look
 from stepflow.engine.why.read_world import WorldReader
 from stepflow.store.calls import batch_of
@@ -145,7 +146,7 @@ def _second(look: Look, keys: Keys, lists: Sequence[str]) -> Calls:
         stem = run_id.rpartition("-")[0]
         calls["settled"] = ends_of(keys, parent.run_id, parent.generation, [stem])
     elif run.state is RunState.WAITING:
-        calls |= _of_waiting(look, run, keys)
+        calls |= _of_waiting(look, run, keys) | read_limits(look, run, keys)
     if run.state in {RunState.WAITING, RunState.SCHEDULED}:
         calls |= read_breakers(look, run, keys)
         calls |= read_budgets(look, run, keys)
@@ -230,6 +231,7 @@ def _third(look: Look, keys: Keys) -> Calls:
     calls: Calls = {}
     if run is None:
         return calls
+    calls |= read_places(look, run, keys)
     if _is_nowhere(look):
         calls["position"] = position_of(keys.rq_list(keys.queue_of(run)), run.delivery, most=0)
     parent = second.get("parent")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,9 @@ from stepflow.kits.definition.remote import Remote
 from stepflow.kits.definition.source import Fault, Source, read_file
 from stepflow.kits.definition.submission import spec_of
 from stepflow.kits.definition.tools import Tool
+from stepflow.kits.definition.triggers.match import on_event, on_message, taken_twice
+from stepflow.kits.definition.triggers.schedule import schedules_of
+from stepflow.kits.definition.triggers.webhook import webhook_at
 from stepflow.kits.flow.context import Context
 from stepflow.kits.flow.workflow import Workflow
 from stepflow.settings import Settings
@@ -46,6 +49,8 @@ class Definitions:
         self.known = Known(settings, runners=lambda: registry.names)
         self.known.kinds.update({kind.name: kind for kind in every_kind()})
         self._registry = registry
+        #: those that were taken, by name: what comes later gives way to them
+        self._loaded: dict[str, Definition] = {}
         self._remote = Remote(registry, self.known)
         self._register()
 
@@ -92,9 +97,12 @@ class Definitions:
         if not path.exists():
             raise InvalidOption(f"app.definitions({shown(str(place))}): there is no such folder")
         sources = [read_file(each) for each in files_in(path)]
+        before, times = dict(self.known.definitions), list(self._registry.schedules)
         self.foresee(sources)
         faults = [fault for source in sources for fault in self._take(source)]
-        if faults:
+        if faults:  # nothing of them is loaded
+            self.known.definitions, self._registry.schedules[:] = before, times
+            self._loaded = {name: each for name, each in self._loaded.items() if name in before}
             raise InvalidDefinition(str(place), [str(fault) for fault in faults])
 
     def foresee(self, sources: Iterable[Source]) -> None:
@@ -115,9 +123,41 @@ class Definitions:
         if there is not None and there.version == definition.version and there != definition:
             problem = f"definition {definition.name!r} version {definition.version} is there twice"
             return [source.fault(problem, ("version",))]
-        if there is None or there.version <= definition.version:
-            self.known.definitions[definition.name] = definition
+        taken = [
+            source.fault(problem, ("triggers", number))
+            for number, problem in taken_twice(definition, self._loaded)
+        ]
+        if not taken and (there is None or there.version <= definition.version):
+            return self._keep(definition, source)
+        return taken
+
+    def _keep(self, definition: Definition, source: Source) -> list[Fault]:
+        """Make it the newest of its name, and declare the times at which it runs."""
+        try:
+            declared = list(schedules_of(definition))
+        except InvalidOption as error:
+            return [source.fault(str(error), ("triggers",))]
+        self.known.definitions[definition.name] = self._loaded[definition.name] = definition
+        ids = {each.spec.id for each in declared}
+        kept = [each for each in self._registry.schedules if each.spec.id not in ids]
+        self._registry.schedules[:] = [*kept, *declared]
+        if declared and Path(source.file).is_file():
+            written_at = Path(source.file).stat().st_mtime
+            self._registry.deployed_at = max(self._registry.deployed_at, written_at)
         return []
+
+    def on_event(self, topic: str, data: Any, event_id: str) -> Sequence[Any]:
+        """Give what an event begins: runs to submit, and (run id, signal, payload)."""
+        return on_event(self.known.definitions, topic, data, event_id)
+
+    def on_message(self, text: str, message_id: str) -> RunSpec:
+        """Give the run that a text begins; raises InvalidOption where nothing takes it."""
+        spec: RunSpec = on_message(self.known.definitions, text, message_id)
+        return spec
+
+    def on_request(self, path: str) -> Any:
+        """Give the webhook trigger of *path*, with its definition; None where there is none."""
+        return webhook_at(self.known.definitions, path)
 
     def faults(self, source: Source) -> list[Fault]:
         """List all that is wrong with what *source* says."""

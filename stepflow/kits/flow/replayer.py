@@ -128,7 +128,7 @@ class RecordedRuntime:
         del args, options
         raise AssertionError("a replay of a recorded history asked for what only a worker can do")
 
-    permits = shared = budgets = property(_refuse)
+    permits = shared = limits = budgets = property(_refuse)
     family = ""
     is_slot_wanted = spread = call = add_entry = count_attempt = _refuse
     output_scope = emit_entry = _refuse

@@ -11,7 +11,7 @@ from stepflow.core.backoff import RetryPolicy
 from stepflow.core.cancel import CancelToken
 from stepflow.core.children import ChildGroup
 from stepflow.core.journal import EntryKind
-from stepflow.core.outcomes import Outcome
+from stepflow.core.outcomes import Outcome, Resting
 from stepflow.core.run import Cleanup, Run
 from stepflow.core.runner import Step
 from stepflow.core.under_way import Attempts
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from stepflow.core.breakers.breaker import Permits
     from stepflow.core.budgets.budget import Budget
     from stepflow.core.budgets.cost import Cost
+    from stepflow.core.limits.slot import StepSlot
+    from stepflow.core.limits.use import LimitUse
     from stepflow.engine.observing.observers import Observers
     from stepflow.store.budgets.spending import NoRoom, Reservation
 
@@ -91,6 +93,38 @@ class Budgets(Protocol):
         """Settle a call of which the journal remembers nothing."""
 
 
+class StepLimits(Protocol):
+    """The limits that steps have, as the worker takes slots of them."""
+
+    async def take(
+        self,
+        step: str,
+        name: str,
+        uses: Sequence[LimitUse],
+        said: Mapping[str, str],
+        *,
+        is_first: bool,
+        wake: Callable[[], None],
+    ) -> StepSlot:
+        """
+        Get a slot of each limit in *uses*; *said* is what the code says of them.
+
+        Raises Postponed while there is no room. *wake* is called when other steps may go on.
+        """
+
+    def over(self, slot: StepSlot) -> None:
+        """Give a slot back in the next write to the journal."""
+
+    def rest(self, resting: Resting) -> None:
+        """Have a limit rest, from the next write to the journal on."""
+
+    def give_back(self, *slots: StepSlot) -> None:
+        """Give slots back at once."""
+
+    def flush(self) -> None:
+        """Give back at once what waits for a write."""
+
+
 class FlowRuntime(Protocol):
     """
     The runtime's side of one activation: a worker's, the replayer's, or a test's in memory.
@@ -151,6 +185,10 @@ class FlowRuntime(Protocol):
     @property
     def shared(self) -> SharedValues:
         """What has the values that runs share."""
+
+    @property
+    def limits(self) -> StepLimits:
+        """What gives its steps slots of limits."""
 
     @property
     def budgets(self) -> Budgets:

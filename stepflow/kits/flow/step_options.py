@@ -16,6 +16,7 @@ from stepflow.times import seconds
 
 if TYPE_CHECKING:
     from stepflow.core.breakers.breaker import Breaker
+    from stepflow.core.limits.limit import LimitRequest
 
 T = TypeVar("T")
 
@@ -52,6 +53,7 @@ class DeclaredStep:
     queue: str | None = None
     breaker: Breaker | None = None
     cache: Cache | None = None
+    limits: tuple[LimitRequest, ...] = ()
     #: the runner it is registered as, for steps on another queue
     runner: str = ""
 

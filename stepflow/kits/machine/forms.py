@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -36,7 +37,7 @@ class Visit:
 
 
 class Form:
-    """A state: its label, where it may go, its functions. `bind` comes before `carry`."""
+    """A state: its label, where it may go, its functions. `bind` comes before all else."""
 
     #: values that its function gets after the data
     extra = 0
@@ -65,12 +66,16 @@ class Form:
         """Make its steps."""
         self.shape = shape
 
-    async def carry(self, visit: Visit) -> Step:
-        """Carry the state out."""
-        raise NotImplementedError
-
     def _then(self, chosen: Any, data: Any) -> Any:
         return self.shape.step(self.label, self.to, chosen, data)
+
+
+class Carried(Form, ABC):
+    """A state that is entered on record and carried out; all but routers are."""
+
+    @abstractmethod
+    async def carry(self, visit: Visit) -> Step:
+        """Carry the state out."""
 
 
 class Router(Form):
@@ -84,7 +89,7 @@ class Router(Form):
         return "router"
 
 
-class Plain(Form):
+class Plain(Carried):
     """A function, tried until it gives the next state."""
 
     def __init__(self, label: str, to: tuple[str, ...], function: Any, options: Options) -> None:
@@ -214,7 +219,7 @@ class Batch(Plain):
         return step
 
 
-class Split(Form):
+class Split(Carried):
     """Branches side by side, each a step; what they gave is there in the next state."""
 
     def __init__(
@@ -263,7 +268,7 @@ class Split(Form):
         return JoinSlots(self.join.kind, self.join.amount, self.join.timeout_s)
 
 
-class Timer(Form):
+class Timer(Carried):
     """A wait until a time that is fixed when the state is entered."""
 
     def __init__(self, label: str, to: tuple[str, ...], after: After) -> None:

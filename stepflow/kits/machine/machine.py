@@ -30,8 +30,9 @@ from stepflow.kits.machine.forms import (
     Timer,
 )
 from stepflow.kits.machine.shape import Data, Shape
-from stepflow.kits.machine.typed import Reads, RouterDecorator, StateDecorator
+from stepflow.kits.machine.typed import MachineResult, Reads, RouterDecorator, StateDecorator
 from stepflow.store.values.annotations import kind_of
+from stepflow.store.values.codec import pack
 from stepflow.times import seconds
 
 S = TypeVar("S", bound=Enum)
@@ -50,7 +51,8 @@ class Machine(Generic[S, D]):
     *states* is an Enum; its values are the labels that are stored. *data*, a dataclass or a
     pydantic model, is the type of the one object that a run carries from state to state.
     `app.machine(loan)` makes it a workflow, whose input is that object and whose result is
-    `{"state": label of the end, "data": ...}`. *version* and *retry* are as for `app.workflow`.
+    `{"state": label of the end, "data": ...}`, a MachineResult where you submit the machine itself,
+    `client.submit(loan, Loan(...))`. *version* and *retry* are as for `app.workflow`.
 
     A run continues as new after *restart_after* transitions, so that its journal stays short; not
     while there is something to undo. *doc* says what it does, and is shown with its graph; by
@@ -268,6 +270,16 @@ class Machine(Generic[S, D]):
             return Ask(label, to, function, options, wanted=wanted, prompt=prompt, timeout_s=ends_s)
 
         return self._adding(make, state, to)
+
+    def ended(self, result: Any, /) -> MachineResult[S, D]:
+        """
+        Read the result of a run, `{"state": ..., "data": ...}`, with the types of this machine.
+
+        A handle does so that `client.submit(machine, data)` gave. Raises UnreadableValue for data
+        that do not fit the type any more, ValueError for a state that the machine does not have.
+        """
+        data = Data(self.name, kind_of(self.data), reader_for(self.name, self.data))
+        return MachineResult(self.states(result["state"]), data.fresh(pack(result["data"])))
 
     def validate(self) -> None:
         """Raise InvalidMachine, with all that is wrong at once; `app.machine` calls this."""

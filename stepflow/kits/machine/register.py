@@ -24,6 +24,7 @@ def register_machine(registry: Registry, machine: Machine[Any, Any]) -> None:
         read=lambda given: given if is_resumed(given) else machine.shape.data.read(given),
     )  # fmt: skip
     mark(workflow.function, Registration(registry, "workflow", machine.name, machine.version))
+    mark(machine, Registration(registry, "workflow", machine.name, machine.version, machine.ended))
     registry.graphs[runner_key(machine.name, machine.version)] = graph_of(machine)
 
 

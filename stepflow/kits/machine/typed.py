@@ -1,18 +1,29 @@
-"""The decorators of a machine as type checkers see them: the data go in, a state comes out."""
+"""A machine as type checkers see it: the data go in, a state comes out, both at the end."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, overload
 
 from stepflow.kits.machine.context import StateContext
 
 D = TypeVar("D")
 R = TypeVar("R")
+S = TypeVar("S", bound=Enum)
 P = ParamSpec("P")
 
 #: a function that looks at the data, and at the context if it has a second parameter
 Reads = Callable[[D], Any] | Callable[[D, StateContext], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class MachineResult(Generic[S, D]):
+    """How a run of a machine has ended: in which state, and its data as they were then."""
+
+    state: S
+    data: D
 
 
 class StateDecorator(Protocol[D, R]):

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import lru_cache
+
 from stepflow.core.run import Run
 from stepflow.store.keys import LIVE, Keys
 
 
-def places(keys: Keys, runner: str, end: str) -> dict[str, str]:
+@lru_cache(maxsize=1024)
+def places(keys: Keys, runner: str, end: str) -> Mapping[str, str]:
     """Name the indexes between which a run of *runner* moves with that end, as scripts do."""
     return {
         "live": keys.live,

@@ -22,17 +22,23 @@ def line_of(keys: Keys, run: Run) -> dict[str, Call[Any]]:
     held = read_held(run.held)
     if held is None:
         return {}
-    name, key = held.name, write_key(held.key)
-    return {
-        "line": place_in(keys.of_limit("line", name, key), run.id),
-        "line_length": line_length(keys, name, held.key),
-        "slots": slot_count(keys, name, held.key),
-        "holders": members_since(keys.of_limit("slots", name, key), NAMED),
-        "limit": load_values(keys, name, held.key),
-        "timer": score_of(keys.due, limit_member(name, key)),
-        "rest": moment_of(keys.of_limit("rest", name, key)),
+    place = place_in(keys.of_limit("line", held.name, write_key(held.key)), run.id)
+    return {"line": place, **state_of_line(keys, held.name, held.key)}
+
+
+def state_of_line(keys: Keys, name: str, key: str, start: str = "") -> dict[str, Call[Any]]:
+    """Read how a limit and key stand; the names of the calls begin with *start*."""
+    written = write_key(key)
+    calls: dict[str, Call[Any]] = {
+        "line_length": line_length(keys, name, key),
+        "slots": slot_count(keys, name, key),
+        "holders": members_since(keys.of_limit("slots", name, written), NAMED),
+        "limit": load_values(keys, name, key),
+        "timer": score_of(keys.due, limit_member(name, written)),
+        "rest": moment_of(keys.of_limit("rest", name, written)),
         "rest_all": moment_of(keys.of_limit("rest", name, "")),
     }
+    return {f"{start}{each}": call for each, call in calls.items()}
 
 
 def place_in(line: str, run_id: str) -> Call[int | None]:

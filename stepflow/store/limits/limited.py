@@ -9,7 +9,7 @@ from stepflow.core.outcomes import Resting
 from stepflow.core.run import Run
 from stepflow.store.calls import Part
 from stepflow.store.keys import Keys
-from stepflow.store.run_hash import format_time
+from stepflow.store.run_hash import format_time, rq_time
 
 #: what a key may have as it is; core/limits/use.py has the same
 SAFE = "_.:@-"
@@ -29,21 +29,30 @@ def limited(
     now: float,
     *,
     has_ended: bool = False,
+    restarts: int = 0,
     rests: Resting | None = None,
 ) -> Sequence[Part]:
     """
     Give what `give_back` in lua/lib/limits/admit.lua takes; nothing for a run without limits.
 
-    *rests* is a limit that is to rest.
+    With *restarts* above 0 its steps wait no longer. *rests* is a limit that is to rest.
     """
-    if not run.limits and rests is None:
+    if not (run.limits or run.has_asks) and rests is None:
         return ()
     given: list[Part] = [
-        run.id, run.limits, keys.namespace, keys.job_prefix, format_time(now), int(has_ended)
+        run.id, run.limits, keys.namespace, keys.job_prefix, format_time(now), rq_time(now),
+        int(has_ended), _of_steps(run, waits=has_ended or restarts > 0),
     ]  # fmt: skip
     if rests is not None:
         given += (rests.limit, quote(rests.key or "", safe=SAFE), format_time(rests.until))
     return given
+
+
+def _of_steps(run: Run, *, waits: bool) -> str:
+    """Say what its steps give back: what they have, and with *waits* their places in line."""
+    if not run.has_asks:
+        return ""
+    return "all" if waits else "had"
 
 
 def first_in_line(run: Run, rests: Resting | None) -> Sequence[Part]:

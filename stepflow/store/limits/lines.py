@@ -10,6 +10,7 @@ from stepflow.store import scripts
 from stepflow.store.calls import Call, command
 from stepflow.store.claims import as_text
 from stepflow.store.keys import Keys
+from stepflow.store.run_hash import rq_time
 
 #: scores between the places of one priority in a line and those of the next
 LEVEL = 10**10
@@ -23,7 +24,7 @@ class LineLook(NamedTuple):
     next_due: float | None
 
 
-def call_line(keys: Keys, name: str, key: str, *, given: str) -> Call[LineLook]:
+def call_line(keys: Keys, name: str, key: str, *, given: str, now: float) -> Call[LineLook]:
     """Give the first in the line of a limit and key their turn, as many as there is room for."""
     return scripts.CALL_LINE.call(
         lambda reply: LineLook(
@@ -31,8 +32,8 @@ def call_line(keys: Keys, name: str, key: str, *, given: str) -> Call[LineLook]:
         ),
         keys={"due": keys.due},
         args={
-            "given": given, "ns": keys.namespace, "prefix": keys.job_prefix, "limit": name,
-            "key": write_key(key),
+            "given": given, "ns": keys.namespace, "prefix": keys.job_prefix,
+            "rq_time": rq_time(now), "limit": name, "key": write_key(key),
         },
     )  # fmt: skip
 
@@ -53,14 +54,16 @@ def some_of(index: str, count: int) -> Call[list[tuple[str, str]]]:
     return command("SRANDMEMBER", index, count, read=_limited, misfit=list)
 
 
-def mend_slots(keys: Keys, name: str, key: str, *, given: str, most: int = 20) -> Call[list[str]]:
-    """Take slots back that nobody has any more; gives the ids of their runs."""
+def mend_slots(
+    keys: Keys, name: str, key: str, *, given: str, now: float, most: int = 20
+) -> Call[list[str]]:
+    """Take slots back that nobody has any more; gives the ids of their runs and steps."""
     return scripts.MEND_SLOTS.call(
         as_text,
         keys={},
         args={
-            "given": given, "ns": keys.namespace, "prefix": keys.job_prefix, "limit": name,
-            "key": write_key(key), "most": most,
+            "given": given, "ns": keys.namespace, "prefix": keys.job_prefix,
+            "rq_time": rq_time(now), "limit": name, "key": write_key(key), "most": most,
         },
     )  # fmt: skip
 

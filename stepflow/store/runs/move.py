@@ -34,6 +34,11 @@ class Writes:
 
 
 NO_WRITES = Writes()
+#: what a workflow keeps beside the record of its run: its name in scripts, the end of its key
+_FLOW_ENDS = (
+    ("journal", ":journal"), ("mail", ":mail"), ("sent", ":sent"), ("questions", ":questions"),
+    ("replies", ":replies"), ("variables", ":vars"), ("output", ":out"),
+)  # fmt: skip
 
 
 class Fence(NamedTuple):
@@ -58,9 +63,7 @@ class Fence(NamedTuple):
 
 def flow_keys(base: str) -> dict[str, str]:
     """Give the keys of what a workflow keeps beside the record of its run."""
-    same = ("journal", "mail", "sent", "questions", "replies")
-    ends = {**{name: name for name in same}, "variables": "vars", "output": "out"}
-    return {name: f"{base}:{end}" for name, end in ends.items()}
+    return {name: base + end for name, end in _FLOW_ENDS}
 
 
 def pause_fields(run: Run, pause: PauseRequest | None = None) -> Sequence[Part]:

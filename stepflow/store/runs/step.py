@@ -124,7 +124,7 @@ def hand_over(
         lists={
             "deleted": effects.deleted, "written": effects.written, "fields": fields,
             "data": _changed(payload=payload, last_error=last_error), "records": fence.records(),
-            "counted": counted, "limited": limited(keys, run, now, rests=rests),
+            "counted": counted, "limited": limited(keys, run, now, restarts=restarts, rests=rests),
         },
         key_lists={"counts": counts_keys(keys, counted), "lane": keys.lanes_with(run)},
     )  # fmt: skip

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field
 from stepflow.web.models import Given, Span, integer
 
 #: what a limit with its key looks like: `stripe`, `stripe[acme]`
-LIMIT = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}(\[[^\]\x00-\x1f]{0,200}\])?$"
+LIMIT = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}(\[[^\x00-\x1f]{0,200}\])?$"
 
 _Count = Annotated[int, Field(ge=1, le=10**9), BeforeValidator(integer)]
 

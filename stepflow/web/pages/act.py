@@ -70,7 +70,17 @@ def _read(text: str, kind: str, label: str) -> Any:
             msg = f"{label} is a whole number"
             raise BadRequest(msg)
         return int(text)
-    return text.strip()
+    if kind == "decimal":
+        return _decimal(text, label)
+    return text.split() if kind == "words" else text.strip()
+
+
+def _decimal(text: str, label: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        msg = f"{label} is a number"
+        raise BadRequest(msg) from None
 
 
 def _form(
@@ -99,6 +109,6 @@ def _after(action: Action, target: str, answer: Any, visit: Visit) -> str:
 
 
 PAGES = (
-    Page("/do/{verb}/{target}", ask),
-    Page("/do/{verb}/{target}", do, methods=("POST",)),
+    Page("/do/{verb}/{target:path}", ask),
+    Page("/do/{verb}/{target:path}", do, methods=("POST",)),
 )

@@ -23,7 +23,7 @@ _LIVE = frozenset(RunState) - set(ENDS)
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A field of a form; *kind* is how it is written: text, json, number or flag."""
+    """A field of a form; *kind* is how it is written: text, words, json, number or decimal."""
 
     name: str
     label: str
@@ -224,6 +224,25 @@ _OF_OTHERS = (
         "under way stay reserved.",
         "stepflow budgets reset {target}", "Nothing is spent of the budget.",
         path="budget", place=("budgets",),
+    ),
+    Action(
+        "set-weight", "Weigh", "A lane takes so many turns for each turn of a lane with the weight "
+        "1, from its next turn on.",
+        "stepflow queue weigh {target} LANE 3", "The lane has its new weight.",
+        fields=(
+            Field("lane", "Lane", is_needed=True),
+            Field("weight", "Weight", "decimal", is_needed=True, hint="like 3, or 0.5"),
+        ),
+        path="queue", place=("queues",),
+    ),
+    Action(
+        "drop-shared", "Drop", "Drops values that runs share: the next run that asks computes its "
+        "own. What is being computed meanwhile is shared all the same.",
+        "stepflow shared drop {target}", "The values are dropped.",
+        fields=(
+            Field("ids", "Values", "words", hint="their ids; leave empty for all of them"),
+        ),
+        path="shared_step", place=("shared",), destroys=True,
     ),
     Action(
         "retry-group", "Retry failed", "The failed members of the group continue, and no other.",

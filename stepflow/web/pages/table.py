@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from stepflow.web.pages import act, archived, run
 from stepflow.web.pages.actions import ACTIONS
+from stepflow.web.pages.flow_control import breakers, limits, shared
 from stepflow.web.pages.lists import (
-    breakers,
     bulk,
     chosen,
     failures,
     groups,
     hooks,
-    limits,
     now,
     questions,
     queues,
@@ -33,6 +32,7 @@ PAGES: tuple[Page, ...] = (
     *breakers.PAGES,
     *limits.PAGES,
     *budgets.PAGES,
+    *shared.PAGES,
     *questions.PAGES,
     *hooks.PAGES,
     *bulk.PAGES,

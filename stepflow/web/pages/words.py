@@ -118,4 +118,6 @@ def holds(value: Any) -> str:
 
 def size(count: int) -> str:
     """Write a number of bytes."""
+    if count < 1000:  # noqa: PLR2004  a kilobyte
+        return f"{count} B"
     return f"{count / 1_000_000:.1f} MB" if count >= 1_000_000 else f"{count / 1000:.0f} KB"  # noqa: PLR2004  a million

@@ -19,6 +19,7 @@ from stepflow.worker.state import WorkerState
 
 if TYPE_CHECKING:
     from stepflow.core.breakers.breaker import Permits
+    from stepflow.worker.runtime.limits import ClaimLimits
     from stepflow.worker.runtime.shared import ClaimShared
 
 T = TypeVar("T")
@@ -40,6 +41,7 @@ class RunnerSide:
         "_connection",
         "_env",
         "_keys",
+        "_limits",
         "_memo",
         "_number",
         "_scope",
@@ -59,6 +61,7 @@ class RunnerSide:
         self._number = claimed.run.step
         self._memo: dict[str, Any] | None = None
         self._scope: Scope | None = None
+        self._limits: ClaimLimits | None = None
 
     def memo_get(self, key: str, default: Any) -> Any:
         """Return a memo value, or an awaitable of it."""
@@ -118,6 +121,15 @@ class RunnerSide:
         from stepflow.worker.runtime.shared import ClaimShared  # noqa: PLC0415  wanted by few
 
         return ClaimShared(self._claimed.run, self._token, self._env, self._connection)
+
+    @property
+    def limits(self) -> ClaimLimits:
+        """What gives slots of limits to its steps."""
+        if self._limits is None:
+            from stepflow.worker.runtime.limits import ClaimLimits  # noqa: PLC0415  wanted by few
+
+            self._limits = ClaimLimits(self._claimed.run, self._token, self._env, self._connection)
+        return self._limits
 
     def shared_get(self, key: str, default: Any) -> Any:
         """Return a value that runs share, or an awaitable of it."""

@@ -219,11 +219,16 @@ class StepRuntime(RunnerSide):
         run.has_journal, run.crashes = True, 0
         if cleanup is not None:
             run.cleanup = cleanup
+        call, limits = None, self._limits
+        if settling is not None:
+            call = self.budgets.settling(*settling, index, entry, cleanup)
+        elif limits is not None:
+            call = limits.entry(index, entry, cleanup)
         sent = self._connection.send(
-            add_entry(self._keys, run.id, self._token, index, entry, cleanup)
-            if settling is None
-            else self.budgets.settling(*settling, index, entry, cleanup)
+            call or add_entry(self._keys, run.id, self._token, index, entry, cleanup)
         )
+        if limits is not None:
+            limits.follow(index, sent)
         if self._worker_state.listeners is None:  # each step passes here
             return sent
         return self._listened(sent, lambda reply: entry if reply else None)

@@ -10,6 +10,7 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from pydantic_ai import durable_exec
 from pydantic_ai.models.instrumented import InstrumentationSettings
 
 from stepflow import Context, Succeed, current
@@ -17,7 +18,12 @@ from stepflow.core.outcomes import Yield
 from tests.agents.pydantic_ai.shop import ROUNDS, TOOLS, UNITS, Shop
 from tests.kits.memory import MemoryRuntime, to_the_end
 
-pytestmark = pytest.mark.crash
+pytestmark = [
+    pytest.mark.crash,
+    pytest.mark.skipif(
+        not hasattr(durable_exec, "replay_scope"), reason="pydantic-ai has it since 2.68"
+    ),
+]
 
 
 class Watched:

@@ -25,7 +25,8 @@ from stepflow.store.runs import load_run
 #: the words that may stand for a state; `stopping` for any live one that was asked to stop
 WORDS = {
     RunState.RUNNING: {"running"}, RunState.PENDING: {"queued", "blocked", "held"},
-    RunState.SCHEDULED: {"scheduled"}, RunState.WAITING: {"waiting"}, RunState.PAUSED: {"paused"},
+    RunState.SCHEDULED: {"scheduled"}, RunState.WAITING: {"waiting", "held"},
+    RunState.PAUSED: {"paused"},
     RunState.SUCCEEDED: {"ended"}, RunState.FAILED: {"ended"}, RunState.CANCELLED: {"ended"},
 }  # fmt: skip
 

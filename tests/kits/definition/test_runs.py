@@ -283,6 +283,25 @@ async def test_a_step_goes_to_the_queue_and_to_the_capability_that_it_names(
     assert (status.state, on_gpu) == ("succeeded", ["b"])
 
 
+@pytest.mark.crash
+async def test_an_agent_is_asked_as_a_child(app: Any, working: Any) -> None:
+    """[D6]"""
+    from pydantic_ai import Agent
+    from pydantic_ai.models.test import TestModel
+
+    from stepflow.agents.pydantic_ai import Durable
+
+    model = TestModel(custom_output_text="it rains", call_tools=[])
+    app.agent("weather", Agent(model, name="weather", capabilities=[Durable()]))
+    asked = {"agent": "weather", "prompt": "And in {input}?"}
+    definition = flow(step("ask", kind="agent", input=asked))
+    with pytest.raises(InvalidDefinition, match="no agent is called 'wether'; did you mean"):
+        app.definitions().read(flow(step("a", kind="agent", input={**asked, "agent": "wether"})))
+    async with working(app):
+        status = await ended(app.async_client, definition, "Bern")
+    assert status.result == {"ask": "it rains"}
+
+
 SECRET = "s3cr3t/value+with=signs"
 
 
@@ -358,3 +377,30 @@ def plain(real: Any, key: bytes) -> bytes:
                 name + value for _, item in real.xrange(key) for name, value in item.items()
             )
     return b""
+
+
+async def test_a_retry_tries_all_failed_steps_again_and_keeps_the_rest(
+    app: Any, working: Any
+) -> None:
+    """[D3] [D8] Whichever failed first, and whatever ended after it."""
+    called: list[str] = []
+
+    @app.tool
+    async def act(name: str) -> str:
+        called.append(name)
+        if name in "bg" and called.count(name) == 1:
+            raise PermanentError("not yet")
+        return name
+
+    def act_as(name: str, *needs: str) -> dict[str, Any]:
+        return step(name, *needs, input={"tool": "act", "args": {"name": name}})
+
+    nap = step("nap", kind="sleep", input={"for": "30ms"})
+    steps = [act_as("a"), act_as("b", "a"), act_as("c", "b"), nap, act_as("g", "nap"),
+             act_as("last", "nap")]  # fmt: skip
+    async with working(app):
+        run = await app.async_client.submit_definition(flow(*steps))
+        assert (await run.wait(30)).state == "failed"
+        await app.async_client.retry(run.id)
+        assert (await run.wait(30)).result == {"c": "c", "g": "g", "last": "last"}
+    assert sorted(called) == ["a", "b", "b", "c", "g", "g", "last"]

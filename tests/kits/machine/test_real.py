@@ -10,7 +10,14 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from stepflow import Context, Machine, NameTaken, Stepflow
+from stepflow import (
+    Context,
+    InvalidOption,
+    Machine,
+    MachineResult,
+    NameTaken,
+    Stepflow,
+)
 from stepflow.cli.main import cli
 from stepflow.engine.user_code.build import build_of
 from stepflow.kits.flow.replayer import check_history
@@ -62,6 +69,22 @@ async def test_the_input_of_a_machine_is_checked(app: Any, aclient: Any, working
         status = await run.wait()
     assert (status.state, status.error.type) == ("failed", "PayloadMismatch")
     assert "amount" in status.error.message
+
+
+async def test_a_machine_is_submitted_itself_and_its_result_has_its_types(
+    app: Any, aclient: Any, working: Any
+) -> None:
+    """[M4] By its name the result is plain."""
+    machine = app.machine(loans.loan)
+    async with working(app):
+        handle = await aclient.submit(machine, loans.Loan(50), run_id="a")
+        assert await handle.result() == MachineResult(loans.State.DONE, loans.Loan(50))
+        plain = await aclient.submit("loan", loans.Loan(50), run_id="a")
+        assert await plain.result() == {"state": "done", "data": {"amount": 50, "score": 0}}
+    done = loans.State.DONE
+    unknown = Machine("unknown", loans.State, start=done, ends={done}, data=loans.Loan)
+    with pytest.raises(InvalidOption, match="machine 'unknown' is not registered"):
+        await aclient.submit(unknown, loans.Loan(1))
 
 
 def test_a_machine_has_its_name_and_version_for_itself() -> None:

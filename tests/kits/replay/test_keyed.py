@@ -73,15 +73,15 @@ async def test_a_key_whose_value_is_on_its_way_is_not_run_again_for_the_next_who
     loop, add_entry = asyncio.get_running_loop(), runtime.add_entry
     held_back: list[asyncio.Future[int]] = []
 
-    def slow(index: int, entry: bytes, rest: Any = None) -> asyncio.Future[int]:
+    def slow(index: int, entry: bytes, *rest: Any) -> asyncio.Future[int]:
         """
         Answer the write of the step beside when that of the keyed one is under way, and the latter
         long after.
         """
         if index > 1:
-            return add_entry(index, entry, rest)
+            return add_entry(index, entry, *rest)
         reply: asyncio.Future[int] = loop.create_future()
-        add_entry(index, entry, rest).add_done_callback(lambda done: held_back.append(reply))
+        add_entry(index, entry, *rest).add_done_callback(lambda done: held_back.append(reply))
         if len(runtime.journal) == 2:
             loop.call_later(0.001, lambda: held_back[0].set_result(1))
             loop.call_later(0.02, lambda: held_back[1].set_result(1))

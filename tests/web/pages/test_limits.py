@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from html import unescape
+
+from stepflow.core.limits.use import write_key
 
 
 async def test_without_limits_it_says_where_they_come_from(look):
@@ -30,3 +33,17 @@ async def test_one_that_is_not_there_is_a_page_that_says_so(http):
     """[L16]"""
     answer = await http.get("/ui/limits/nobody")
     assert answer.status_code == 404
+
+
+async def test_many_limits_and_keys_make_no_large_page(look, aclient, real, keys):
+    """[L16] What is beyond a screen is counted; every link leads to a page."""
+    real.hset(keys.limits, mapping={f"limit-{number:04}": "10|||||" for number in range(320)})
+    odd = [f"tenant/{number} <b>]" for number in range(100)]
+    real.hset(keys.limits, mapping={f"limit-0000[{write_key(key)}]=": "5|||||" for key in odd})
+    page = await look("limits")
+    assert "The first 300 of 320 by name." in page
+    assert "and 95 more" in page
+    assert len(page) < 400_000
+    assert "<b>" not in page
+    [link] = re.findall(r'href="/ui/(limits/limit-0000%5Btenant%2F0%20[^"]+)"', page)[:1]
+    assert "tenant/0 &lt;b&gt;]" in await look(link)

@@ -9,7 +9,7 @@ from urllib.parse import urldefrag, urljoin
 import pytest
 
 import stepflow
-from stepflow import PermanentError, Webhook
+from stepflow import PermanentError, RunSpec, Webhook
 from stepflow.web.pages.words import visible
 from tests.support import until
 
@@ -103,6 +103,15 @@ async def evil(app, aclient, working):
     await aclient.pause("paused", EVIL, by=EVIL)
     await aclient.pause_queue("mail", EVIL, by=EVIL)
     await aclient.bulk("cancel", "error~'<xss>'", reason=EVIL, by=EVIL)
+    await aclient.schedules.put("nightly", "nobody", "30 2 * * *", payload=EVIL)
+    await aclient.schedules.pause("nightly", EVIL, by=EVIL)
+    await aclient.breakers.open("ledger", 60, note=EVIL, by=EVIL)
+    await aclient.limits.set(f"stripe[{EVIL}]", concurrency=1)
+    for number in range(2):
+        await aclient.submit("nobody", run_id=f"f{number}", queue="fair", lane="<xss>\"'")
+    await aclient.groups.submit("g", {"a": RunSpec("nobody", EVIL)})
+    await aclient.fail("g--a", EVIL)
+    await aclient.groups.cancel("g", EVIL, by=EVIL)
 
 
 async def _asked(aclient):

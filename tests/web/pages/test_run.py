@@ -336,10 +336,10 @@ async def test_four_hundred_steps_with_attempts_make_a_page_of_less_than_300_kb(
 ):
     """[O23] The most that is shown without bundling."""
 
+    tried = set()  # not of the workflow: another activation of it begins anew
+
     @app.workflow("busy", retry=QUICK)
     async def busy(ctx):
-        tried = set()
-
         async def flaky(number):
             if number not in tried:
                 tried.add(number)

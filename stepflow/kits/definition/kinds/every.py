@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from stepflow.kits.definition.kinds.agent import Agent
 from stepflow.kits.definition.kinds.base import Kind
 from stepflow.kits.definition.kinds.child import Run
 from stepflow.kits.definition.kinds.condition import Condition
@@ -17,5 +18,5 @@ def every_kind() -> list[Kind]:
     """Give one of each."""
     return [
         Http(), Script(), ToolKind(), Run(), Condition(), Wait(), Sleep(), Emit(), Reply(), Map(),
-        Checkpoint(),
+        Checkpoint(), Agent(),
     ]  # fmt: skip

@@ -1,10 +1,19 @@
-"""How the journal remembers that a step was not called: in the entry of an error."""
+"""How the journal remembers that a step was not called, or refused by somebody else's limit."""
 
 from __future__ import annotations
 
+import logging
+
+from stepflow.core.journal import RATE_LIMITED, write_try
+from stepflow.core.outcomes import ErrorInfo, Rest, Resting
 from stepflow.errors import BudgetExceeded, CircuitOpen
+from stepflow.kits.flow.runtime import FlowRuntime
 from stepflow.store.values.codec import pack
 
+log = logging.getLogger("stepflow.flow")
+
+#: seconds for which a step waits at least that somebody else's limit has refused
+_LEAST_REST_S = 0.1
 #: stand for the type of the error: no class of anybody has these names
 _REFUSED, _SPENT = "circuit open", "budget exceeded"
 
@@ -25,3 +34,18 @@ def read_refused(kind: str, message: str, facts: str) -> CircuitOpen | BudgetExc
     if kind == _SPENT:
         return BudgetExceeded(*facts.split("|"))
     return None
+
+
+def rest_for(runtime: FlowRuntime, name: str, rest: Rest, message: str) -> bytes:
+    """
+    Have the limit rest that step *name* has found used up, with the entry that is written next.
+
+    Gives the data of that entry: the step is due again when the limit has rested.
+    """
+    until = runtime.now() + max(rest.for_s, _LEAST_REST_S)
+    log.warning(
+        "run=%s step %r: limit %s is used up, and rests for %.3g s; no attempt counts",
+        runtime.run.id, name, rest.limit, rest.for_s,
+    )  # fmt: skip
+    runtime.limits.rest(Resting(rest.limit, rest.key, until))
+    return write_try(until, ErrorInfo(RATE_LIMITED, message).brief())

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypedDict, TypeVar, Unpack, overload
 from stepflow.core.backoff import RetryPolicy, check_policy
 from stepflow.core.fanout.join import Failed
 from stepflow.errors import InvalidOption, shown
-from stepflow.kits.flow.calls.around import around_of
+from stepflow.kits.flow.calls.around import around_call
 from stepflow.kits.flow.calls.base import ContextBase
 from stepflow.kits.flow.calls.functions import check_arguments, check_call, named
 from stepflow.kits.flow.commands.batch import BatchCommand
@@ -176,7 +176,7 @@ class BatchCalls(ContextBase):
             own.timeout_s if timeout is None else seconds(timeout, f"timeout of batch {name!r}")
         )
         policy, read = retry or own.retry or self._policy, self._readers.of(function).read
-        around = around_of(own.breaker, name)
+        around = around_call(own.breaker, own.limits, name, self)
         return ItemFunction(name, function, policy, timeout_s, read, around)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import (
     TYPE_CHECKING,
@@ -22,7 +22,15 @@ from stepflow.core.journal import KEYED
 from stepflow.engine.spec import RunSpec
 from stepflow.engine.user_code.arguments import bind
 from stepflow.engine.user_code.callables import check_callable
-from stepflow.kits.flow.calls.around import around_step, check_remote, spends_of
+from stepflow.kits.flow.calls.around import (
+    around_call,
+    around_value,
+    check_remote,
+    is_limit,
+    limits_of_run,
+    requests_in,
+    spends_of,
+)
 from stepflow.kits.flow.calls.base import ContextBase
 from stepflow.kits.flow.calls.functions import check_arguments, check_call, named
 from stepflow.kits.flow.commands.child import id_at
@@ -32,6 +40,7 @@ from stepflow.kits.flow.commands.step import Around, StepCommand
 from stepflow.kits.flow.step_options import (
     Compensation,
     DeclaredStep,
+    KnownFunction,
     compensation_of,
     options_of,
 )
@@ -40,12 +49,15 @@ from stepflow.times import seconds
 if TYPE_CHECKING:
     from stepflow.core.breakers.breaker import Breaker
     from stepflow.core.budgets.budget import Spending
+    from stepflow.core.limits.limit import Limit, LimitRequest, StepLimit
 
 P = ParamSpec("P")
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 S = TypeVar("S", bound=StepCommand)
 
+#: stands for a `limit=` that was not given: the function's own may be None
+NOT_GIVEN: Any = object()
 #: the policy of a single try
 ONCE = RetryPolicy(max_attempts=1)
 
@@ -60,6 +72,7 @@ class StepOptions(TypedDict, total=False):
     breaker: Breaker | None
     cache: float | timedelta | None
     cache_key: Any
+    limit: Limit | LimitRequest | Sequence[Limit | LimitRequest] | None
     spends: Spending | None
 
 
@@ -133,6 +146,7 @@ class StepCalls(ContextBase):
         breaker: Breaker | None = None,
         cache: float | timedelta | None = None,
         cache_key: Any = None,
+        limit: Any = NOT_GIVEN,
         spends: Spending | None = None,
         **kwargs: Any,
     ) -> asyncio.Future[Any]:
@@ -147,16 +161,20 @@ class StepCalls(ContextBase):
         cancelled; it is retried like the step. A step with a *key* is found by that key, wherever
         it is called; a second call returns the recorded value; a key may be of any length. With
         *queue* a worker of that queue runs the step, as a child run; the function must be declared
-        with `@app.step`. While *breaker* is open the step waits. *spends* says of which budget
-        each call spends. If the function has a parameter with one of these names, use `options`.
+        with `@app.step`. While *breaker* is open the step waits, and so it does for a slot of each
+        *limit*: a Limit, `limit.of("acme", units=3)`, or several of them; any other `limit=` goes
+        to the function. *spends* says of which budget each call spends. If the function has a
+        parameter with one of the other names, use `options`.
 
         Raises StepFailed in the workflow when the attempts are used up, and InvalidOption at once
         for arguments that the function does not take.
         """
         name, function, args = named(name, args)
+        if limit is not NOT_GIVEN and not is_limit(limit):  # the function's own
+            kwargs["limit"], limit = limit, None
         return self._start_step(
             name, function, args, kwargs, key, retry, timeout, compensate, queue, breaker,
-            cache, cache_key, spends,
+            cache, cache_key, None if limit is NOT_GIVEN else limit, spends,
         )  # fmt: skip
 
     def _start_step(
@@ -173,11 +191,12 @@ class StepCalls(ContextBase):
         breaker: Breaker | None,
         cache: float | timedelta | None,
         cache_key: Any,
+        limit: StepLimit | None,
         spends: Spending | None,
     ) -> asyncio.Future[Any]:
         made = self._make_step(
             StepCommand, name, function, args, kwargs, key, retry, timeout, compensate, queue,
-            breaker, cache, cache_key, spends,
+            breaker, cache, cache_key, limit, spends,
         )  # fmt: skip
         return made if isinstance(made, asyncio.Future) else self._activation.start(made)
 
@@ -196,16 +215,11 @@ class StepCalls(ContextBase):
         breaker: Breaker | None = None,
         cache: float | timedelta | None = None,
         cache_key: Any = None,
+        limit: StepLimit | None = None,
         spends: Spending | None = None,
     ) -> S | asyncio.Future[Any]:
         """Make the command of a step, not started; the answer of one on another queue, which is."""
-        known = self._readers.of(function)
-        shape = (type(function), len(args), *kwargs)
-        if shape not in known.shapes:
-            check_call(name, function, args, kwargs)
-            known.learn(shape)
-        if args or kwargs:
-            check_arguments(name, args, kwargs)
+        known = self._known(name, function, args, kwargs)
         own = options_of(function)
         place = self._activation.next_place() if key is None else self._keyed_place(key)
         check_policy(retry, f"step {name!r}")
@@ -215,22 +229,27 @@ class StepCalls(ContextBase):
         )
         compensation = _undo(compensate, own, name, policy, timeout_s)
         queue, breaker = queue or own.queue, breaker or own.breaker
+        requests = own.limits if limit is None else requests_in(limit, name)
         if queue is not None:
-            check_remote(name, own, timeout, breaker, spends, is_cached=cache is not None)
+            check_remote(
+                name, own, timeout, breaker, spends, is_cached=cache is not None,
+                is_limited=limit is not None,
+            )  # fmt: skip
             occurrence = self._activation.commands.keyed.occurrence(place)
             spec = RunSpec(
                 own.runner, bind(function, args, kwargs), id_at(self._activation, occurrence),
                 queue=queue, retry=policy, priority=self._activation.run.priority, version=1,
+                **limits_of_run(requests),
             )  # fmt: skip
             return step_remotely(
                 self._activation, place, name, spec, read=known.read, compensation=compensation
             )
         spending = None if spends is None else spends_of(spends, self._activation, name)
         around: Around | None = spending
-        if breaker is not None or cache is not None or own.cache is not None:
-            around = around_step(
-                own.cache, cache, name, function, args, kwargs, cache_key, known.read, breaker,
-                around,
+        if requests or breaker is not None or cache is not None or own.cache is not None:
+            around = around_value(
+                own.cache, cache, name, function, args, kwargs, cache_key, known.read,
+                around_call(breaker, requests, name, self, spending),
             )  # fmt: skip
         command = kind(
             place, name, self._activation.create_future(), function, args, kwargs,
@@ -243,6 +262,23 @@ class StepCalls(ContextBase):
             spending.attach(command)
         return command
 
+    def _known(
+        self,
+        name: str,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+    ) -> KnownFunction:
+        """Give what is known of a function; raises InvalidOption for arguments it cannot take."""
+        known = self._readers.of(function)
+        shape = (type(function), len(args), *kwargs)
+        if shape not in known.shapes:
+            check_call(name, function, args, kwargs)
+            known.learn(shape)
+        if args or kwargs:
+            check_arguments(name, args, kwargs)
+        return known
+
     def options(
         self,
         *,
@@ -254,6 +290,7 @@ class StepCalls(ContextBase):
         breaker: Breaker | None = None,
         cache: float | timedelta | None = None,
         cache_key: Any = None,
+        limit: Limit | LimitRequest | Sequence[Limit | LimitRequest] | None = None,
         spends: Spending | None = None,
     ) -> StepCaller:
         """
@@ -263,7 +300,8 @@ class StepCalls(ContextBase):
         is the step's. The options are those of `step`.
         """
         return StepCaller(
-            self, (key, retry, timeout, compensate, queue, breaker, cache, cache_key, spends)
+            self,
+            (key, retry, timeout, compensate, queue, breaker, cache, cache_key, limit, spends),
         )
 
     def _keyed_place(self, key: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, TypeVarTuple, Unpack, overload
 
@@ -15,6 +15,7 @@ from stepflow.kits.flow.commands.poll import Every, Pending
 if TYPE_CHECKING:
     from stepflow.core.breakers.breaker import Breaker
     from stepflow.core.budgets.budget import Spending
+    from stepflow.core.limits.limit import Limit, LimitRequest
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -93,6 +94,7 @@ class SyncStepCalls(Blocking):
         breaker: Breaker | None = None,
         cache: float | timedelta | None = None,
         cache_key: Any = None,
+        limit: Limit | LimitRequest | Sequence[Limit | LimitRequest] | None = None,
         spends: Spending | None = None,
     ) -> SyncStepCaller:
         """
@@ -109,6 +111,7 @@ class SyncStepCalls(Blocking):
             breaker=breaker,
             cache=cache,
             cache_key=cache_key,
+            limit=limit,
             spends=spends,
         )
         return SyncStepCaller(caller, self._loop)

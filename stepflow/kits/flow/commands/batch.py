@@ -16,7 +16,14 @@ from typing import Any
 
 from stepflow.core.fanout.join import Failed
 from stepflow.core.fanout.progress import Progress
-from stepflow.core.journal import Entry, EntryKind, read_batch, read_try, write_batch
+from stepflow.core.journal import (
+    Entry,
+    EntryKind,
+    counts_as_attempt,
+    read_batch,
+    read_try,
+    write_batch,
+)
 from stepflow.core.under_way import UnderWay
 from stepflow.engine.user_code.calls import EscapedError
 from stepflow.errors import StepFailed
@@ -99,6 +106,11 @@ class BatchCommand(Command):
     def describe(self) -> str:
         return f"batch {self._work.name}: {self.progress}"
 
+    @property
+    def awaited_id(self) -> str:
+        """What the first of its items waits for before it may be tried."""
+        return next((item.awaited_id for item in self._idle.values() if item.awaited_id), "")
+
     # what is remembered
 
     def is_resolved_by(self, entry: Entry) -> bool:
@@ -113,15 +125,16 @@ class BatchCommand(Command):
             due_at, self.last_error = read_try(entry.data)
             index = index_in(self.last_error)
             failures, _ = self._tries.get(index, (0, 0.0))
-            self._tries[index] = failures + 1, due_at
+            counts = counts_as_attempt(self.last_error)
+            self._tries[index] = failures + counts, due_at
             if index in self._under_way:
                 self._idle[index] = self._under_way[index]
-                self._under_way[index].failed_again(due_at)
+                self._under_way[index].failed_again(due_at, counts=counts)
             return False
         return True
 
     def resolve(self, entry: Entry) -> None:
-        self.abandon()
+        self.give_up()
         if entry.kind is EntryKind.ERROR:
             self.future.set_exception(self._failure(unpack(entry.data), self._cause))
             return
@@ -205,6 +218,11 @@ class BatchCommand(Command):
         return any(item.wakes_on_inbox for item in self._idle.values())
 
     @property
+    def has_waiting_parts(self) -> bool:  # type: ignore[override]  # likewise
+        """Whether an item waits for what wakes it, whatever the others do."""
+        return self.wakes_on_inbox
+
+    @property
     def is_drained(self) -> bool:
         """Whether the run may leave its worker here: items are left, and none is under way."""
         return self._drains and not self._under_way and not self.is_busy
@@ -273,6 +291,11 @@ class BatchCommand(Command):
             self._begin_more(host)
         for item in self._under_way.values():
             item.void_output(ItemHost(host, self), was_begun=was_begun)
+
+    def give_up(self) -> None:
+        for item in self._idle.values():
+            item.give_up()
+        self.abandon()
 
     def abandon(self) -> None:
         for item in self._under_way.values():

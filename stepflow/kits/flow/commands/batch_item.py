@@ -66,9 +66,10 @@ class ItemCommand(StepCommand):
         self.due_at = due_at
         self._failures = failures
 
-    def failed_again(self, due_at: float) -> None:
+    def failed_again(self, due_at: float, *, counts: bool) -> None:
         """Learn that it is remembered how its attempt failed; the next is due then."""
-        self._failures += 1
+        self._failures += counts
+        self.was_refused = self.was_refused or not counts
         self.due_at, self.is_busy = due_at, False
 
     def _postpone(self, host: CommandHost, wait: Postponed) -> None:
@@ -171,15 +172,18 @@ class ItemHost:
 
     def write_computed(self, command: Writable, kind: EntryKind, send: Send) -> None:
         """Refuse what no item asks for."""
-        raise NotImplementedError
+        del kind, send
+        raise _no_such_item(command.name, "computes what it writes on the server")
 
     def take_from_inbox(self, command: Writable, kind: EntryKind, send: Send) -> bool:
         """Refuse what no item asks for."""
-        raise NotImplementedError
+        del kind, send
+        raise _no_such_item(command.name, "takes something from the run's inbox")
 
     def read_end(self, name: str, then: Callable[[bytes | None], None]) -> None:
         """Refuse what no item asks for."""
-        raise NotImplementedError
+        del then
+        raise _no_such_item(name, "waits for the end of a child")
 
     def note_inbox(self, inbox: int) -> None:
         """Learn how much was put into the run's inbox."""
@@ -192,6 +196,10 @@ class ItemHost:
     def lose_claim(self) -> None:
         """End the activation: the run is another worker's now."""
         self._host.lose_claim()
+
+
+def _no_such_item(name: str, does: str) -> InvalidOption:
+    return InvalidOption(f"{name} {does}, which no item of a batch does; make it a call of ctx")
 
 
 def with_index(kind: EntryKind, data: bytes, index: int) -> bytes:

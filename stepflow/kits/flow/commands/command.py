@@ -48,6 +48,8 @@ class Command:
     entry_kinds: ClassVar[tuple[EntryKind, ...]]
     #: whether something put into the run's inbox may answer it
     wakes_on_inbox: ClassVar[bool] = False
+    #: whether a part of it may wait for what wakes it through the inbox while others are under way
+    has_waiting_parts: ClassVar[bool] = False
     #: whether the workflow has to await it: its answer says that it is done
     has_to_be_awaited: ClassVar[bool] = True
 
@@ -158,6 +160,10 @@ class Command:
 
     def abandon(self) -> None:
         """Leave off: the workflow does not want it any more, or the activation is over."""
+
+    def give_up(self) -> None:
+        """Leave off for good: the workflow does not want it any more."""
+        self.abandon()
 
 
 class WorkflowHost(CommandHost, Protocol):

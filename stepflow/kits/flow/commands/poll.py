@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 from stepflow.core.backoff import RetryPolicy
-from stepflow.core.journal import Entry, EntryKind, read_try, write_try
+from stepflow.core.journal import Entry, EntryKind, counts_as_attempt, read_try, write_try
 from stepflow.kits.flow.commands.host import CommandHost
 from stepflow.kits.flow.commands.step import StepCommand
 from stepflow.kits.flow.runtime import OutputScope
@@ -73,7 +73,8 @@ class PollCommand(StepCommand):
     def is_resolved_by(self, entry: Entry) -> bool:
         is_resolved = super().is_resolved_by(entry)
         if entry.kind is EntryKind.TRY:
-            self.errors = self.errors + 1 if read_try(entry.data)[1] else 0
+            brief = read_try(entry.data)[1]
+            self.errors = self.errors + counts_as_attempt(brief) if brief else 0
         return is_resolved
 
     def _begin_scope(self, host: CommandHost) -> OutputScope:

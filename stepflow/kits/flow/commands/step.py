@@ -11,10 +11,10 @@ import contextvars
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from stepflow.core.backoff import RetryPolicy
-from stepflow.core.journal import Entry, EntryKind, write_try
+from stepflow.core.journal import Entry, EntryKind, counts_as_attempt, read_try, write_try
 from stepflow.engine.user_code.arguments import ResultReader
 from stepflow.engine.user_code.calls import escaped, postponed, raised
 from stepflow.errors import (
@@ -27,11 +27,12 @@ from stepflow.errors import (
 )
 from stepflow.kits.flow.around.attempt import Attempt
 from stepflow.kits.flow.around.failed import pack_error, with_usage
-from stepflow.kits.flow.around.refused import pack_refused, read_refused
+from stepflow.kits.flow.around.refused import pack_refused, read_refused, rest_for
+from stepflow.kits.flow.around.spends import Spends
 from stepflow.kits.flow.commands.command import Command
 from stepflow.kits.flow.commands.host import CommandHost
 from stepflow.kits.flow.current_step import CurrentStep, present
-from stepflow.kits.flow.runtime import FlowRuntime, OutputScope, Settling
+from stepflow.kits.flow.runtime import FlowRuntime, OutputScope
 from stepflow.logs import enter
 from stepflow.store.values.codec import pack, unpack
 
@@ -40,23 +41,6 @@ log = logging.getLogger("stepflow.flow")
 #: what stands around the call of a step's function, such as a circuit breaker: it is given the
 #: runtime and the call, and may raise Postponed instead of making it
 Around = Callable[[FlowRuntime, Callable[[], Awaitable[Any]]], Awaitable[Any]]
-
-
-class Spends(Protocol):
-    """What a step spends of budgets, and how that is settled."""
-
-    @property
-    def has_news(self) -> bool:
-        """Whether people have answered since the last try began."""
-
-    def settling(self, came_to: Any) -> Settling | None:
-        """Say what the entry settles that remembers *came_to*, a value or an exception."""
-
-    def price(self, error: BaseException, value: Any) -> None:
-        """Have *error* say what the *value* has cost that cannot be remembered."""
-
-    def leave(self, runtime: FlowRuntime, came_to: Any) -> None:
-        """Settle an attempt of which nothing is remembered."""
 
 
 class StepCommand(Command):
@@ -82,6 +66,7 @@ class StepCommand(Command):
         "key",
         "kwargs",
         "spends",
+        "was_refused",
     )
     what = "step"
     entry_kinds = (EntryKind.VALUE, EntryKind.ERROR, EntryKind.TRY, EntryKind.MEMO)
@@ -124,6 +109,8 @@ class StepCommand(Command):
         self._policy = policy
         self._timeout_s = timeout_s
         self._failures = 0
+        #: whether somebody else's limit has refused an attempt: it goes before others in line
+        self.was_refused = False
         #: what its last attempt raised; None on replay
         self._error: BaseException | None = None
         self._task: asyncio.Task[Any] | None = None
@@ -133,7 +120,10 @@ class StepCommand(Command):
 
     def is_resolved_by(self, entry: Entry) -> bool:
         if entry.kind is EntryKind.TRY:
-            self._failures += 1
+            if counts_as_attempt(read_try(entry.data)[1]):
+                self._failures += 1
+            else:
+                self.was_refused = True
         elif entry.kind is EntryKind.MEMO:
             name, value = unpack(entry.data)
             self.memo[name] = value
@@ -204,7 +194,7 @@ class StepCommand(Command):
     def advance(self, host: CommandHost, now: float) -> None:
         if self.due_at is None or self.due_at <= now or self._is_told(host):
             self.is_busy, self.began_at = True, now
-            self._postponed = None
+            self._postponed, self._seen = None, host.inbox_version
             if host.runtime.observers is not None and self._around is None:
                 host.runtime.observers.step_began(host.run, self, now)
             self._attempt = None
@@ -214,7 +204,10 @@ class StepCommand(Command):
 
     def _is_told(self, host: CommandHost) -> bool:
         """Whether something came in that may be what it waits for."""
-        return self._postponed is not None and self._seen != host.inbox_version
+        wait = self._postponed
+        if wait is None:
+            return False
+        return self._seen != host.inbox_version if wait.is_told is None else wait.is_told()
 
     def _begin_scope(self, host: CommandHost) -> OutputScope:
         """Make where its emits lead; what earlier attempts have emitted is void."""
@@ -228,6 +221,11 @@ class StepCommand(Command):
         self.is_abandoned = True
         if self._task is not None:
             self._task.cancel()
+
+    def give_up(self) -> None:
+        if self._postponed is not None and self._postponed.give_up is not None:
+            self._postponed.give_up()
+        self.abandon()
 
     def void_output(self, host: CommandHost, *, was_begun: bool = False) -> None:
         scope, self._scope = self._scope, None
@@ -287,6 +285,8 @@ class StepCommand(Command):
             left = None if done.cancelled() else done.exception() or done.result()
             if self.spends is not None:
                 self.spends.leave(host.runtime, left)
+            if self._around is not None:
+                host.runtime.limits.flush()
             host.wake()
             return
         error = (
@@ -320,9 +320,11 @@ class StepCommand(Command):
 
     def _postpone(self, host: CommandHost, wait: Postponed) -> None:
         """Wait, and be tried again: this was no attempt."""
-        self.began_at, self.due_at = None, wait.due_at
-        host.note_inbox(wait.inbox)
-        self._postponed, self._seen = wait, host.inbox_version
+        self.began_at, self.due_at, self._postponed = None, wait.due_at, wait
+        if wait.inbox is not None:
+            version = host.inbox_version
+            host.note_inbox(wait.inbox)  # what came in before it was refused wakes nobody
+            self._seen += host.inbox_version - version
         if self.spends is not None:
             self.spends.leave(host.runtime, wait)
             if self.spends.has_news:
@@ -337,6 +339,11 @@ class StepCommand(Command):
 
     def _write_failure(self, host: CommandHost, error: BaseException) -> None:
         fault, failures = raised(error, self._policy), self._failures + 1
+        if fault.retryable and fault.rest is not None:
+            self.began_at = None  # no attempt counts
+            data = rest_for(host.runtime, self.name, fault.rest, fault.error.message)
+            self._write(host, EntryKind.TRY, data, error)
+            return
         info, most = fault.error, self._policy.max_attempts
         if not fault.retryable or failures >= most:
             self._error = escaped(error)

@@ -299,7 +299,7 @@ class Activation(ActivationHost):
         """Do for these what can be done for them now."""
         now = self.runtime.now()
         for command in commands:
-            if command.is_wanted and not command.is_busy:
+            if command.is_wanted and (not command.is_busy or command.has_waiting_parts):
                 command.advance(self, now)
 
     def _written(self, entry: Entry) -> None:

@@ -11,6 +11,7 @@ from zlib import crc32
 from stepflow.core.journal import Entry, EntryKind
 from stepflow.core.outcomes import ContinueAsNew
 from stepflow.core.run import Cleanup
+from stepflow.engine.user_code.tasks import begin_task
 from stepflow.kits.flow.commands.batch import BatchCommand
 from stepflow.kits.flow.commands.command import Command
 from stepflow.kits.flow.commands.host import Send, Writable
@@ -150,7 +151,7 @@ class ActivationHost:
         context: contextvars.Context | None = None,
     ) -> asyncio.Task[T]:
         """Do *work* on the worker's loop, then call *then*, whose error ends the activation."""
-        task = self._outer.create_task(work, context=context)
+        task = begin_task(self._outer, work, context)
         task.add_done_callback(self._guarded(then))
         return task
 
@@ -291,5 +292,5 @@ class ActivationHost:
         """Cancel the try of what the workflow cancelled; its answer will not be handed over."""
         if self.is_live:
             self._outer.call_soon(command.void_output, self)
-        self._outer.call_soon(command.abandon)
+        self._outer.call_soon(command.give_up)
         self._outer.call_soon(self._wakeup.wake)

@@ -100,7 +100,7 @@ class JournalWriter:
 
     def note_inbox(self, inbox: int) -> None:
         """Learn how much was ever put into the run's inbox."""
-        if inbox != self.inbox:
+        if inbox > self.inbox:
             self.inbox = inbox
             self._on_inbox()
 

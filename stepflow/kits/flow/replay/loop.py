@@ -12,7 +12,7 @@ import contextvars
 import logging
 import sys
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from typing import Any, NoReturn
 
 from stepflow.errors import NotReplayable
@@ -38,6 +38,27 @@ class Evicted(BaseException):
 
     Its run waits, and goes on from the top in another activation.
     """
+
+
+class ReadyHandle(asyncio.Handle):
+    """A handle, made without the questions that debugging has: a step makes two."""
+
+    __slots__ = ()
+
+    def __init__(
+        self,
+        callback: Callable[..., object],
+        args: Sequence[Any],
+        loop: asyncio.AbstractEventLoop,
+        context: contextvars.Context | None,
+    ) -> None:
+        self._callback = callback
+        self._args = args
+        self._loop = loop
+        self._context = contextvars.copy_context() if context is None else context
+        self._cancelled = False
+        self._repr: str | None = None
+        self._source_traceback = None
 
 
 class WorkflowLoop(asyncio.AbstractEventLoop):
@@ -85,7 +106,7 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         *args: Any,
         context: contextvars.Context | None = None,
     ) -> asyncio.Handle:
-        handle = asyncio.Handle(callback, args, self, context)
+        handle = ReadyHandle(callback, args, self, context)
         self._ready.append(handle)
         return handle
 
@@ -234,7 +255,7 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
                 ran += 1
                 if ran > _MANY and self._is_put_off(handle):
                     continue
-                if not handle.cancelled():
+                if not handle._cancelled:  # noqa: SLF001  two of them a step
                     try:
                         handle._run()  # noqa: SLF001  how every loop runs a handle
                     except (SystemExit, KeyboardInterrupt):

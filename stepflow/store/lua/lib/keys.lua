@@ -3,6 +3,7 @@
 local function record_of(ns, member) return ns .. ':' .. member end
 local function run_of(ns, run_id) return ns .. ':run:' .. run_id end
 local function data_of(run) return run .. ':data' end
+local function asks_of(run) return run .. ':asks' end
 local function children_of(run, generation) return run .. ':children:' .. generation end
 local function queued_at_of(ns, queue) return ns .. ':queued_at:' .. queue end
 local function ended_index_of(ns, state) return ns .. ':idx:ended:' .. state end
@@ -19,6 +20,9 @@ local function queue_of(rq_queue)
   return is_one and name or rq_queue
 end
 local function wake_of(ns, queue) return ns .. ':wake:' .. queue_of(queue) end
+
+-- what workers listen to, before the name of each
+local function tell_of(ns) return ns .. ':tell:' end
 
 local function runner_wake_of(ns, runner) return ns .. ':wake:@' .. runner end
 local function waiting_list_of(ns, queue, runner)

@@ -9,12 +9,13 @@
 --@ include publish
 --@ constants PARKED_INBOX
 
--- Hand it over: its delivery goes to the end of its queue.
+-- Hand it over: its delivery goes to the end of its queue, or where `to.put` puts it.
 local function rouse(run, rev, id, member, to)
   local seen = whole(rev)
   redis.call('HSET', run, 'rev', seen and seen + 1 or rev or '', 'state', to.state,
     'parked', '', 'due', '', 'updated', to.now)
   write_job(job_of(id), id, to.ns, 'run_step', to.queue, 'queued', to.rq_time)
+  if to.put then return to.put(id) end
   enqueue(to.list, to.queued_at, to.wake, id, member, to.now,
     lane_in(to.ns, to.queue, to.lane))
 end

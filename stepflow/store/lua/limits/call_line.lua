@@ -7,9 +7,9 @@
 --@ include limits/admit
 --@ include clock
 --@ keys due
---@ args given ns prefix limit key
+--@ args given ns prefix rq_time limit key
 local now = clock(given)
-local at = limits_at(ns, prefix, now)
+local at = limits_at(ns, prefix, now, rq_time)
 local one = limit_of(at, limit, key)
 redis.call('ZREM', due_key, limit_member(one.member))
 call_heads(at, one)

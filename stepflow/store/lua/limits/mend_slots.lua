@@ -2,18 +2,28 @@
 -- has claimed. It looks at those that have had theirs the longest. The next in line get their turn.
 -- Caller: store/limits/lines.py mend_slots, for engine/limits/turns.py and the doctor. Safe to repeat.
 -- Names: given: now, or ''; prefix: of RQ ids; limit, key; most: slots to look at.
--- Gives the ids of the runs whose slots were taken back.
+-- Gives the ids of the runs and steps whose slots were taken back.
 --@ include limits/admit
 --@ include clock
---@ args given ns prefix limit key most
-local at = limits_at(ns, prefix, clock(given))
+--@ args given ns prefix rq_time limit key most
+local at = limits_at(ns, prefix, clock(given), rq_time)
 local one, freed = limit_of(at, limit, key), {}
-for _, run_id in ipairs(soft('ZRANGE', one.slots, 0, most - 1) or {}) do
-  local row = soft('HMGET', run_of(ns, run_id), 'token', 'ended', 'state') or {}
-  local is_over = not row[3] or (row[2] or '') ~= ''
-  if is_over or (one.scope ~= 'run' and (row[1] or '') == '') then
-    soft('ZREM', one.slots, run_id)
-    freed[#freed + 1] = run_id
+
+-- Whether it has no right to its slot any more: a run, or a step of one.
+local function is_stray(id)
+  local run_id, step = split_step(id)
+  local row = soft('HMGET', run_of(ns, run_id or id), 'token', 'ended', 'state') or {}
+  if not row[3] or (row[2] or '') ~= '' then return true end
+  local token = row[1] or ''
+  if not step then return one.scope ~= 'run' and token == '' end
+  local ask = ask_of(at, run_id, step)
+  return not ask or ask.token ~= token or token == ''
+end
+
+for _, id in ipairs(soft('ZRANGE', one.slots, 0, most - 1) or {}) do
+  if is_stray(id) then
+    soft('ZREM', one.slots, id)
+    freed[#freed + 1] = id
   end
 end
 if redis.call('EXISTS', one.slots) == 0 then soft('SREM', slots_of(ns), one.member) end

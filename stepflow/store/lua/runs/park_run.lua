@@ -25,6 +25,6 @@ if gone[1] then soft('HDEL', data_key, unpack(gone)) end
 redis.call('DEL', memo_key, claimed_job_key)
 redis.call('ZREM', claims_key, member)
 soft('ZREM', wip_key, wip_member)
-give_back(items(limited))
 if due ~= '' then delay(due_key, '', wake_key, '', member, due, false) end
+give_back(items(limited)) -- at the end: it may wake this very run
 return {1}

@@ -33,6 +33,6 @@ def _fitting(group: GroupInfo) -> list[str]:
 _RETRIES = ("running", "retrying", "succeeded", "failed", "cancelled")
 
 PAGES = (
-    Page("/groups", groups, "Groups"),
+    Page("/groups", groups, "Groups", "o"),
     Page("/groups/{group_id}", group),
 )

@@ -87,6 +87,7 @@ async def queues(visit: Visit) -> Shown:
     ]  # fmt: skip
     values = {
         "rows": rows, "pause": ACTIONS["pause-queue"], "resume": ACTIONS["resume-queue"],
+        "weigh": ACTIONS["set-weight"], "can_weigh": can(visit.grant, "set-weight"),
         "can_pause": can(visit.grant, "pause-queue"),
         "can_resume": can(visit.grant, "resume-queue"),
     }  # fmt: skip

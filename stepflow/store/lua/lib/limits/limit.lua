@@ -7,6 +7,9 @@
 -- Seconds that room is kept for a run whose turn has come; then the next one is called as well.
 local CALL_S = 1
 
+-- Milliseconds that a time is kept: until it has come, and a minute longer, for clocks that lag.
+local function kept_until(at, time) return math.ceil((time - at.now) * 1000) + 60000 end
+
 -- Give a limit for one key. What code declares stands in the hash under its name; what an operator
 -- has set, for all keys or for this one, under '=' and outdoes it, field by field.
 local function limit_of(at, name, key)

@@ -1,11 +1,9 @@
--- The line of a limit and key: who waits for room, in what order, and how the first get their turn.
+-- The line of a limit and key: who waits for room, and in what order.
 -- A line is a sorted set, so one that is cancelled leaves it at once, and a wait keeps its place
 -- when it moves to another line.
 --@ include limits/waiter
 --@ include enqueue
 
--- Heads of a line that one script looks at.
-local MOST_HEADS = 64
 -- Seconds between two that come in one instant: a score is no more precise.
 local STEP = 0.00002
 
@@ -26,46 +24,7 @@ local function stand_in_line(at, run, limit, from)
   if run.held == '' then join_end(run, limit) end
   soft('ZADD', limit.line, place_in_line(run, limit), run.id)
   soft('SADD', lines_of(at.ns), limit.member)
-  redis.call('HSET', run.record, 'held', limit.member .. '|' .. stamp_of(run.since))
+  run.held = limit.member .. '|' .. stamp_of(run.since)
+  if run.step then write_ask(run) else redis.call('HSET', run.record, 'held', run.held) end
   if from then look_again(at, limit, from, run.queue) end
-end
-
--- Hand a run over whose turn has come: it goes to the front of its queue, for it has waited there.
-local function call_up(at, run)
-  local time = stamp_of(at.now)
-  for _, use in ipairs(run.uses) do
-    soft('ZADD', use.limit.called, time, run.id)
-    redis.call('EXPIRE', use.limit.called, 60)
-  end
-  local list, queued_at = list_of(run.queue), queued_at_of(at.ns, run.queue)
-  local first = soft('LINDEX', list, 0) -- a mark older than that of the head would count as lost
-  local before = first and soft('ZSCORE', queued_at, member_of_rq_id(first, at.prefix) or '')
-  soft('LPUSH', list, run.delivery)
-  soft('ZADD', queued_at, stamp_of(math.min(at.now, tonumber(before or at.now))),
-    run_member(run.id))
-  leave_token(wake_of(at.ns, run.queue), true)
-end
-
--- Give the first in line their turn, as many as there is room for.
-local function call_heads(at, limit)
-  for _ = 1, MOST_HEADS do
-    local head = (soft('ZRANGE', limit.line, 0, 0) or {})[1]
-    if not head then
-      soft('SREM', lines_of(at.ns), limit.member)
-      return
-    end
-    local run = waiter_of(at, head)
-    local mine = limit.member .. '|'
-    if not run or string.sub(run.held, 1, #mine) ~= mine then
-      soft('ZREM', limit.line, head) -- it has ended, or waits elsewhere
-    else
-      local other, from = obstacle(at, run)
-      if other == limit then
-        if from then look_again(at, limit, from, run.queue) end
-        return
-      end
-      soft('ZREM', limit.line, head)
-      if other then stand_in_line(at, run, other, from) else call_up(at, run) end
-    end
-  end
 end

@@ -14,13 +14,13 @@ _BUTTONS = ("close-breaker", "open-breaker", "reset-breaker")
 async def breakers(visit: Visit) -> Shown:
     """List the breakers by name."""
     found = await visit.client.breakers.list(limit=ROWS)
-    return Shown("lists/breakers.html", {"rows": found, "most": ROWS, **_buttons(visit)})
+    return Shown("flow_control/breakers.html", {"rows": found, "most": ROWS, **_buttons(visit)})
 
 
 async def breaker(visit: Visit) -> Shown:
     """Show one breaker, as the list does."""
     found = await visit.client.breakers.get(visit.path["breaker"])
-    return Shown("lists/breakers.html", {"rows": [found], "most": ROWS, **_buttons(visit)})
+    return Shown("flow_control/breakers.html", {"rows": [found], "most": ROWS, **_buttons(visit)})
 
 
 def _buttons(visit: Visit) -> dict[str, object]:
@@ -29,6 +29,6 @@ def _buttons(visit: Visit) -> dict[str, object]:
 
 
 PAGES = (
-    Page("/breakers", breakers, "Breakers"),
+    Page("/breakers", breakers, "Breakers", "c"),
     Page("/breakers/{breaker}", breaker),
 )

@@ -6,9 +6,12 @@ from collections.abc import Sequence
 
 from stepflow.core.limits.use import label_of
 from stepflow.engine.limits.info import LimitInfo
+from stepflow.web.limits.path import routed
 from stepflow.web.pages.actions import ACTIONS, can
 from stepflow.web.pages.visit import Page, Shown, Visit
 
+#: rows of the list
+ROWS = 300
 #: the buttons of a limit
 _BUTTONS = ("set-limit", "unset-limit", "reset-limit")
 
@@ -16,14 +19,18 @@ _BUTTONS = ("set-limit", "unset-limit", "reset-limit")
 async def limits(visit: Visit) -> Shown:
     """List the limits by name."""
     found = await visit.client.limits.list()
-    return Shown("flow_control/limits.html", {"rows": _rows(found), "one": None, **_buttons(visit)})
+    return Shown(
+        "flow_control/limits.html",
+        {"rows": _rows(found[:ROWS]), "count": len(found), "one": None, **_buttons(visit)},
+    )
 
 
 async def limit(visit: Visit) -> Shown:
     """Show one limit, or what it is for one key: who has its slots, and who waits."""
     found = await visit.client.limits.get(visit.path["limit"])
     return Shown(
-        "flow_control/limits.html", {"rows": _rows([found]), "one": found, **_buttons(visit)}
+        "flow_control/limits.html",
+        {"rows": _rows([found]), "count": 1, "one": found, **_buttons(visit)},
     )
 
 
@@ -37,6 +44,6 @@ def _buttons(visit: Visit) -> dict[str, object]:
 
 
 PAGES = (
-    Page("/limits", limits, "Limits"),
-    Page("/limits/{limit}", limit),
+    Page("/limits", limits, "Limits", "l"),
+    Page(routed("/limits/{limit}"), limit),
 )

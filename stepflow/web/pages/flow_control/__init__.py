@@ -1,0 +1,1 @@
+"""The pages of what holds runs back: limits, circuit breakers; and of values that runs share."""

@@ -1,0 +1,1 @@
+"""Values that runs share over HTTP."""

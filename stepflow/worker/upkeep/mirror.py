@@ -1,0 +1,98 @@
+"""Live runs are mirrored into the archive, a second behind, and snapshots are taken on the way."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from stepflow.archive.archive import Archive
+from stepflow.archive.collect import collect_moment
+from stepflow.archive.snapshots import Moment
+from stepflow.core.run import ENDS
+from stepflow.errors import RunNotFound, StepflowError, UnreadableRecord
+from stepflow.settings import ArchiveSettings
+from stepflow.store.connection.async_ import AsyncCaller, carry_out
+from stepflow.worker.state import WorkerState
+
+log = logging.getLogger("stepflow.archive")
+
+#: seconds between two rounds
+ROUND_S = 1.0
+#: runs that one round looks at
+MOST = 200
+#: runs whose progress is remembered for their snapshots
+REMEMBERED = 10_000
+
+
+class Mirror:
+    """
+    Writes the runs that a worker has had its hands on into the archive as they stand.
+
+    It reads them from Redis beside the steps; no step waits for it.
+    """
+
+    def __init__(
+        self, worker_state: WorkerState, connection: AsyncCaller, settings: ArchiveSettings
+    ) -> None:
+        self._state = worker_state
+        self._connection = connection
+        self._settings = settings
+        self._archive = Archive(settings, worker_state.env.keys.namespace)
+        #: how far runs had come at their last snapshot
+        self._taken: dict[str, int] = {}
+        self._is_away = False
+        worker_state.touched = set()
+
+    async def run(self) -> None:
+        """Go round until cancelled."""
+        try:
+            while True:
+                await asyncio.sleep(ROUND_S)
+                await self.go()
+        finally:
+            self._archive.close()
+
+    async def go(self) -> None:
+        """Mirror what was touched since the last round, and what is in progress."""
+        touched = self._state.touched or set()
+        chosen = sorted(touched | set(self._state.runs))[:MOST]
+        moments = [moment for run_id in chosen if (moment := await self._look(run_id)) is not None]
+        try:
+            if moments:
+                await self._state.threads.run(self._write, moments)
+        except StepflowError as error:
+            if not self._is_away:
+                log.error("live runs are not mirrored for now: %s", error)
+            self._is_away = True
+            return
+        self._is_away = False
+        touched.difference_update(run_id for run_id in chosen if run_id not in self._state.runs)
+
+    async def _look(self, run_id: str) -> Moment | None:
+        """Read a run; None for one that is gone or has ended, whose end has a way of its own."""
+        env = self._state.env
+        try:
+            moment = await carry_out(
+                self._connection, collect_moment(run_id, env, self._settings.redact, why="mirror")
+            )
+        except (RunNotFound, UnreadableRecord):
+            moment = None
+        if moment is None or moment.state in list(ENDS):
+            self._taken.pop(run_id, None)
+            return None
+        return moment
+
+    def _write(self, moments: list[Moment]) -> None:
+        """Write moments, and a snapshot of those that have come far enough; in a thread."""
+        if self._settings.mirror == "live":
+            self._archive.mirror(moments)
+        every = self._settings.snapshot_every
+        for moment in moments:
+            if every and moment.progress >= self._taken.get(moment.run_id, 0) + every:
+                self._archive.take(moment)
+                self._note_taken(moment)
+
+    def _note_taken(self, moment: Moment) -> None:
+        self._taken[moment.run_id] = moment.progress
+        if len(self._taken) > REMEMBERED:
+            del self._taken[next(iter(self._taken))]

@@ -1,0 +1,84 @@
+"""Live runs follow into the archive, and snapshots are taken on the way."""
+
+from __future__ import annotations
+
+import pytest
+
+from stepflow import Stepflow, SyncContext
+from stepflow.archive.archive import Archive
+from tests.support import until
+
+
+def made(url, settings, tmp_path, **options):
+    archive = settings.archive.at(f"sqlite:///{tmp_path}/archive.db").model_copy(update=options)
+    app = Stepflow(url, settings=settings.model_copy(update={"archive": archive}))
+
+    @app.workflow
+    def order(ctx: SyncContext, payload: str) -> list:
+        paid = ctx.step(str.upper, payload)
+        packed = ctx.step(str.title, payload)
+        return [paid, packed, ctx.wait_for_signal("go")]
+
+    return app, Archive(archive)
+
+
+@pytest.fixture
+def often(monkeypatch):
+    monkeypatch.setattr("stepflow.worker.upkeep.mirror.ROUND_S", 0.05)
+
+
+async def test_a_live_run_follows_into_the_archive_and_goes_on_from_there(
+    url, settings, tmp_path, real, working, often
+):
+    """[H2] [H4] Also when Redis was lost without a snapshot."""
+    app, archive = made(url, settings, tmp_path, mirror="live")
+    async with working(app, concurrency=2):
+        await app.async_client.submit("order", "kite", run_id="o1")
+        await until(lambda: (found := archive.mirrored("o1")) and found[0].state == "waiting")
+        real.flushall()
+    client = app.client
+    assert client.archive.restore("o1", new_id="o2") == "o2"
+    async with working(app, concurrency=2):
+        await app.async_client.signal("o2", "go", 1)
+        assert await app.async_client.result("o2", 10) == ["KITE", "Kite", 1]
+        await until(lambda: archive.list().runs)
+        assert archive.mirrored("o2") is None
+    client.archive.close()
+    client.close()
+    archive.close()
+
+
+async def test_a_snapshot_is_taken_after_so_many_steps(url, settings, tmp_path, working, often):
+    """[H4]"""
+    app, archive = made(url, settings, tmp_path, snapshot_every=2)
+    async with working(app, concurrency=2):
+        await app.async_client.submit("order", "kite", run_id="o1")
+        [taken] = await until(lambda: archive.snapshots("o1"))
+        assert taken.why == "mirror"
+        assert archive.mirrored("o1") is None
+        await app.async_client.cancel("o1")
+        await until(lambda: archive.list().runs)
+    assert len(archive.snapshots("o1")) == 1
+    archive.close()
+
+
+async def test_an_app_without_an_archive_notes_no_run_and_writes_nothing_of_one(
+    url, settings, real, working
+):
+    """[H2] Off costs nothing."""
+    app = Stepflow(url, settings=settings)
+
+    @app.runner("etl")
+    async def etl(step):
+        from stepflow import Succeed
+
+        return Succeed(step.payload)
+
+    async with working(app, concurrency=2) as worker:
+        await app.async_client.submit("etl", 1, run_id="a1")
+        await app.async_client.result("a1", 10)
+        state = worker.parts.state
+        assert state.touched is None
+        assert state.app_hooks("etl", "succeeded") == []
+        assert not real.keys("*hook:*")
+        assert real.ttl("stepflow:run:a1") <= settings.retention.result_s

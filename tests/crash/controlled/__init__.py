@@ -1,0 +1,1 @@
+"""What flows under control, in the mix of all attacks: groups and breakers."""

@@ -1,0 +1,1 @@
+"""A second sample of format 2: groups, limits, lanes, breakers, shared values, machines, timers."""
