@@ -8,10 +8,10 @@ from typing import Any
 from stepflow.core.limits.use import label_of, read_held
 from stepflow.core.run import Run
 from stepflow.engine.kept import KeptData, read_tried
-from stepflow.engine.why.breakers import BREAKER
-from stepflow.engine.why.budgets import BUDGET
+from stepflow.engine.why.around.breakers import BREAKER
+from stepflow.engine.why.around.budgets import BUDGET
+from stepflow.engine.why.around.limits import lines_of_steps, make_line
 from stepflow.engine.why.facts import Awaited, Facts, Indexes, Line, MapCounts, Place, Turn, World
-from stepflow.engine.why.limits import lines_of_steps, make_line
 from stepflow.engine.why.look import Answers, Look
 from stepflow.engine.why.schema_words import type_in_words
 from stepflow.store.evidence.of_run import NEAR

@@ -7,7 +7,7 @@ from typing import Any
 
 from stepflow.core.open_command import OpenCommand
 from stepflow.core.run import Run
-from stepflow.engine.why.breakers import (
+from stepflow.engine.why.around.breakers import (
     BREAKER,
     SHARED,
     held,
@@ -15,10 +15,10 @@ from stepflow.engine.why.breakers import (
     tell_value,
     waiting_for_value,
 )
-from stepflow.engine.why.budgets import BUDGET, held_by_budget, tell_budget
+from stepflow.engine.why.around.budgets import BUDGET, held_by_budget, tell_budget
+from stepflow.engine.why.around.limits import LIMIT, tell_limit
 from stepflow.engine.why.facts import Facts, Turn
 from stepflow.engine.why.held import in_line
-from stepflow.engine.why.limits import LIMIT, tell_limit
 from stepflow.engine.why.make import cancelling, make, to_type
 from stepflow.engine.why.model import Why
 from stepflow.engine.why.schema_words import EXAMPLES
