@@ -47,7 +47,10 @@ ROOMMATES = {
 
 #: modules of the public face that name what a room above gives to it: for types, and in the calls
 #: that load it
-FACES = {"kits.flow.calls.agents": "agents"}
+FACES = {
+    "kits.flow.calls.agents": "agents",
+    "kits.flow.calls.sync_agents": "agents",
+}
 
 #: rooms that do not know another, wherever that stands
 APART = [

@@ -147,10 +147,10 @@ async def _is(give, wanted):
     return await give() == wanted
 
 
-async def test_a_plain_client_asks_for_versions_once_in_a_while_and_not_when_one_is_given(
+async def test_a_plain_client_asks_for_versions_and_limits_once_in_a_while(
     real, url, settings
 ):
-    """[F6]"""
+    """[F6] Also where a version is given: that a runner has limits stands beside the versions."""
 
     def asked():
         return int(real.info("commandstats").get("cmdstat_zrevrangebyscore", {"calls": 0})["calls"])
@@ -158,7 +158,7 @@ async def test_a_plain_client_asks_for_versions_once_in_a_while_and_not_when_one
     with Client(url, settings=settings) as client:
         before = asked()
         client.submit("w", version=3)
-        assert asked() == before
+        assert asked() == before + 1
         for _ in range(3):
             client.submit("w")
         client.submit_many([("w", 1), ("w", 2)])

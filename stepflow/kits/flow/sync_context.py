@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Never, TypeVar
 from stepflow.core.output import TOPIC
 from stepflow.core.runner import WorkflowContext
 from stepflow.errors import InvalidOption, shown
+from stepflow.kits.flow.calls.sync_agents import SyncAgentCalls
 from stepflow.kits.flow.calls.sync_batch import SyncBatchCalls
 from stepflow.kits.flow.calls.sync_children import (
     SyncChildCalls,
@@ -40,6 +41,7 @@ class SyncContext(
     SyncChildCalls,
     SyncGatherCalls,
     SyncBatchCalls,
+    SyncAgentCalls,
     WorkflowContext,
 ):
     """

@@ -19,6 +19,7 @@ STALE, DELETED, GONE, HAS_HOOK, HAS_CHILDREN = 0, 1, 2, 3, 4
 #: what a run keeps beside its record; what its children left has the generation in its name
 _PARTS = (
     "data", "steps", "memo", "kv", "journal", "mail", "sent", "vars", "questions", "replies", "out",
+    "asks",
 )  # fmt: skip
 #: generations and hand-overs whose leftovers are looked for: the last ones
 _RECENT = 50

@@ -1,6 +1,6 @@
 """What the reader of docs/limits.md has at hand."""
 
-from stepflow import Limit, Outcome, RateLimited, Step, Stepflow, Succeed
+from stepflow import Context, Limit, Outcome, RateLimited, Step, Stepflow, Succeed
 
 app = Stepflow()
 
@@ -15,6 +15,18 @@ answers = [Answer(429, ""), Answer(200, "found")]
 
 async def call_stripe(order: int) -> str:
     return f"charged {order}"
+
+
+async def draw(question: str) -> str:
+    return f"a picture of {question}"
+
+
+class Reply:
+    text, tokens_used = "a moon", 900
+
+
+async def call_model(photo: str) -> Reply:
+    return Reply()
 
 
 async def ask_search(text: str) -> Answer:
@@ -32,4 +44,4 @@ async def check(h, space):
         assert await inner.result(run.id) == "found"
 
 
-__all__ = ["Limit", "Outcome", "RateLimited", "Step", "Succeed"]
+__all__ = ["Context", "Limit", "Outcome", "RateLimited", "Step", "Succeed"]

@@ -1,0 +1,49 @@
+"""`ctx.tool_loop` and `ctx.route` of a plain workflow: as `Context`'s, but they block."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack
+
+from stepflow.core.backoff import RetryPolicy
+from stepflow.kits.flow.calls.agents import ToolLoopOptions
+from stepflow.kits.flow.calls.blocking import Blocking
+
+if TYPE_CHECKING:
+    from stepflow.agents.providers.model import Message, Provider
+    from stepflow.agents.tools.loop import ToolLoopResult
+    from stepflow.agents.tools.tool import Tool
+
+D = TypeVar("D")
+
+
+class SyncAgentCalls(Blocking):
+    """What `stepflow.agents` gives to every `ctx`."""
+
+    def tool_loop(
+        self,
+        provider: Provider,
+        tools: Sequence[Callable[..., Any] | Tool],
+        prompt: str | Sequence[Message],
+        **options: Unpack[ToolLoopOptions],
+    ) -> ToolLoopResult:
+        """Have a model call *tools* until it needs no more; see `Context.tool_loop`."""
+        return self._wait(self._of.tool_loop, provider, tools, prompt, **options)
+
+    def route(
+        self,
+        provider: Provider,
+        text: str,
+        routes: Mapping[str, str],
+        *,
+        default: D = None,  # type: ignore[assignment]  # of type None then
+        key: str | None = None,
+        retry: RetryPolicy | None = None,
+        timeout: float | timedelta | None = None,
+    ) -> str | D:
+        """Have a model choose one of *routes*; see `Context.route`."""
+        return self._wait(
+            self._of.route, provider, text, routes, default=default, key=key, retry=retry,
+            timeout=timeout,
+        )  # fmt: skip
