@@ -41,6 +41,7 @@ _CODES: tuple[tuple[type[BaseException], Exit], ...] = (
     (errors.ScheduleNotFound, Exit.NOT_FOUND),
     (errors.LimitNotFound, Exit.NOT_FOUND),
     (errors.BreakerNotFound, Exit.NOT_FOUND),
+    (errors.BudgetNotFound, Exit.NOT_FOUND),
     (errors.QuestionNotFound, Exit.NOT_FOUND),
     (errors.NotArchived, Exit.NOT_FOUND),
     (errors.RunFailed, Exit.RUN_FAILED),

@@ -53,6 +53,7 @@ VERBS = {
     "group": "groups.command",
     "schedules": "schedules.command",
     "breakers": "around.breakers",
+    "budgets": "around.budgets",
     "shared": "around.shared",
     "hooks": "hooks",
     "doctor": "look.doctor",
@@ -68,13 +69,13 @@ PARTS = {
     "Run": "worker submit run group result",
     "Look": "list show why watch output events questions workers runners queues hooks stats",
     "Steer": "signal answer cancel pause resume run-now retry fork fail delete queue bulk "
-    "schedules limits breakers shared",
+    "schedules limits breakers budgets shared",
     "Operate": "doctor health export archive config web redis completion",
     "Develop": "dev demo check machine definition",
 }
 #: what other programs call our verbs
 OTHER_NAMES = {
-    "breaker": "breakers", "cache": "shared", "circuit": "breakers",
+    "breaker": "breakers", "budget": "budgets", "cache": "shared", "circuit": "breakers",
     "cron": "schedules", "enqueue": "submit", "get": "show", "groups": "group", "info": "show",
     "inspect": "show", "kill": "cancel", "logs": "watch", "ls": "list", "ps": "list",
     "replay": "check", "reset": "fork", "runs": "list", "send": "signal",

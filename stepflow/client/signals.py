@@ -7,6 +7,8 @@ from typing import Any
 
 from stepflow.client.base import BaseClient
 from stepflow.client.doing import AsyncDoing, Doing
+from stepflow.core.chats import SAY
+from stepflow.core.ids import check_text
 from stepflow.engine.signal import Keep, signal, signal_or_start
 from stepflow.engine.spec import RunSpec
 from stepflow.engine.steering.audit import noted
@@ -14,6 +16,9 @@ from stepflow.engine.submit import Submitted
 from stepflow.errors import InvalidOption
 from stepflow.store.calls import Plan
 from stepflow.store.journal import STARTED
+
+#: characters that may be said at once
+_LONGEST_WORDS = 100_000
 
 
 class _Starting(BaseClient):
@@ -62,6 +67,13 @@ class _Starting(BaseClient):
         self._observed([spec], [Submitted(run_id, created=answer == STARTED)])
         return answer
 
+    def _say(
+        self, conversation: str, text: str, chat: str | None, dedup: str | None, by: str | None
+    ) -> Plan[str]:
+        check_text("what you say", text, most=_LONGEST_WORDS)
+        start = None if chat is None else RunSpec(chat, 0, on_conflict="restart")
+        return self._signal(conversation, SAY, {"text": text}, dedup, "all", start, by)
+
 
 class Signals(_Starting, Doing):
     """How `Client` sends signals."""
@@ -94,6 +106,24 @@ class Signals(_Starting, Doing):
         """
         return self._do(self._signal(run_id, name, payload, dedup, keep, start, by))
 
+    def say(
+        self,
+        conversation: str,
+        text: str,
+        *,
+        chat: str | None = None,
+        dedup: str | None = None,
+        by: str | None = None,
+    ) -> str:
+        """
+        Say something in a conversation of `app.chat`; return what `signal` does.
+
+        With *chat*, the name of a kind of conversation, one that is not there begins. The answer
+        comes in `client.output(conversation)`, under topic `chat`. Saying the same *dedup* again
+        changes nothing. Two words at once are both answered, in order.
+        """
+        return self._do(self._say(conversation, text, chat, dedup, by))
+
 
 class AsyncSignals(_Starting, AsyncDoing):
     """How `AsyncClient` sends signals."""
@@ -111,3 +141,15 @@ class AsyncSignals(_Starting, AsyncDoing):
     ) -> str:
         """See Client.signal."""
         return await self._do(self._signal(run_id, name, payload, dedup, keep, start, by))
+
+    async def say(
+        self,
+        conversation: str,
+        text: str,
+        *,
+        chat: str | None = None,
+        dedup: str | None = None,
+        by: str | None = None,
+    ) -> str:
+        """See Client.say."""
+        return await self._do(self._say(conversation, text, chat, dedup, by))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -190,6 +190,34 @@ class Stepflow(app.CoreApp):
         """
         register = verb_of_agents("pydantic_ai.register:register_agent")
         register(self, name, agent, deps=deps, version=version, retry=retry, limits=limits)
+        return agent
+
+    def chat(
+        self,
+        name: str,
+        agent: A,
+        *,
+        compact: Callable[[Sequence[Any]], Awaitable[Sequence[Any]]] | None = None,
+        idle: float | timedelta | None = None,
+        deps: Callable[[Context], Any] | None = None,
+        version: int = 1,
+        retry: RetryPolicy | None = None,
+        limits: Sequence[Limit] = (),
+    ) -> A:
+        """
+        Register conversations with an agent of pydantic-ai; `client.say` begins and continues one.
+
+        The run's id is the conversation's. Answers go out under topic `chat`. *compact* makes the
+        messages fewer that the model is given, by default `KeepLast(100)`, of
+        `stepflow.agents.chat`; all of them are kept. After *idle* (seconds or timedelta) without a
+        word the conversation ends, and the next word begins it again. The other options are those
+        of `agent`.
+        """
+        register = verb_of_agents("chat.register:register_chat")
+        register(
+            self, name, agent, compact=compact, idle=idle, deps=deps, version=version, retry=retry,
+            limits=limits,
+        )  # fmt: skip
         return agent
 
     @overload

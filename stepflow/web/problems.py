@@ -26,6 +26,7 @@ _STATUSES: tuple[tuple[type[StepflowError], int], ...] = (
     (errors.LimitFull, 429),
     (errors.GroupNotFound, 404),
     (errors.BreakerNotFound, 404),
+    (errors.BudgetNotFound, 404),
     (errors.NotArchived, 404),
     (errors.RunConflict, 409),
     (errors.GroupMismatch, 409),

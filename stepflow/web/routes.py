@@ -56,6 +56,8 @@ from stepflow.web import reads as look
 from stepflow.web.archived import ARCHIVED
 from stepflow.web.breakers.given import BREAKER
 from stepflow.web.breakers.table import BREAKERS
+from stepflow.web.budgets.given import BUDGET
+from stepflow.web.budgets.table import BUDGETS
 from stepflow.web.groups.given import GROUP_ID
 from stepflow.web.groups.table import GROUPS
 from stepflow.web.lanes.table import LANES
@@ -108,6 +110,7 @@ PATH_PARTS: Mapping[str, tuple[str, str]] = {
     "schedule_id": (SCHEDULE_ID, "The id of a schedule."),
     "limit": (LIMIT, "The name of a limit, with a key or without."),
     "breaker": (BREAKER, "The name of a circuit breaker."),
+    "budget": (BUDGET, "The name of a budget."),
     "shared_step": (SHARED_STEP, "The name of a step with shared values."),
     "group_id": (GROUP_ID, "The id of a group."),
 }
@@ -261,7 +264,8 @@ STREAMS = (
 )  # fmt: skip
 
 OPERATIONS: tuple[Operation, ...] = (
-    *READS, *VERBS, *LANES, *BULKS, *SCHEDULES, *GROUPS, *BREAKERS, *LIMITS, *SHARED, *STREAMS
+    *READS, *VERBS, *LANES, *BULKS, *SCHEDULES, *GROUPS, *BREAKERS, *BUDGETS, *LIMITS, *SHARED,
+    *STREAMS,
 )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pytest
 
 import stepflow
-from stepflow import Cost, Spending
+from stepflow import Cost
 from stepflow.core.budgets.cost import NOTHING
 from stepflow.core.run import Run
 from stepflow.store import scripts
@@ -41,9 +41,8 @@ class Bench:
         return Run(run_id, "etl", rev=1, token=token)
 
     def reserve(self, run, tokens=40, *, slot=None, attempt="p"):
-        spending = Spending(self.budget, most=Cost(tokens=tokens))
         call = reserve_budget(
-            self.keys, spending.budgets, spending.most, run, run.token, slot or run.id, attempt,
+            self.keys, [self.budget], Cost(tokens=tokens), run, run.token, slot or run.id, attempt,
             granted=self.granted, given=f"{self.now:.6f}", now=self.now,
         )  # fmt: skip
         return self.connection.call(call)

@@ -191,3 +191,23 @@ async def test_all_budgets_of_a_call_have_room_or_none_is_charged(app, h, provid
     assert tuple(await h.result(run)) == (1, "small")
     assert ((await spent(h)).settled_tokens, (await spent(h, "small")).settled_tokens) == (100, 100)
     assert (await spent(h)).reserved_tokens == 0
+
+
+async def test_a_value_over_the_limit_is_paid_for_all_the_same(app, h, provider):
+    """[A12] [F16] It cannot be recorded, and the error says of which step; its cost is settled."""
+
+    async def call() -> dict[str, object]:
+        return {**await provider.call(), "text": "x" * 2_000_000}
+
+    @app.workflow
+    async def ask(ctx) -> str:
+        try:
+            await ctx.step("ask", call, spends=ACME.spend(tokens=200, used=used), retry=ONCE)
+        except stepflow.StepFailed as failed:
+            return str(failed)
+        return "ok"
+
+    run = await h.submit(ask)
+    assert "the value of step 'ask'" in await h.result(run)
+    seen = await spent(h)
+    assert (seen.settled_tokens, seen.lost_tokens) == (100, 0)

@@ -147,9 +147,7 @@ async def _is(give, wanted):
     return await give() == wanted
 
 
-async def test_a_plain_client_asks_for_versions_and_limits_once_in_a_while(
-    real, url, settings
-):
+async def test_a_plain_client_asks_for_versions_and_limits_once_in_a_while(real, url, settings):
     """[F6] Also where a version is given: that a runner has limits stands beside the versions."""
 
     def asked():

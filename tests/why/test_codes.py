@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+import stepflow
 from stepflow import Breaker, Fail, RetryPolicy, Step, Succeed
 from stepflow.core.tried import Trial, Tried
 from stepflow.engine.kept import pack_tried
@@ -786,6 +787,26 @@ async def test_waiting_value(scene):
 
 
 # ---- held
+
+
+async def test_held_budget(scene):
+    """[A12] A day that is spent."""
+    budget = stepflow.budget("acme", tokens=10, per="day", on_exceeded="wait")
+
+    async def value() -> int:
+        return 1
+
+    async def flow(ctx: Any) -> Any:
+        return await ctx.step("ask", value, spends=budget.spend(tokens=20))
+
+    add_workflow(scene, flow)
+    async with scene.working(scene.app):
+        await scene.client.submit("flow", run_id="a")
+        await parked(scene)
+        why = await scene.why("held.budget", "a")
+    assert why.sentence.startswith("budget acme, 10 tokens per day, has no room for its step; ")
+    assert why.commands[0] == "stepflow budgets show acme"
+    await scene.client.cancel("a")
 
 
 async def test_held_breaker(scene):

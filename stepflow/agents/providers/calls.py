@@ -23,6 +23,7 @@ from stepflow.agents.providers.model import (
     StreamingProvider,
 )
 from stepflow.core.backoff import RetryPolicy
+from stepflow.core.budgets.budget import Budget, Spending
 from stepflow.core.output import emit
 from stepflow.errors import PermanentError, StepError
 from stepflow.kits.flow.current_step import current_step
@@ -81,11 +82,16 @@ class StepCaller:
     timeout: float | timedelta | None = None
     is_streamed: bool = False
     key: str | None = None
+    #: what each call spends of
+    budgets: tuple[Budget, ...] = ()
 
     async def __call__(
         self, provider: Provider, request: CompletionRequest, *, is_patient: bool = True
     ) -> Completion:
-        caller = self.ctx.options(key=self.key, retry=self.retry, timeout=self.timeout)
+        spends = _spends(self.budgets, provider, request) if self.budgets else None
+        caller = self.ctx.options(
+            key=self.key, retry=self.retry, timeout=self.timeout, spends=spends
+        )
         call = _call_streamed if self.is_streamed else call_once
         completion: Completion = await caller.step(MODEL, call, provider, request, is_patient)
         return completion
@@ -118,6 +124,14 @@ class DirectCaller:
                 await asyncio.sleep(max(wait_s, getattr(error, "retry_after", None) or 0.0))
             else:
                 return replace(completion, tries=failures + 1)
+
+
+def _spends(
+    budgets: tuple[Budget, ...], provider: Provider, request: CompletionRequest
+) -> Spending:
+    from stepflow.agents.budgets.completions import spending_of  # noqa: PLC0415  wanted by few
+
+    return spending_of(budgets, provider, request)
 
 
 async def call_once(provider: Provider, request: CompletionRequest, is_patient: bool) -> Completion:  # noqa: FBT001  of a step

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from functools import cached_property
 from typing import Any, cast
 
+from stepflow.agents.budgets.prices import price_of
 from stepflow.agents.providers.errors import (
     PromptTooLong,
     ProviderFailed,
@@ -71,6 +73,11 @@ class _PydanticAI:
     @property
     def name(self) -> str:
         return self._given if isinstance(self._given, str) else self._given.model_name
+
+    def price(self, usage: Usage) -> Decimal | None:
+        """Say what a call costs, in dollars; None for a model whose price nobody knows."""
+        price = price_of(self._model.model_name, self._model.system, self._model.base_url)
+        return price(usage.input_tokens, usage.output_tokens, usage.cached_tokens)
 
     async def complete(self, request: CompletionRequest) -> Completion:
         with _translated(self.name):

@@ -24,6 +24,7 @@ from pydantic_ai.durable_exec import (
     ToolsetValidateToolArgumentsId,
 )
 
+from stepflow.agents.budgets.charging import charged
 from stepflow.agents.pydantic_ai.compat import record_durable_unit
 from stepflow.agents.pydantic_ai.errors import judged, raised
 from stepflow.agents.pydantic_ai.options import OptionsOf, UnitOptions, is_remote
@@ -32,6 +33,7 @@ from stepflow.agents.pydantic_ai.runs import runs_of, workflow
 from stepflow.agents.pydantic_ai.streaming import keep_what_was_said, said
 from stepflow.agents.pydantic_ai.undoing import undoing
 from stepflow.agents.streams.pieces import Piece
+from stepflow.core.budgets.budget import Spending
 from stepflow.errors import StepFailed
 from stepflow.kits.flow.for_libraries import is_put_aside
 
@@ -124,6 +126,7 @@ class StepBackend(JournalCallableOperationBackend[UnitOptions]):
                 value = await ctx.step(
                     name, attempt, key=key, retry=policy, timeout=config.get("timeout"),
                     compensate=undo, breaker=config.get("breaker"),
+                    spends=_spends(operation_id, run, cache_key),
                 )  # fmt: skip
         except StepFailed as failed:
             model = operation_id.model_name if isinstance(operation_id, ModelRequestId) else None
@@ -135,6 +138,18 @@ class StepBackend(JournalCallableOperationBackend[UnitOptions]):
         finally:
             record_durable_unit(executed=was_executed)
         return value
+
+
+def _spends(
+    operation: DurableOperationId, run: RunContext[Any] | None, cache_key: tuple[object, ...]
+) -> Spending | None:
+    """Say what a model request spends of; nothing outside of `charging`, nor any other unit."""
+    budgets = charged() if isinstance(operation, ModelRequestId) else ()
+    if not budgets:
+        return None
+    from stepflow.agents.pydantic_ai.spending import spending_of  # noqa: PLC0415  wanted by few
+
+    return spending_of(budgets, run, cache_key)
 
 
 def _unit(

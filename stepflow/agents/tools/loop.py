@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
+from stepflow.agents.budgets.charging import charged
 from stepflow.agents.providers.calls import StepCaller, WorkflowCalls, complete
 from stepflow.agents.providers.model import (
     Completion,
@@ -20,6 +21,7 @@ from stepflow.agents.tools.calling import ToolCaller
 from stepflow.agents.tools.errors import AnswerCutOff, TooManyRounds
 from stepflow.agents.tools.tool import Tool, as_tool
 from stepflow.core.backoff import RetryPolicy, check_policy
+from stepflow.core.budgets.budget import Budget
 from stepflow.errors import InvalidOption, shown
 
 
@@ -51,6 +53,7 @@ class LoopOptions:
     timeout: float | timedelta | None = None
     stream: bool = False
     notify: Callable[[str], Any] | None = None
+    budget: Budget | Sequence[Budget] | None = None
 
     def __post_init__(self) -> None:
         for name in ("max_rounds", "concurrency"):
@@ -82,7 +85,13 @@ class ToolLoop:
             msg = f"two tools of ctx.tool_loop have one name: {[each.name for each in made]}"
             raise InvalidOption(msg)
         self._provider, self._options = provider, options
-        self._call = StepCaller(ctx, options.retry, options.timeout, is_streamed=options.stream)
+        self._call = StepCaller(
+            ctx,
+            options.retry,
+            options.timeout,
+            is_streamed=options.stream,
+            budgets=charged(options.budget),
+        )
         self._tools = ToolCaller(ctx, by_name, options.concurrency, options.notify)
         self._request = CompletionRequest(
             (), tuple(each.spec() for each in made), max_tokens=options.max_tokens

@@ -101,7 +101,8 @@ class Spending:
     What a step spends: of which budgets, how much at most, and how one learns what it was.
 
     *budget* is a Budget or several, of which each has to have room. *most* is an upper bound of
-    one attempt, reserved before the call. *used* is called with the step's value, or with the
+    one attempt, reserved before the call; a function that gives one is called when that is made.
+    *used* is called with the step's value, or with the
     exception that ended the attempt; where it gives None, the call counts as lost: it has cost
     something between nothing and *most*. By default it reads `stepflow_cost` of either.
 
@@ -109,7 +110,7 @@ class Spending:
     """
 
     budget: Budget | Sequence[Budget]
-    most: Cost
+    most: Cost | Callable[[], Cost]
     used: Used = cost_of
 
     def __post_init__(self) -> None:
@@ -122,7 +123,20 @@ class Spending:
             if not isinstance(each, Budget):
                 msg = f"{shown(each)} is no budget; write stepflow.budget('name', usd=...)"
                 raise InvalidOption(msg)
-            if each.usd is not None and self.most.usd is None and each.unknown_price != "allow":
+        if isinstance(self.most, Cost):
+            self._check_price(self.most)
+
+    def upper_bound(self) -> Cost:
+        """Say what the call that comes costs at most; raises UnknownPrice."""
+        if isinstance(self.most, Cost):
+            return self.most
+        most = self.most()
+        self._check_price(most)
+        return most
+
+    def _check_price(self, most: Cost) -> None:
+        for each in self.budgets:
+            if each.usd is not None and most.usd is None and each.unknown_price != "allow":
                 raise UnknownPrice(each.name)
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stepflow.core.run import Run, RunState
-from stepflow.engine.why.breakers import BREAKER, SHARED, held, waiting_for_value
+from stepflow.engine.why.around.breakers import BREAKER, SHARED, held, waiting_for_value
 from stepflow.engine.why.defects import defect
 from stepflow.engine.why.facts import Facts
 from stepflow.engine.why.held import in_line

@@ -12,6 +12,7 @@ from stepflow.store.hooks import HookRecord
 
 if TYPE_CHECKING:
     from stepflow.store.breakers.record import BreakerRecord
+    from stepflow.store.budgets.record import BudgetRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +204,8 @@ class Facts:
     place: Place = field(default_factory=Place)
     #: the circuit breakers that it waits for, by what its record calls each
     breakers: Mapping[str, BreakerRecord] = field(default_factory=dict)
+    #: the budgets that it waits for, likewise
+    budgets: Mapping[str, BudgetRecord] = field(default_factory=dict)
     #: since when (unix seconds) the claim of it stands
     claimed_at: float = 0.0
     awaited: Awaited = field(default_factory=Awaited)

@@ -8,9 +8,10 @@ from typing import Any
 from stepflow.core.limits.use import label_of, read_held
 from stepflow.core.run import Run
 from stepflow.engine.kept import KeptData, read_tried
-from stepflow.engine.why.breakers import BREAKER
+from stepflow.engine.why.around.breakers import BREAKER
+from stepflow.engine.why.around.budgets import BUDGET
+from stepflow.engine.why.around.limits import lines_of_steps, make_line
 from stepflow.engine.why.facts import Awaited, Facts, Indexes, Line, MapCounts, Place, Turn, World
-from stepflow.engine.why.limits import lines_of_steps, make_line
 from stepflow.engine.why.look import Answers, Look
 from stepflow.engine.why.schema_words import type_in_words
 from stepflow.store.evidence.of_run import NEAR
@@ -41,6 +42,10 @@ def facts_of(look: Look, world: World, keys: Keys) -> Facts:
         breakers={
             name: found for name, found in second.items()
             if name.startswith(BREAKER) and found is not None
+        },
+        budgets={
+            name: found for name, found in second.items()
+            if name.startswith(BUDGET) and found is not None
         },
         claimed_at=read_rq_time(second.get("started")) or 0.0,
         awaited=_awaited(look),

@@ -78,6 +78,7 @@ CODES: Mapping[str, str] = {
     "waiting.retry": "it waits for the next attempt of one of its steps",
     "waiting.any": "it waits for the first of several",
     "held.breaker": "a circuit breaker lets none of its calls through",
+    "held.budget": "a budget has no room for what its step may cost",
     "paused.code": "its code or its data no longer fit; somebody has to resume it",
     "paused.person": "somebody paused it; somebody has to resume it",
     "X1": "it counts as running, and no claim of it is kept",

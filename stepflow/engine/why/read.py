@@ -14,10 +14,11 @@ from stepflow.core.ids import build_key, hook_member, run_member
 from stepflow.core.run import ENDS, Run, RunState
 from stepflow.engine.env import Env
 from stepflow.engine.kept import KeptData
-from stepflow.engine.why.breakers import read_breakers
+from stepflow.engine.why.around.breakers import read_breakers
+from stepflow.engine.why.around.budgets import read_budgets
+from stepflow.engine.why.around.limits import read_limits, read_places
 from stepflow.engine.why.facts import Facts
 from stepflow.engine.why.gather import facts_of
-from stepflow.engine.why.limits import read_limits, read_places
 from stepflow.engine.why.look import Answers, Calls, Look
 from stepflow.engine.why.read_world import WorldReader
 from stepflow.store.calls import batch_of
@@ -148,6 +149,7 @@ def _second(look: Look, keys: Keys, lists: Sequence[str]) -> Calls:
         calls |= _of_waiting(look, run, keys) | read_limits(look, run, keys)
     if run.state in {RunState.WAITING, RunState.SCHEDULED}:
         calls |= read_breakers(look, run, keys)
+        calls |= read_budgets(look, run, keys)
     if run.has_children:
         calls["children"] = child_count(keys, run_id, run.generation)
     return calls

@@ -7,7 +7,7 @@ from typing import Any
 
 from stepflow.core.open_command import OpenCommand
 from stepflow.core.run import Run
-from stepflow.engine.why.breakers import (
+from stepflow.engine.why.around.breakers import (
     BREAKER,
     SHARED,
     held,
@@ -15,9 +15,10 @@ from stepflow.engine.why.breakers import (
     tell_value,
     waiting_for_value,
 )
+from stepflow.engine.why.around.budgets import BUDGET, held_by_budget, tell_budget
+from stepflow.engine.why.around.limits import LIMIT, tell_limit
 from stepflow.engine.why.facts import Facts, Turn
 from stepflow.engine.why.held import in_line
-from stepflow.engine.why.limits import LIMIT, tell_limit
 from stepflow.engine.why.make import cancelling, make, to_type
 from stepflow.engine.why.model import Why
 from stepflow.engine.why.schema_words import EXAMPLES
@@ -53,6 +54,9 @@ def waiting(facts: Facts, run: Run, child: Why | None) -> Why:
         )  # fmt: skip
     if len(commands) == 1 and commands[0].awaited_id.startswith(BREAKER):
         return held(facts, run, commands[0].awaited_id, commands[0].due_at or due_at)
+    if len(commands) == 1 and commands[0].awaited_id.startswith(BUDGET):
+        due_at = commands[0].due_at or due_at
+        return held_by_budget(facts, run, commands[0].awaited_id, due_at)
     if len(commands) == 1 and commands[0].awaited_id.startswith(SHARED):
         due_at = commands[0].due_at or due_at
         return waiting_for_value(facts, run, commands[0].awaited_id, due_at)
@@ -110,29 +114,32 @@ def _tell(facts: Facts, one: OpenCommand, child: Why | None) -> tuple[str, str, 
             return _tell_signal(facts, one, until)
         case "question":
             return _tell_question(facts, one, until)
-        case "step" if one.awaited_id.startswith(BREAKER):
-            text = (
-                f"tries step {one.name!r} again when it may: {tell_breaker(facts, one.awaited_id)}"
-            )
-            return text, "a trial that succeeds", []
-        case "step" | "batch" if one.awaited_id.startswith(LIMIT):
-            return tell_limit(facts, one.awaited_id), "whoever gives a slot back", []
-        case "step" if one.awaited_id.startswith(SHARED):
-            return tell_value(one.awaited_id), "the run that computes it", []
-        case "step":
-            last = f"; the last attempt failed: {one.last_error}" if one.last_error else ""
-            text = f"tries step {one.name!r} again at {moment(one.due_at, now)}{last}"
-            return text, "a worker's timer", []
-        case "batch":
-            last = f"; the last attempt failed: {one.last_error}" if one.last_error else ""
-            text = f"tries items of batch {one.name} again at {moment(one.due_at, now)}{last}"
-            return text, "a worker's timer", []
+        case "step" | "batch":
+            return (*_tell_step(facts, one), [])
         case "map":
             return _tell_map(facts, one, child)
         case "children":
             left = count(facts.awaited.children, "child", "children")
             return f"waits for {left} to end", "the end of its children", []
     return _tell_child(one, child)
+
+
+def _tell_step(facts: Facts, one: OpenCommand) -> tuple[str, str]:
+    """Say what a step or a batch waits for, and what moves it."""
+    awaited, name = one.awaited_id, one.name
+    if awaited.startswith(BREAKER):
+        text = f"tries step {name!r} again when it may: {tell_breaker(facts, awaited)}"
+        return text, "a trial that succeeds"
+    if awaited.startswith(BUDGET):
+        text = f"waits for room: {tell_budget(facts, awaited, one.due_at)}"
+        return text, "somebody who raises the budget"
+    if awaited.startswith(LIMIT):
+        return tell_limit(facts, awaited), "whoever gives a slot back"
+    if awaited.startswith(SHARED):
+        return tell_value(awaited), "the run that computes it"
+    what = f"step {name!r}" if one.kind == "step" else f"items of batch {name}"
+    last = f"; the last attempt failed: {one.last_error}" if one.last_error else ""
+    return f"tries {what} again at {moment(one.due_at, facts.world.now)}{last}", "a worker's timer"
 
 
 def _tell_signal(facts: Facts, one: OpenCommand, until: str) -> tuple[str, str, list[str]]:

@@ -21,7 +21,7 @@ from stepflow.store.questions import QuestionOutcome
 
 if TYPE_CHECKING:
     from stepflow.core.breakers.breaker import Permits
-    from stepflow.core.budgets.budget import Spending
+    from stepflow.core.budgets.budget import Budget
     from stepflow.core.budgets.cost import Cost
     from stepflow.core.limits.slot import StepSlot
     from stepflow.core.limits.use import LimitUse
@@ -85,7 +85,7 @@ class Budgets(Protocol):
     """The budgets that steps spend of."""
 
     async def reserve(
-        self, spending: Spending, slot: str, granted: Mapping[str, int]
+        self, budgets: Sequence[Budget], most: Cost, slot: str, granted: Mapping[str, int]
     ) -> Reservation | NoRoom:
         """Reserve what a call costs at most; *granted* is what people have granted, by sheet."""
 

@@ -209,6 +209,23 @@ _OF_OTHERS = (
         path="breaker", place=("breakers",),
     ),
     Action(
+        "set-budget", "Set", "What the budget has from now on, over what the code says. The runs "
+        "that wait look again.",
+        "stepflow budgets set {target}", "The budget is set.",
+        fields=(
+            Field("usd", "Dollars", hint="such as 20.50, or code for what the code says"),
+            Field("tokens", "Tokens", hint="a number, or code for what the code says"),
+            Field("note", "Note", hint="for whoever reads it later"),
+        ),
+        path="budget", place=("budgets",),
+    ),
+    Action(
+        "reset-budget", "Reset", "What was spent of the budget in this window is forgotten; calls "
+        "under way stay reserved.",
+        "stepflow budgets reset {target}", "Nothing is spent of the budget.",
+        path="budget", place=("budgets",),
+    ),
+    Action(
         "set-weight", "Weigh", "A lane takes so many turns for each turn of a lane with the weight "
         "1, from its next turn on.",
         "stepflow queue weigh {target} LANE 3", "The lane has its new weight.",

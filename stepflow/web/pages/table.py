@@ -19,6 +19,7 @@ from stepflow.web.pages.lists import (
     submit,
     workers,
 )
+from stepflow.web.pages.spending import budgets
 from stepflow.web.pages.visit import Page
 
 PAGES: tuple[Page, ...] = (
@@ -30,6 +31,7 @@ PAGES: tuple[Page, ...] = (
     *schedules.PAGES,
     *breakers.PAGES,
     *limits.PAGES,
+    *budgets.PAGES,
     *shared.PAGES,
     *questions.PAGES,
     *hooks.PAGES,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from stepflow.core.budgets.budget import Spending
+from stepflow.core.budgets.budget import Budget
 from stepflow.core.budgets.cost import NOTHING, Cost
 from stepflow.core.run import Cleanup, Run
 from stepflow.engine.env import Env
@@ -33,13 +33,12 @@ class ClaimBudgets:
         self._connection = connection
 
     async def reserve(
-        self, spending: Spending, slot: str, granted: Mapping[str, int]
+        self, budgets: Sequence[Budget], most: Cost, slot: str, granted: Mapping[str, int]
     ) -> Reservation | NoRoom:
         """Reserve what a call costs at most; raises ClaimLost."""
         env, run = self._env, self._run
-        budgets = spending.budgets
         call = reserve_budget(
-            env.keys, budgets, spending.most, run, self._token, slot, env.request_id(),
+            env.keys, budgets, most, run, self._token, slot, env.request_id(),
             granted=granted, given=env.clock.given, now=env.clock.now(),
         )  # fmt: skip
         names = ", ".join(each.account for each in budgets)

@@ -31,7 +31,8 @@ class StepSpends:
     """
 
     __slots__ = (
-        "_answers", "_denied", "_granted", "_host", "_questions", "_reserved", "_seen", "_spending",
+        "_answers", "_denied", "_granted", "_host",
+        "_most", "_questions", "_reserved", "_seen", "_spending",
         "_step",
     )  # fmt: skip
 
@@ -40,6 +41,7 @@ class StepSpends:
         self._host = host
         self._step: StepCommand
         self._reserved: Reservation | None = None
+        self._most: Cost
         #: by sheet, how often people have granted its amount once more
         self._granted: dict[str, int] = {}
         #: sheets of which people have said that there may not be more
@@ -58,10 +60,12 @@ class StepSpends:
         self._reserved, self._seen = None, self._answers
         run, host = self._host.run, self._host
         slot = f"{run.id}.{run.generation}/{host.restarts}/{self._step.occurrence}"
-        answer = await runtime.budgets.reserve(self._spending, slot, self._granted)
+        most = self._most = self._spending.upper_bound()
+        budgets = self._spending.budgets
+        answer = await runtime.budgets.reserve(budgets, most, slot, self._granted)
         while isinstance(answer, NoRoom):
             self._refuse(answer)
-            answer = await runtime.budgets.reserve(self._spending, slot, self._granted)
+            answer = await runtime.budgets.reserve(budgets, most, slot, self._granted)
         self._reserved = answer
         return await call()
 
@@ -109,7 +113,7 @@ class StepSpends:
         raise Postponed(waits_for(found.budget.account), found.again_at, found.inbox)
 
     def _exceeded(self, found: NoRoom) -> BudgetExceeded:
-        most = self._spending.most
+        most = self._most
         return BudgetExceeded(
             found.budget.account, found.window, found.unit, _amount(found, found.spent),
             _amount(found, found.limit),

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from stepflow.agents.providers.model import Message, Provider
     from stepflow.agents.tools.loop import ToolLoopResult
     from stepflow.agents.tools.tool import Tool
+    from stepflow.core.budgets.budget import Budget
 
 D = TypeVar("D")
 
@@ -29,6 +30,7 @@ class ToolLoopOptions(TypedDict, total=False):
     timeout: float | timedelta | None
     stream: bool
     notify: Callable[[str], Any] | None
+    budget: Budget | Sequence[Budget] | None
 
 
 class AgentCalls(ContextBase):
@@ -52,7 +54,8 @@ class AgentCalls(ContextBase):
         *max_rounds* (10) is how often the model may answer. *system* comes before the prompt,
         *max_tokens* limits an answer, *retry* and *timeout* are those of the model's steps. With
         *stream* its words go out under topic `model`. *notify* is called with the token of each
-        question that a tool has people asked, as by `ctx.ask`.
+        question that a tool has people asked, as by `ctx.ask`. The model's calls spend of *budget*,
+        a Budget or several, which needs *max_tokens*.
 
         Raises TooManyRounds, and StepFailed where the model could not be asked.
         """

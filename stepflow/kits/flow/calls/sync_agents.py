@@ -29,7 +29,8 @@ class SyncAgentCalls(Blocking):
         **options: Unpack[ToolLoopOptions],
     ) -> ToolLoopResult:
         """Have a model call *tools* until it needs no more; see `Context.tool_loop`."""
-        return self._wait(self._of.tool_loop, provider, tools, prompt, **options)
+        result: ToolLoopResult = self._wait(self._of.tool_loop, provider, tools, prompt, **options)
+        return result
 
     def route(
         self,
@@ -43,7 +44,8 @@ class SyncAgentCalls(Blocking):
         timeout: float | timedelta | None = None,
     ) -> str | D:
         """Have a model choose one of *routes*; see `Context.route`."""
-        return self._wait(
+        chosen: str | D = self._wait(
             self._of.route, provider, text, routes, default=default, key=key, retry=retry,
             timeout=timeout,
         )  # fmt: skip
+        return chosen

@@ -31,8 +31,19 @@ local function full(i, given_limits)
   end
 end
 
+-- What the code says of a budget is kept as it was last, also by those who find no room.
+local function note(i)
+  local account, window, _, limit_usd, limit_tokens, _, per, action, sheet_ttl, ttl =
+    unpack(fact, i * 10 - 9, i * 10)
+  put(record_keys[i], 'usd', limit_usd, 'tokens', limit_tokens, 'per', per, 'action', action,
+    'window', window)
+  redis.call('EXPIRE', open_keys[i], sheet_ttl)
+  touch(sheet_keys[i], sheet_ttl, record_keys[i], budgets_key, account, now, ttl)
+end
+
 for i, sheet in ipairs(sheet_keys) do
-  local account, _, till, limit_usd, limit_tokens, yes, _, action, _, ttl = unpack(fact, i * 10 - 9, i * 10)
+  local account, _, till, limit_usd, limit_tokens, yes, _, action, _, ttl =
+    unpack(fact, i * 10 - 9, i * 10)
   lose_open(sheet, open_keys[i], slot, '')
   local granted = whole(soft('HGET', sheet, 'granted')) or 0
   if tonumber(yes) > granted then
@@ -49,6 +60,7 @@ for i, sheet in ipairs(sheet_keys) do
     unit, spent, limit, is_over = full(i, limits)
   end
   if unit then
+    note(i)
     local again = is_over and (tonumber(till) > 0 and tonumber(till) or now + 86400) or now + grace_s
     if not is_over or action ~= 'fail' then line_up(waiting_keys[i], member, now, ttl) end
     return {0, i, is_over and 1 or 0, stamp_of(again), redis.call('HGET', run_key, 'inbox') or '0',
@@ -57,15 +69,10 @@ for i, sheet in ipairs(sheet_keys) do
 end
 local row = mine .. member .. '|' .. usd .. '|' .. tokens .. '|' .. stamp_of(now)
 for i, sheet in ipairs(sheet_keys) do
-  local account, window, _, limit_usd, limit_tokens, _, per, action, sheet_ttl, ttl =
-    unpack(fact, i * 10 - 9, i * 10)
   for unit, by in pairs(most) do add(sheet, 'reserved_' .. unit, by) end
   count_up(sheet, 'calls')
   put(open_keys[i], slot, row)
-  redis.call('EXPIRE', open_keys[i], sheet_ttl)
-  put(record_keys[i], 'usd', limit_usd, 'tokens', limit_tokens, 'per', per, 'action', action,
-    'window', window)
-  touch(sheet, sheet_ttl, record_keys[i], budgets_key, account, now, ttl)
+  note(i)
   soft('ZREM', waiting_keys[i], member)
 end
 return {1}

@@ -49,11 +49,11 @@ local function settle(sheet, open, slot, mine, cost, least)
   if not kept then return end
   local is_lost = false
   for unit, spent in pairs(cost) do
-    if spent == '' or least == '1' then
+    if spent ~= '' and least ~= '1' then
+      add(sheet, 'settled_' .. unit, tonumber(spent))
+    elseif spent ~= '' or kept[unit] > 0 then -- else nobody counts what has no price
       is_lost = true
       lose(sheet, unit, tonumber(spent) or 0, kept[unit])
-    else
-      add(sheet, 'settled_' .. unit, tonumber(spent))
     end
   end
   if is_lost then count_up(sheet, 'lost') end

@@ -1,0 +1,1 @@
+"""What `why` says of what a limit, a breaker, a budget or a shared value holds back."""

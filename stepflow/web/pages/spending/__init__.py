@@ -1,0 +1,1 @@
+"""The page of budgets: what they have, what was spent, and the buttons that move them."""

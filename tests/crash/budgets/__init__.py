@@ -1,0 +1,1 @@
+"""Budgets under attack."""
