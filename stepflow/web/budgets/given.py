@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
-from stepflow.web.models import Given, Rows, whole
+from stepflow.web.models import Given, Rows, integer, whole
 
 #: what the name of a budget looks like, with the family of runs that it is of
 BUDGET = r"^[A-Za-z0-9_][A-Za-z0-9_.:@-]{0,259}$"
@@ -25,7 +25,7 @@ class SetBudget(Given):
     usd: Annotated[str, Field(pattern=r"^([0-9]{1,9}(\.[0-9]{1,6})?|code)$")] | None = None
     tokens: (
         Annotated[str, Field(pattern=r"^([0-9]{1,14}|code)$")]
-        | Annotated[int, Field(ge=0, le=10**14)]
+        | Annotated[int, Field(ge=0, le=10**14), BeforeValidator(integer)]
         | None
     ) = None
     note: Annotated[str, Field(max_length=500)] = ""
