@@ -8,6 +8,7 @@ import ast
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from itertools import chain
 from pathlib import Path
 
@@ -129,8 +130,13 @@ def room_of(module: str) -> str:
     return ROOMMATES.get(first, first)
 
 
-def imports_of(source: str) -> Iterator[str]:
+@cache
+def imports_of(source: str) -> tuple[str, ...]:
     """Name every module a source imports, in functions and for types too."""
+    return tuple(_imports_of(source))
+
+
+def _imports_of(source: str) -> Iterator[str]:
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -145,8 +151,13 @@ def imports_of(source: str) -> Iterator[str]:
             yield str(node.module)
 
 
-def modules_of(source: str) -> Iterator[str]:
+@cache
+def modules_of(source: str) -> tuple[str, ...]:
     """Name every module of ours that a source imports, whole or a name out of it."""
+    return tuple(_modules_of(source))
+
+
+def _modules_of(source: str) -> Iterator[str]:
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -16,13 +17,21 @@ ROWS = re.findall(
 )
 
 
+@cache
+def docstrings_in(path: str) -> dict[str, str]:
+    """Give what the functions of a test file say, each with what the file says."""
+    tree = ast.parse((TESTS / path).read_text())
+    return {
+        node.name: f"{ast.get_docstring(tree)}\n{ast.get_docstring(node)}"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    }
+
+
 def docstring_of(named: str) -> str:
     path, _, name = named.partition("::")
-    tree = ast.parse((TESTS / path).read_text())
-    for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name == name:
-            return f"{ast.get_docstring(tree)}\n{ast.get_docstring(node)}"
-    raise AssertionError(f"there is no test {named}")
+    assert name in docstrings_in(path), f"there is no test {named}"
+    return docstrings_in(path)[name]
 
 
 def test_every_promise_of_the_core_is_listed() -> None:

@@ -9,6 +9,8 @@ import pytest
 
 from tests.support import until_blocking
 
+pytestmark = pytest.mark.crash
+
 ROOT = Path(__file__).parents[2]
 
 APP = """

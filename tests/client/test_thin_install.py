@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.crash
+
 ROOT = Path(__file__).parents[2]
 
 #: what the extra `dev` brings

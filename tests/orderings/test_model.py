@@ -60,6 +60,8 @@ from tests.orderings.invariants import Seen, Watcher
 from tests.orderings.model import Model
 from tests.orderings.world import KILLED, World, content, spec
 
+pytestmark = pytest.mark.crash
+
 MORE = os.environ.get("STEPFLOW_ORDERINGS")
 PROFILE = settings(
     stateful_step_count=50 if MORE else 40,

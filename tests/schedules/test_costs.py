@@ -2,10 +2,14 @@
 
 import asyncio
 
+import pytest
+
 from stepflow import Step, Succeed
 from stepflow.store.maintenance import move_due
 from stepflow.store.run_hash import format_time
 from tests.support import loaded, until
+
+pytestmark = pytest.mark.crash
 
 
 def test_nobody_without_schedules_or_groups_loads_them():

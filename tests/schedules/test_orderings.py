@@ -19,6 +19,8 @@ from stepflow.store.connection.sync import SyncConnection, carry_out
 from tests.orderings.test_guards import AlteredLink
 from tests.schedules.conftest import Bench
 
+pytestmark = pytest.mark.crash
+
 #: more calls than any of these plans makes
 MOST = 8
 

@@ -7,8 +7,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from stepflow import Step, Stepflow, Succeed
 from stepflow.testing.fixtures import stepflow_harness
+
+pytestmark = pytest.mark.crash
 
 __all__ = ["stepflow_harness"]
 

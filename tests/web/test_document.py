@@ -27,10 +27,14 @@ def test_every_route_of_the_app_is_in_the_document_and_the_other_way_round(aclie
     assert described <= routes
 
 
+@pytest.fixture(scope="module")
+def whole():
+    return document(OPERATIONS, "")
+
+
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda each: each.name)
-def test_every_status_of_an_operation_is_in_the_document(operation):
+def test_every_status_of_an_operation_is_in_the_document(operation, whole):
     """[O17]"""
-    whole = document(OPERATIONS, "")
     described = whole["paths"][operation.path][operation.method.lower()]
     expected = {str(operation.status), *(str(status_of(kind)) for kind in problems_of(operation))}
     assert set(described["responses"]) == expected

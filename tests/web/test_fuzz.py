@@ -89,14 +89,6 @@ def fuzz(described, known, operation, mode, examples):
     one()
 
 
-@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda each: each.name)
-def test_what_an_operation_is_sent_is_answered_as_the_document_says(described, known, operation):
-    """[O17] A few examples of each kind."""
-    fuzz(described, known, operation, GenerationMode.POSITIVE, 4)
-    if operation.name not in TAKE_NOTHING:
-        fuzz(described, known, operation, GenerationMode.NEGATIVE, 4)
-
-
 @pytest.mark.crash
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda each: each.name)
 def test_many_examples_are_answered_as_the_document_says(described, known, operation):

@@ -18,6 +18,8 @@ from stepflow.store.connection.sync import SyncConnection
 from tests.store.toy import Toy, greet
 from tests.support import until
 
+pytestmark = pytest.mark.crash
+
 
 @pytest.fixture
 def url(real, server):
