@@ -39,7 +39,9 @@ async def search(topic: str) -> str:
 @tool(read_only=True, in_workflow=True)
 async def research(topic: str) -> str:
     """Have a researcher find out about one topic."""
-    return (await current().tool_loop(Model(), [search], topic, max_rounds=5)).text
+    ctx = current()
+    assert isinstance(ctx, Context)  # it runs in the workflow
+    return (await ctx.tool_loop(Model(), [search], topic, max_rounds=5)).text
 
 
 @app.workflow

@@ -44,6 +44,7 @@ if __name__ == "__main__":
     members = Popen([executable, "examples/flows/members.py"], stdout=PIPE, text=True)
     worker = Popen(command, env={**os.environ, **allowed})
     try:
+        assert members.stdout is not None  # a PIPE
         api = members.stdout.readline().strip()
         for teams in (["dev", "ops"], ["moon"]):
             given = {"name": "Ada", "api": api, "teams": teams}
@@ -52,8 +53,7 @@ if __name__ == "__main__":
                 sleep(0.05)
             app.client.answer(questions[0].token, value=True)
             ended = run.wait(timeout=60)
-            said = ended.result if ended.error is None else ended.error.message
-            print(ended.state, said, flush=True)
+            print(ended.state, ended.error.message if ended.error else ended.result, flush=True)
     finally:
         for process in (worker, members):
             process.terminate()

@@ -8,8 +8,10 @@ installed; those in `histories/` are of the oldest that is supported.
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,19 @@ from tests.agents.pydantic_ai.desk import Desk, refund
 from tests.agents.pydantic_ai.shop import Shop
 from tests.agents.pydantic_ai.test_sub_agents import Desk as Editors
 
-pytestmark = pytest.mark.crash
+#: what the library leaves open where a run is put aside or cut complains as it is collected
+pytestmark = [
+    pytest.mark.crash,
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+
+@pytest.fixture(autouse=True)
+def collected() -> Iterator[None]:
+    """Collect it here, and not in whichever test comes next."""
+    yield
+    gc.collect()
+
 
 KEPT = Path(__file__).parent / "histories"
 
