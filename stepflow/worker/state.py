@@ -79,9 +79,9 @@ class WorkerState:
         self.env = env
         self.registry = registry
         self.connection = connection
-        #: by runner and end, as they are asked for
         #: the runs that were claimed since they were mirrored last; None where nothing is
         self.touched: set[str] | None = None
+        #: by runner and end, as they are asked for
         self._app_hooks: dict[tuple[str, str], Sequence[Sequence[str]]] = {}
         self.paused_hooks = paused_hooks
         self._queues = list(queues)
