@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from typing import Any
 
 from stepflow.agents.budgets.charging import charged
 from stepflow.agents.providers.calls import StepCaller, WorkflowCalls, complete
@@ -15,7 +16,6 @@ from stepflow.agents.providers.model import (
     ToolSpec,
 )
 from stepflow.errors import InvalidOption, shown
-from stepflow.kits.flow.calls.agents import RouteOptions
 from stepflow.store.values.digest import digest
 
 #: what the model has to call
@@ -31,9 +31,13 @@ async def choose_route(
     provider: Provider,
     text: str,
     routes: Mapping[str, str],
-    options: RouteOptions,
+    options: Mapping[str, Any],
 ) -> str | None:
-    """Return the name of the route that the model chose; None if it chose none, or no text."""
+    """
+    Return the name of the route that the model chose; None if it chose none, or no text.
+
+    *options* are the RouteOptions of `ctx.route`.
+    """
     check_routes(provider, routes)
     if not text.strip():
         return None

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from stepflow.agents.tools.loop import ToolLoopResult
     from stepflow.agents.tools.tool import Tool
     from stepflow.core.budgets.budget import Budget
-    from stepflow.core.limits.limit import StepLimit
+    from stepflow.core.limits.limit import Limit, LimitRequest
 
 D = TypeVar("D")
 
@@ -32,7 +32,7 @@ class ToolLoopOptions(TypedDict, total=False):
     stream: bool
     notify: Callable[[str], Any] | None
     budget: Budget | Sequence[Budget] | None
-    limit: StepLimit | None
+    limit: Limit | LimitRequest | Sequence[Limit | LimitRequest] | None
 
 
 class RouteOptions(TypedDict, total=False):
@@ -43,7 +43,7 @@ class RouteOptions(TypedDict, total=False):
     timeout: float | timedelta | None
     max_tokens: int | None
     budget: Budget | Sequence[Budget] | None
-    limit: StepLimit | None
+    limit: Limit | LimitRequest | Sequence[Limit | LimitRequest] | None
 
 
 class AgentCalls(ContextBase):

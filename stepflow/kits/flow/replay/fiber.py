@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 
 from greenlet import GreenletExit, getcurrent, greenlet
 
-from stepflow.kits.flow.replay.loop import OUTSIDE, Evicted, WorkflowLoop
+from stepflow.kits.flow.evicted import Evicted
+from stepflow.kits.flow.replay.loop import OUTSIDE, WorkflowLoop
 
 T = TypeVar("T")
 

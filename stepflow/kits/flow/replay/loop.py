@@ -12,11 +12,12 @@ import contextvars
 import logging
 import sys
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from typing import Any, NoReturn
 
 from stepflow.errors import NotReplayable
 from stepflow.kits.flow.branches import Branch, BranchTask
+from stepflow.kits.flow.evicted import Evicted, put_aside
 from stepflow.kits.flow.replay.misuse import find_call
 from stepflow.kits.flow.replay.timing.timer import TimerBook, WorkflowTimer
 
@@ -25,21 +26,11 @@ log = logging.getLogger("stepflow.flow")
 
 #: callbacks in a row after which some are put off
 _MANY = 2000
-#: times that code which waits in its cleanup hears that it is evicted
-_MOST_ENDS = 1000
 #: what anyio calls at each turn for a scope whose tasks have not ended
 _CANCEL_AGAIN = "_deliver_cancellation"
 
 #: what is refused where no code of the workflow runs
 OUTSIDE = "ctx outside of the workflow's own code, such as inside a step"
-
-
-class Evicted(BaseException):
-    """
-    Ends workflow code that is evicted.
-
-    Its run waits, and goes on from the top in another activation.
-    """
 
 
 class ReadyHandle(asyncio.Handle):
@@ -318,8 +309,7 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         try:
             for task, branch in list(self._branches.items()):
                 if not task.done():
-                    with _as_current(self, task):
-                        _put_aside(task, branch.context)
+                    put_aside(task, branch.context, self)
         finally:
             self._end(outer, hooks)
         self._branches.clear()
@@ -346,42 +336,6 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
             self.refuse(what)
         finally:
             self.misuse = self.misuse or self.refused
-
-
-@contextlib.contextmanager
-def _as_current(loop: WorkflowLoop, task: asyncio.Task[Any]) -> Iterator[None]:
-    """Have *task* be the present one: scopes and locks of anyio let go of it in no other."""
-    before = asyncio.current_task(loop)
-    if before is not None:
-        asyncio.tasks._leave_task(loop, before)  # noqa: SLF001  the pair for those who write tasks
-    asyncio.tasks._enter_task(loop, task)  # noqa: SLF001
-    try:
-        yield
-    finally:
-        asyncio.tasks._leave_task(loop, task)  # noqa: SLF001
-        if before is not None:
-            asyncio.tasks._enter_task(loop, before)  # noqa: SLF001
-
-
-def _put_aside(task: asyncio.Task[Any], context: contextvars.Context | None) -> None:
-    """
-    End the code of *task*, in its own context: `finally` may reset a variable there.
-
-    It hears of it where it waits, and again where it waits in its cleanup. Closed, it would leave
-    an async generator that it reads in the middle of its cleanup (before Python 3.13); that would go
-    on whenever it is collected, in the task of whichever run that is.
-    """
-    task._log_destroy_pending = False  # type: ignore[attr-defined]  # noqa: SLF001  it is meant to go
-    coro = task.get_coro()
-    run = contextvars.Context().run if context is None else context.run
-    for _ in range(_MOST_ENDS):
-        with contextlib.suppress(BaseException):
-            if getattr(coro, "cr_suspended", False):
-                run(coro.throw, Evicted())
-            else:
-                run(coro.close)
-        if getattr(coro, "cr_frame", None) is None:
-            return
 
 
 def _refusing(name: str) -> Callable[..., NoReturn]:
