@@ -130,7 +130,7 @@ def test_from_each_minute_the_next_time_is_after_it_and_the_same(tz, start):
     lines = [cron(line, tz) for line in ("30 2 * * *", "30 1 * * *", "*/20 * * * *", "0 */2 * * *")]
     for line in lines:
         whole = list(between(line, moment(start), moment(start) + 100 * 3600))
-        for minute in range(0, 48 * 60, 7):
+        for minute in range(0, 48 * 60, 29):
             now = moment(start) + minute * 60
             assert after(line, now) == next(each for each in whole if each > now)
 
