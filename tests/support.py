@@ -18,7 +18,7 @@ from stepflow.core.run import ENDS
 from stepflow.store.keys import LIVE, Keys
 
 #: seconds a condition may take to come true; reached only when a test fails
-PATIENCE_S = 15.0
+PATIENCE_S = 60.0
 
 #: how the names of the RQ queues behind a queue end, but for the one of normal priority
 _ENDS = {rq_queue.removeprefix("q") for rq_queue in map(Keys().rq_queue, "q" * 10, range(10))}

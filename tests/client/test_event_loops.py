@@ -26,8 +26,8 @@ def shared(url, settings):
 
 
 def connections(real):
-    """The connections that the server has, beside the one that asks."""
-    return len(real.client_list()) - 1
+    """The connections that the server has, beside the one that asks and the one that cleans up."""
+    return len(real.client_list()) - 2
 
 
 def descriptors():
