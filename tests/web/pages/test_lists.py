@@ -5,6 +5,8 @@ from __future__ import annotations
 import html
 import re
 
+import pytest
+
 from stepflow import PermanentError, Succeed, Webhook
 from stepflow.core.outcomes import ErrorInfo
 from stepflow.core.run import RunStatus
