@@ -93,7 +93,8 @@ class KeptData:
 
 def pack_tried(tried: Tried) -> bytes:
     """Pack whose code was tried on a run, for its data."""
-    return pack([[trial.build, trial.worker, trial.problem] for trial in tried.trials])
+    trials = [[trial.build, trial.worker, trial.problem] for trial in tried.trials]
+    return pack(trials, in_clear=True)
 
 
 def read_tried(packed: bytes | None) -> Tried | None:

@@ -187,7 +187,14 @@ def deliveries(
         hook_id = f"{stem}-{number}"
         rq_id = rq_id_of(env.keys, hook_id, 0)
         record = HookRecord(
-            hook_id, run_id, runner, PENDING, pack(target), body, delivery=rq_id, created_at=now
+            hook_id,
+            run_id,
+            runner,
+            PENDING,
+            pack(target, in_clear=True),
+            body,
+            delivery=rq_id,
+            created_at=now,
         )
         jobs.append(HookJob(hook_id, rq_id, write_new_hook(record, env.keys)))
     return jobs
@@ -242,7 +249,7 @@ def _stops(run: Run, env: Env, now: float) -> HookJob:
     """Make the delivery that stops the children of *run*."""
     hook_id = f"{run.id}-{run.generation}-{run.ends + 1}-children"
     rq_id = rq_id_of(env.keys, hook_id, 0)
-    target = pack([CHILDREN, run.generation])
+    target = pack([CHILDREN, run.generation], in_clear=True)
     record = HookRecord(
         hook_id, run.id, ANYONE, PENDING, target, b"", delivery=rq_id, created_at=now
     )

@@ -49,7 +49,7 @@ def park(
         ", ".join(command.describe() for command in waits[:_SHOWN]),
         needs_cleanup=loop.called_ctx_while_evicted,
         knows_stop=knows_stop,
-        expects=pack(expects) if expects else b"",
+        expects=pack(expects, in_clear=True) if expects else b"",
         commands=_pack_commands(waits),
     )
 
@@ -65,7 +65,7 @@ def _pack_commands(waits: Sequence[Command]) -> bytes:
         ).parts()
         for command in waits[:MOST_OPEN]
     ]  # fmt: skip
-    return pack(shown)
+    return pack(shown, in_clear=True)
 
 
 def was_here(run: Run, began_with: int) -> bool:
