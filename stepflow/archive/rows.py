@@ -92,7 +92,7 @@ def row_of_run(namespace: str, run: ArchivedRun) -> dict[str, Any]:
         "started_at": run.started_at, "ended_at": run.ended_at, "took_s": run.took_s,
         "error_type": text(kind), "error": _sealed_text(said),
         "traceback": _sealed_text(trace) or None,
-        "reason": text(run.reason),
+        "reason": _sealed_text(run.reason),
         "headers": _write_labels(dict(run.headers)), "tags": _write_labels(dict(run.tags)),
         "payload": write_json(run.payload), "result": write_json(run.result),
         "is_whole": run.is_whole,
@@ -128,8 +128,9 @@ def read_run(row: Row) -> ArchivedRun:
             queue=row["queue"], step=int(row["step"]), attempts=int(row["attempts"]),
             headers=_mapping(row["headers"]), tags=_mapping(row["tags"]),
             payload=_read_value(row["payload"]), result=_read_value(row["result"]),
-            error=_error(row) if failed else None, reason=row["reason"], parent=row["parent"],
-            origin=row["origin"], group=row["run_group"], schedule=row["schedule"],
+            error=_error(row) if failed else None, reason=_read_text(row["reason"]),
+            parent=row["parent"], origin=row["origin"], group=row["run_group"],
+            schedule=row["schedule"],
             is_whole=bool(row["is_whole"]), number=int(row["number"]),
         )  # fmt: skip
     except MISREAD as error:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from stepflow.core.briefs import sealed_text
 from stepflow.core.outcomes import ErrorInfo
 from stepflow.core.run import Run, RunOutcome, RunState
 from stepflow.core.transition import Transition
@@ -105,7 +106,7 @@ def end_fields(move: Transition, limit: int) -> list[Part]:
     if move.error is not None:
         data += ("error", pack(_listed(move.error)))
     if move.reason is not None:
-        data += ("reason", move.reason)
+        data += ("reason", sealed_text(move.reason))
     if move.errors:
         data += ("undo_errors", pack([_listed(error) for error in move.errors]))
     return data

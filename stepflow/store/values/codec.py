@@ -66,12 +66,12 @@ def set_seal(
 
 def pack_alike(value: Any, *, what: str, limit: int | None = None) -> Sequence[bytes]:
     """
-    Serialize as `pack` does, for scripts that compare: all forms that an equal value may have.
+    Serialize as `pack` does, for scripts that compare: one form for each key that there is.
 
-    The first is the one to write. Without keys there is one form.
+    The first is the one to write. Without keys there is one form; with keys, none is in clear.
     """
     data = pack(value, what=what, limit=limit, in_clear=True)
-    return (data,) if _seal_alike is None else (*_seal_alike(data), data)
+    return (data,) if _seal_alike is None else _seal_alike(data)
 
 
 def _read_sealed(data: bytes) -> Any:

@@ -9,6 +9,7 @@ values under one key).
 
 from __future__ import annotations
 
+import base64
 import hmac
 import os
 import threading
@@ -20,9 +21,10 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from stepflow.core.briefs import set_brief_seal
 from stepflow.errors import InvalidOption, UndecryptableValue
 from stepflow.store.values.codec import set_seal
-from stepflow.store.values.sealed import head_of, key_id_of, write_sealed
+from stepflow.store.values.sealed import head_of, key_id_of, sealed_in, write_sealed
 
 #: bytes
 _SALT, _NONCE, _KEY = 16, 12, 32
@@ -71,6 +73,17 @@ class Keyring:
         except (InvalidTag, ValueError) as error:
             raise UndecryptableValue.refused(key_id) from error
 
+    def seal_text(self, text: str) -> str:
+        """Seal text for a place that takes text."""
+        return base64.b64encode(self.seal(text.encode("utf-8", "backslashreplace"))).decode()
+
+    def open_text(self, sealed: str) -> str:
+        """Open it, or say in words that it cannot be."""
+        try:
+            return self.open(sealed_in(base64.b64decode(sealed))).decode()
+        except (ValueError, UndecryptableValue) as error:
+            return f"<{error}>"
+
     def _seal_alike(self, key_id: str, data: bytes) -> bytes:
         head, cipher = head_of(key_id), self._derived(key_id, _ALIKE)
         nonce = hmac.digest(self._expand(key_id, _ALIKE, b"nonce"), data, "sha256")[:_NONCE]
@@ -112,9 +125,11 @@ def use_keys(keys: Mapping[str, bytes]) -> None:
     keyring = Keyring(keys)
     _used.append(keyring)
     set_seal(keyring.seal, keyring.open, keyring.seal_alike)
+    set_brief_seal(keyring.seal_text, keyring.open_text)
 
 
 def forget_keys() -> None:
     """Pack in clear again, and open nothing: for tests."""
     _used.clear()
     set_seal(None)
+    set_brief_seal(None, None)

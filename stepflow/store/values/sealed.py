@@ -9,7 +9,7 @@ ciphertext's additional data.
 
 from __future__ import annotations
 
-from msgpack import ExtType, packb  # type: ignore[import-untyped]
+from msgpack import ExtType, packb, unpackb  # type: ignore[import-untyped]
 
 from stepflow.errors import UndecryptableValue
 from stepflow.store.values.msgpack_ext import CODE, EXT_BYTE
@@ -28,6 +28,15 @@ def write_sealed(body: bytes) -> bytes:
     """Make a packed value of a head and what was sealed."""
     sealed: bytes = packb(ExtType(CODE, body))
     return sealed
+
+
+def sealed_in(packed: bytes) -> bytes:
+    """Give back what `key_id_of` parts, of a packed value; raises ValueError for another one."""
+    found = unpackb(packed)
+    if not isinstance(found, ExtType) or found.data[:1] != SEALED:
+        raise ValueError("it is no sealed value")
+    rest: bytes = found.data[1:]
+    return rest
 
 
 def has_sealed(data: bytes) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from stepflow.core.briefs import sealed_brief
 from stepflow.core.open_command import MOST_OPEN, OpenCommand
 from stepflow.core.outcomes import Park, Yield
 from stepflow.core.run import Run
@@ -61,7 +62,7 @@ def _pack_commands(waits: Sequence[Command]) -> bytes:
     shown = [
         OpenCommand(
             command.what, command.place, command.name, command.due_at or 0.0, command.awaited_id,
-            command.last_error,
+            sealed_brief(command.last_error),
         ).parts()
         for command in waits[:MOST_OPEN]
     ]  # fmt: skip
