@@ -21,6 +21,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from stepflow.errors import InvalidOption
+from stepflow.value_settings import EncryptionSettings
 
 log = logging.getLogger("stepflow.settings")
 
@@ -248,6 +249,7 @@ class Settings(_Group):
     queues: QueueSettings = QueueSettings()
     webhook: WebhookSettings = WebhookSettings()
     archive: ArchiveSettings = ArchiveSettings()
+    encryption: EncryptionSettings = EncryptionSettings()
     home: Path | None = None
     """The embedded server's folder; `./.stepflow` without one."""
     embedded: bool | None = None

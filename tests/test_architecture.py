@@ -42,6 +42,7 @@ ROOMMATES = {
     "loop": "entry",
     "process": "entry",
     "supervisor": "entry",
+    "value_settings": "settings",
     "__init__": "stepflow",
     "__main__": "cli",
 }
@@ -65,6 +66,7 @@ HOMES = {
     "agents": ["agents.openai_agents"],
     "anyio": ["agents"],
     "click": ["cli"],
+    "cryptography": ["store.values.keyring"],
     "cronsim": ["core.schedules.cron"],
     "fakeredis": ["testing"],
     "genai_prices": ["agents"],
