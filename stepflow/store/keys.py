@@ -45,7 +45,8 @@ Every key stepflow uses, in one table.
     <ns>:fair                        hash     <queue>|<lane> -> weight, <queue> -> window: what
                                               operators have set
     <ns>:once:<kind>:<key>           string   run id that has the key of a singleton
-    <ns>:levels                      set      RQ queues of priorities without a name, once in use
+    <ns>:levels                      set      RQ queues of priorities without a name, in use
+    <ns>:level:<rq queue>            string   one of these was of late; goes by itself
 
     of limits; <key> is written as in a URL; those of a key go when nothing runs and waits there
     <ns>:limits                      hash     name -> what the code says; name=, name[key]= -> what
@@ -364,6 +365,10 @@ class Keys:
         queue, dot, suffix = name.rpartition(".")
         level = _LEVELS.get(dot + suffix)
         return (name, int(Priority.NORMAL)) if level is None else (queue, int(level))
+
+    def level(self, rq_queue: str) -> str:
+        """Name what tells that an RQ queue of a priority without a name was in use of late."""
+        return f"{self.namespace}:level:{rq_queue}"
 
     def level_of(self, run: Run) -> Sequence[str]:
         """Give where the priority of *run* is noted: nowhere for one that has a name."""
