@@ -19,6 +19,7 @@ from tests.fairness.conftest import Bench
 from tests.limits.test_orderings import Altered
 
 QUEUE = "default.level7"
+MARK = f"stepflow:level:{QUEUE}"
 
 
 class Levels(Bench):
@@ -37,7 +38,7 @@ class Levels(Bench):
 
     def pass_time(self):
         """Have it be long ago that anything came."""
-        self.redis.delete(self.keys.level(QUEUE))
+        self.redis.delete(MARK)
 
     def forget(self):
         self.pass_time()
@@ -163,14 +164,14 @@ def test_one_that_was_used_of_late_is_kept(levels):
     levels.begin()
     levels.end("a")
     assert levels.round() == {QUEUE}
-    assert levels.redis.ttl(levels.keys.level(QUEUE)) > 86_400
+    assert levels.redis.ttl(MARK) > 86_400
     levels.forget()
 
 
 def test_what_a_process_of_the_version_before_put_there_is_found(levels):
     """It tells of a priority at the submit only."""
     levels.submit("a", priority=7)
-    levels.redis.delete(levels.keys.levels, levels.keys.level(QUEUE))
+    levels.redis.delete(levels.keys.levels, MARK)
     levels.redis.sadd(levels.keys.levels, "default.level0")
     levels.round()
     assert QUEUE in levels.round()

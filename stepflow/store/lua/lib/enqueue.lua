@@ -4,7 +4,7 @@
 --@ include total
 --@ include lanes/join
 --@ include lanes/refill
---@ include levels
+--@ include lanes/levels
 local function enqueue(list, queued_at, wake, id, member, now, lane)
   local length
   if lane and join_lane(lane, member, now) then

@@ -4,7 +4,7 @@
 --@ include keys
 --@ include ids
 --@ include lanes/refill
---@ include levels
+--@ include lanes/levels
 
 -- Read what waits in a queue: nothing in one that is paused. paused_queues: false when none is.
 local function source_of(queue, paused_queues, list, queued_at, wip, wake)

@@ -8,7 +8,7 @@
 --@ include lists
 --@ include guard
 --@ include job
---@ include levels
+--@ include lanes/levels
 --@ lazily limits/admit: give_back
 --@ keys run data steps claims claimed_job wip job list waiting_lists
 --@ args rev token fence member wip_member rq_id rq_time ns queue entry tried fields* records*

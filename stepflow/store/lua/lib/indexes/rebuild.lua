@@ -1,5 +1,5 @@
 -- Go through a small page of the live runs, and put back what an index lost of them.
---@ include total clock ids keys limits/held lanes/join levels
+--@ include total clock ids keys limits/held lanes/join
 --@ constants STATE_PENDING STATE_SCHEDULED STATE_WAITING STATE_PAUSED
 
 -- Which page follows from the time and from this worker's place among the live ones. Together they
@@ -40,7 +40,6 @@ local function restore(id, row, now, index)
     if due and due < 1e12 then added = redis.call('ZADD', index.due, 'NX', row[4], member) end
   elseif delivery ~= '' and state == STATE_PENDING and not row[8] and is_queue(queue)
     and not stands_in_line(id, row[16], index.ns) then
-    note_level(index.ns, queue) -- a process of the version before does not
     added = restore_place(index.ns, queue, row[15], member, now)
   end
   local stands = state == STATE_PAUSED and (row[12] or '') == '' -- set aside, perhaps
