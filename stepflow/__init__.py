@@ -220,6 +220,7 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.errors import StepOver as StepOver
     from stepflow.errors import TransientError as TransientError
     from stepflow.errors import UnavailableError as UnavailableError
+    from stepflow.errors import UndecryptableValue as UndecryptableValue
     from stepflow.errors import UnknownChild as UnknownChild
     from stepflow.errors import UnknownPrice as UnknownPrice
     from stepflow.errors import UnknownRunner as UnknownRunner
@@ -346,16 +347,16 @@ _EXPORTS = {
         EmbeddedServerError HookNotFound InvalidDefinition InvalidExpression InvalidMachine
         InvalidName InvalidOption NoSuchValue GroupBusy GroupMismatch GroupNotFound InvalidRunId
         JoinNotMet LifespanFailed LifespanNotOpen LimitFull LimitNotFound LimitTimeout
-        MailboxFull MapNotMet
-        NameTaken NoServer NotAnswered NotArchived NotAnInteger NotDeletable NotInStep NotPausable
-        NotReplayable NotResumable NotRetryable NotRunning NotScheduled OutputOverflow
-        PayloadMismatch PayloadTooLarge PermanentError Postponed QuestionClosed QuestionNotFound
-        RateLimited RedisRefused RedisUnreachable ReplyLost ReservedHeader ResourceFailed
-        ResourceNotOpen ResultMismatch RightsMissing RunCancelled RunConflict SingletonTaken
+        MailboxFull MapNotMet NameTaken NoServer NotAnswered NotArchived NotAnInteger NotDeletable
+        NotInStep NotPausable NotReplayable NotResumable NotRetryable NotRunning NotScheduled
+        OutputOverflow PayloadMismatch PayloadTooLarge PermanentError Postponed QuestionClosed
+        QuestionNotFound RateLimited RedisRefused RedisUnreachable ReplyLost ReservedHeader
+        ResourceFailed ResourceNotOpen ResultMismatch RightsMissing RunCancelled RunConflict SingletonTaken
         RunFailed RunNotFound RunStateError ScheduleNotFound ServerUnfit SignalMisfit SignalRefused
         SpawnRefused StepError StepFailed StepOver StepflowError TransientError UnavailableError
-        UnknownChild UnknownRunner UnknownStep UnreadableArchive UnreadableHistory UnreadableRecord
-        UnreadableValue UnsupportedValue UsageError WebhookRefused WorkerSilent WrongTransition
+        UndecryptableValue UnknownChild UnknownRunner UnknownStep UnreadableArchive
+        UnreadableHistory UnreadableRecord UnreadableValue UnsupportedValue UsageError
+        WebhookRefused WorkerSilent WrongTransition
     """,
     "hooks.webhook": "Webhook",
     "jobs": "Job JobDecorator",

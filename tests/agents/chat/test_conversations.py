@@ -16,6 +16,8 @@ from stepflow.agents.chat import KeepLast, Summarize, read_turns
 from stepflow.agents.pydantic_ai import Durable
 from stepflow.testing import Harness
 
+pytestmark = pytest.mark.crash  # importing pydantic-ai takes seconds
+
 
 def echo(seen: list[int]) -> Agent[None, str]:
     """An agent that says what it was told, and notes how many messages it was given."""
@@ -83,6 +85,7 @@ async def cost(h: Harness, text: str) -> int:
     return len(json.dumps(await h.history("c"), default=str))
 
 
+@pytest.mark.crash
 async def test_a_turn_costs_the_same_however_long_the_conversation_is() -> None:
     """The model is given the last messages, all of them are kept, and once."""
     seen: list[int] = []
