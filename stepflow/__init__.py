@@ -351,10 +351,10 @@ _EXPORTS = {
         NotInStep NotPausable NotReplayable NotResumable NotRetryable NotRunning NotScheduled
         OutputOverflow PayloadMismatch PayloadTooLarge PermanentError Postponed QuestionClosed
         QuestionNotFound RateLimited RedisRefused RedisUnreachable ReplyLost ReservedHeader
-        ResourceFailed ResourceNotOpen ResultMismatch RightsMissing RunCancelled RunConflict SingletonTaken
-        RunFailed RunNotFound RunStateError ScheduleNotFound ServerUnfit SignalMisfit SignalRefused
-        SpawnRefused StepError StepFailed StepOver StepflowError TransientError UnavailableError
-        UndecryptableValue UnknownChild UnknownRunner UnknownStep UnreadableArchive
+        ResourceFailed ResourceNotOpen ResultMismatch RightsMissing RunCancelled RunConflict
+        SingletonTaken RunFailed RunNotFound RunStateError ScheduleNotFound ServerUnfit SignalMisfit
+        SignalRefused SpawnRefused StepError StepFailed StepOver StepflowError TransientError
+        UnavailableError UndecryptableValue UnknownChild UnknownRunner UnknownStep UnreadableArchive
         UnreadableHistory UnreadableRecord UnreadableValue UnsupportedValue UsageError
         WebhookRefused WorkerSilent WrongTransition
     """,
