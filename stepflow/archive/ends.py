@@ -68,14 +68,18 @@ def _write_parts(connection: Connection, written: Sequence[tuple[int, End]]) -> 
 
 def _forget_live(connection: Connection, namespace: str, ends: Sequence[End]) -> None:
     """Take what ended out of the mirror of live runs, unless it has begun anew since."""
-    for end in ends:
-        run = end.run
-        connection.execute(
-            delete(live).where(
-                live.c.namespace == namespace, live.c.run_id == run.id,
-                live.c.created_us <= rows.microseconds(run.created_at),
-            )
-        )  # fmt: skip
+    began = {end.run.id: rows.microseconds(end.run.created_at) for end in ends}
+    mirrored = select(live.c.run_id, live.c.created_us).where(
+        live.c.namespace == namespace, live.c.run_id.in_(began)
+    )
+    for run_id, created_us in connection.execute(mirrored).all():
+        if created_us <= began[run_id]:
+            connection.execute(
+                delete(live).where(
+                    live.c.namespace == namespace, live.c.run_id == run_id,
+                    live.c.created_us <= began[run_id],
+                )
+            )  # fmt: skip
 
 
 def find_ends(
