@@ -24,7 +24,7 @@ from stepflow.kits.definition.submission import spec_of
 from stepflow.kits.definition.tools import Tool
 from stepflow.kits.definition.triggers.match import on_event, on_message, taken_twice
 from stepflow.kits.definition.triggers.schedule import schedules_of
-from stepflow.kits.definition.triggers.webhook import webhook_at
+from stepflow.kits.definition.triggers.webhook import webhook_at, webhook_paths
 from stepflow.kits.flow.context import Context
 from stepflow.kits.flow.workflow import Workflow
 from stepflow.settings import Settings
@@ -154,6 +154,11 @@ class Definitions:
         """Give the run that a text begins; raises InvalidOption where nothing takes it."""
         spec: RunSpec = on_message(self.known.definitions, text, message_id)
         return spec
+
+    @property
+    def webhooks(self) -> list[str]:
+        """The paths of the webhooks that begin definitions."""
+        return webhook_paths(self.known.definitions)
 
     def on_request(self, path: str) -> Any:
         """Give the webhook trigger of *path*, with its definition; None where there is none."""
