@@ -52,6 +52,7 @@ class Definitions:
         #: those that were taken, by name: what comes later gives way to them
         self._loaded: dict[str, Definition] = {}
         self._remote = Remote(registry, self.known)
+        self._places: list[Path] = []
         self._register()
 
     def _register(self) -> None:
@@ -61,6 +62,10 @@ class Definitions:
         carry.__name__ = carry.__qualname__ = RUNNER
         workflow = Workflow(carry, takes_input=True, registry=self._registry)
         self._registry.add(RUNNER, workflow, retry=RetryPolicy(), version=1)
+
+    def files(self) -> list[Path]:
+        """Give the files that would be loaded now: `stepflow dev` watches them."""
+        return [file for place in self._places if place.exists() for file in files_in(place)]
 
     def allow(
         self,
@@ -96,6 +101,7 @@ class Definitions:
         path = Path(place)
         if not path.exists():
             raise InvalidOption(f"app.definitions({shown(str(place))}): there is no such folder")
+        self._places.append(path.resolve())
         sources = [read_file(each) for each in files_in(path)]
         before, times = dict(self.known.definitions), list(self._registry.schedules)
         self.foresee(sources)
