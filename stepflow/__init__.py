@@ -346,17 +346,15 @@ _EXPORTS = {
         ChildFailed UnknownPrice CircuitOpen ClaimLost DataError DefinitionFailed
         EmbeddedServerError HookNotFound InvalidDefinition InvalidExpression InvalidMachine
         InvalidName InvalidOption NoSuchValue GroupBusy GroupMismatch GroupNotFound InvalidRunId
-        JoinNotMet LifespanFailed LifespanNotOpen LimitFull LimitNotFound LimitTimeout
-        MailboxFull MapNotMet
-        NameTaken NoServer NotAnswered NotArchived NotAnInteger NotDeletable NotInStep NotPausable
-        NotReplayable NotResumable NotRetryable NotRunning NotScheduled OutputOverflow
+        JoinNotMet LifespanFailed LifespanNotOpen LimitFull LimitNotFound LimitTimeout MailboxFull
+        MapNotMet NameTaken NoServer NotAnswered NotArchived NotAnInteger NotDeletable NotInStep
+        NotPausable NotReplayable NotResumable NotRetryable NotRunning NotScheduled OutputOverflow
         PayloadMismatch PayloadTooLarge PermanentError Postponed ProcessDied QuestionClosed
         QuestionNotFound RateLimited RedisRefused RedisUnreachable ReplyLost ReservedHeader
-        ResourceFailed
-        ResourceNotOpen ResultMismatch RightsMissing RunCancelled RunConflict SingletonTaken
-        RunFailed RunNotFound RunStateError ScheduleNotFound ServerUnfit SignalMisfit SignalRefused
-        SpawnRefused StepError StepFailed StepOver StepflowError TransientError UnavailableError
-        UndecryptableValue UnknownChild UnknownRunner UnknownStep UnreadableArchive
+        ResourceFailed ResourceNotOpen ResultMismatch RightsMissing RunCancelled RunConflict
+        SingletonTaken RunFailed RunNotFound RunStateError ScheduleNotFound ServerUnfit SignalMisfit
+        SignalRefused SpawnRefused StepError StepFailed StepOver StepflowError TransientError
+        UnavailableError UndecryptableValue UnknownChild UnknownRunner UnknownStep UnreadableArchive
         UnreadableHistory UnreadableRecord UnreadableValue UnsupportedValue UsageError
         WebhookRefused WorkerSilent WrongTransition
     """,

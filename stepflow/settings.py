@@ -296,9 +296,14 @@ def _files() -> Iterator[tuple[str, dict[str, Any]]]:
 
 def _read_toml(name: str) -> dict[str, Any]:
     try:
-        return tomllib.loads(Path(name).read_text(encoding="utf-8"))
+        return _toml(Path(name).read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         return {}
+
+
+@lru_cache(maxsize=4)
+def _toml(text: str) -> dict[str, Any]:
+    return tomllib.loads(text)
 
 
 @lru_cache(maxsize=1)

@@ -4,6 +4,7 @@
 --@ include total
 --@ include lanes/join
 --@ include lanes/refill
+--@ include lanes/levels
 local function enqueue(list, queued_at, wake, id, member, now, lane)
   local length
   if lane and join_lane(lane, member, now) then
@@ -13,6 +14,9 @@ local function enqueue(list, queued_at, wake, id, member, now, lane)
     soft('ZADD', queued_at, now, member)
   end
   if redis.call('EXISTS', wake) == 0 then redis.call('RPUSH', wake, '1') end
+  if string.sub(list, -7, -2) == '.level' then
+    note_level(string.match(queued_at, '^(.*):queued_at:'), string.sub(list, #list_of('') + 1))
+  end
   return length
 end
 

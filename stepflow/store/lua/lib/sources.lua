@@ -4,6 +4,7 @@
 --@ include keys
 --@ include ids
 --@ include lanes/refill
+--@ include lanes/levels
 
 -- Read what waits in a queue: nothing in one that is paused. paused_queues: false when none is.
 local function source_of(queue, paused_queues, list, queued_at, wip, wake)
@@ -55,6 +56,7 @@ end
 local function set_aside(id, member, run, runner, to)
   soft('RPUSH', waiting_list_of(to.ns, to.queue, runner), id)
   soft('SADD', to.waiting_lists, to.queue .. '|' .. runner)
+  note_level(to.ns, to.queue)
   soft('ZREM', to.queued_at, member)
   redis.call('HSET', run, 'unroutable', stamp_of(to.now))
   local wake = runner_wake_of(to.ns, runner)
