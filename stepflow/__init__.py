@@ -394,8 +394,7 @@ __all__ = list(_HOMES)
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
-        msg = f"module 'stepflow' has no attribute {name!r}"
-        raise AttributeError(msg)
+        raise AttributeError(f"module 'stepflow' has no attribute {name!r}")
     value = getattr(import_module(f"stepflow.{_HOMES[name]}"), name)
     globals()[name] = value
     return value
