@@ -3,12 +3,10 @@
 -- is of another type. lane: as `lane_in` gives it, or nil.
 --@ include total
 --@ include lanes/join
---@ include lanes/refill
+--@ lazily lanes/enter: enter_lane
 local function enqueue(list, queued_at, wake, id, member, now, lane)
-  local length
-  if lane and join_lane(lane, member, now) then
-    length = refill(lane.ns, lane.queue, list, queued_at, window_of(lane.ns, lane.queue), now)
-  else
+  local length = lane and enter_lane(lane, list, queued_at, member, now)
+  if not length then
     length = soft('RPUSH', list, id)
     soft('ZADD', queued_at, now, member)
   end
