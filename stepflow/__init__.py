@@ -220,6 +220,7 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.errors import StepOver as StepOver
     from stepflow.errors import TransientError as TransientError
     from stepflow.errors import UnavailableError as UnavailableError
+    from stepflow.errors import UndecryptableValue as UndecryptableValue
     from stepflow.errors import UnknownChild as UnknownChild
     from stepflow.errors import UnknownPrice as UnknownPrice
     from stepflow.errors import UnknownRunner as UnknownRunner
@@ -353,8 +354,9 @@ _EXPORTS = {
         ResourceNotOpen ResultMismatch RightsMissing RunCancelled RunConflict SingletonTaken
         RunFailed RunNotFound RunStateError ScheduleNotFound ServerUnfit SignalMisfit SignalRefused
         SpawnRefused StepError StepFailed StepOver StepflowError TransientError UnavailableError
-        UnknownChild UnknownRunner UnknownStep UnreadableArchive UnreadableHistory UnreadableRecord
-        UnreadableValue UnsupportedValue UsageError WebhookRefused WorkerSilent WrongTransition
+        UndecryptableValue UnknownChild UnknownRunner UnknownStep UnreadableArchive
+        UnreadableHistory UnreadableRecord UnreadableValue UnsupportedValue UsageError
+        WebhookRefused WorkerSilent WrongTransition
     """,
     "hooks.webhook": "Webhook",
     "jobs": "Job JobDecorator",

@@ -21,6 +21,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from stepflow.errors import InvalidOption
+from stepflow.value_settings import EncryptionSettings
 
 log = logging.getLogger("stepflow.settings")
 
@@ -248,6 +249,7 @@ class Settings(_Group):
     queues: QueueSettings = QueueSettings()
     webhook: WebhookSettings = WebhookSettings()
     archive: ArchiveSettings = ArchiveSettings()
+    encryption: EncryptionSettings = EncryptionSettings()
     home: Path | None = None
     """The embedded server's folder; `./.stepflow` without one."""
     embedded: bool | None = None
@@ -293,9 +295,14 @@ def _files() -> Iterator[tuple[str, dict[str, Any]]]:
 
 def _read_toml(name: str) -> dict[str, Any]:
     try:
-        return tomllib.loads(Path(name).read_text(encoding="utf-8"))
+        return _toml(Path(name).read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         return {}
+
+
+@lru_cache(maxsize=4)
+def _toml(text: str) -> dict[str, Any]:
+    return tomllib.loads(text)
 
 
 @lru_cache(maxsize=1)

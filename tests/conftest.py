@@ -9,9 +9,12 @@ it leaves keys that nothing accounts for. A missing server is an error, never a 
 from __future__ import annotations
 
 import asyncio
+import gc
+import re
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import fakeredis
@@ -28,6 +31,7 @@ from stepflow.store.connection.redis_py import connect
 from stepflow.store.connection.sync import SyncConnection
 from stepflow.store.keys import Keys
 from stepflow.store.scripts import Script
+from stepflow.testing.server import quick_server
 from stepflow.worker.worker import Worker, WorkerOptions
 from tests import servers
 from tests.fork_server import ForkServer, fork_server
@@ -39,6 +43,25 @@ settings.load_profile("stepflow")
 
 #: a worker on the test's loop, given the app and WorkerOptions by keyword
 Working = Callable[..., AbstractAsyncContextManager[Worker]]
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """
+    Leave out a file whose tests are all of the suite that was not asked for: importing all files
+    takes each test process a fifth of its time.
+    """
+    if not collection_path.name.startswith("test_") or collection_path.suffix != ".py":
+        return None
+    asked, source = config.getoption("markexpr"), collection_path.read_text()
+    wholly = re.search(r"^pytestmark = .*\bmark\.crash\b", source, re.MULTILINE)
+    slow = "mark.crash" in source
+    return True if (asked == "not crash" and wholly) or (asked == "crash" and not slow) else None
+
+
+def pytest_collection_finish() -> None:
+    """What is loaded now stays: collections, of which many tests ask for some, need not look."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -76,14 +99,22 @@ def forks() -> Iterator[ForkServer]:
         yield server
 
 
-@pytest.fixture
-def real(server: str) -> Iterator[redis.Redis]:
-    """A plain client of the real server, its database empty; at the end nothing may have leaked."""
+@pytest.fixture(scope="session")
+def cleaner(server: str) -> Iterator[redis.Redis]:
+    """A connection that stays: what comes before and after each test."""
     client = connect(Address.parse(server))
-    client.flushall()
     yield client
-    leaked = Leaks(client).find()
-    client.flushall()
+    client.close()
+
+
+@pytest.fixture
+def real(server: str, cleaner: redis.Redis) -> Iterator[redis.Redis]:
+    """A plain client of the real server, its database empty; at the end nothing may have leaked."""
+    cleaner.flushall()
+    client = connect(Address.parse(server))
+    yield client
+    leaked = Leaks(cleaner).find()
+    cleaner.flushall()
     client.close()
     assert not leaked, f"left behind without a time to live: {leaked}"
 
@@ -100,7 +131,7 @@ def url(real: redis.Redis, server: str) -> str:
 @pytest.fixture
 def fake() -> Iterator[fakeredis.FakeRedis]:
     """A fake server of its own, with Lua."""
-    client = fakeredis.FakeRedis(server=fakeredis.FakeServer())
+    client = fakeredis.FakeRedis(server=quick_server())
     yield client
     client.close()
 

@@ -22,10 +22,11 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 ROOT = Path(__file__).parents[1]
 #: what most verbs import when they run
@@ -47,27 +48,51 @@ class ForkServer:
         self._path = path
 
     def start(self, args: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> Forked:
-        """Start `stepflow` with *args*."""
-        return Forked(self._path, args, cwd, env)
+        """Start `stepflow` with *args*; what it says can be read from it."""
+        out, err = os.pipe(), os.pipe()
+        try:
+            forked = Forked(self._path, Program("stepflow", args, cwd, env), out[1], err[1])
+        finally:
+            os.close(out[1])
+            os.close(err[1])
+        forked.stdout = os.fdopen(out[0], encoding="utf-8")
+        forked.stderr = os.fdopen(err[0], encoding="utf-8")
+        return forked
+
+    def start_session(self, program: Program, output: int) -> Forked:
+        """Start a program in a session of its own; it writes to the file *output*."""
+        return Forked(self._path, program, output, output, session=True)
+
+
+class Program(NamedTuple):
+    """What `python -m module args` would run, in which folder and environment."""
+
+    module: str
+    args: Sequence[str]
+    cwd: Path
+    env: Mapping[str, str]
 
 
 class Forked:
     """A program that was forked off; it has what tests use of `subprocess.Popen`."""
 
-    def __init__(self, path: str, args: Sequence[str], cwd: Path, env: Mapping[str, str]) -> None:
-        self.args = ["stepflow", *args]
+    stdout: IO[str]
+    stderr: IO[str]
+
+    def __init__(
+        self, path: str, program: Program, out: int, err: int, *, session: bool = False
+    ) -> None:
+        self.args = [program.module, *program.args]
         self.returncode: int | None = None
         self._said: tuple[str, str] | None = None
-        out, err = os.pipe(), os.pipe()
         self._server = socket.socket(socket.AF_UNIX)
         self._server.connect(path)
-        wanted = json.dumps({"args": list(args), "cwd": str(cwd), "env": dict(env)})
-        socket.send_fds(self._server, [b"+"], [out[1], err[1]])
-        self._server.sendall(wanted.encode() + b"\n")
-        os.close(out[1])
-        os.close(err[1])
-        self.stdout: IO[str] = os.fdopen(out[0], encoding="utf-8")
-        self.stderr: IO[str] = os.fdopen(err[0], encoding="utf-8")
+        wanted = program._asdict() | {
+            "args": list(program.args), "cwd": str(program.cwd), "env": dict(program.env),
+            "session": session,
+        }  # fmt: skip
+        socket.send_fds(self._server, [b"+"], [out, err])
+        self._server.sendall(json.dumps(wanted).encode() + b"\n")
         self._answers = self._server.makefile()
         self.pid = int(self._answers.readline())
 
@@ -75,6 +100,8 @@ class Forked:
         """Give the exit code of one that has ended."""
         if self.returncode is None and select.select([self._server], [], [], 0)[0]:
             self.returncode = int(self._answers.readline())
+            self._answers.close()
+            self._server.close()
         return self.returncode
 
     def wait(self, timeout: float | None = None) -> int:
@@ -106,8 +133,8 @@ class Forked:
                     raise subprocess.TimeoutExpired(self.args, timeout or 0)
             self.wait(timeout)
             self._said = said[0], said[1]
-            for each in (self.stdout, self.stderr, self._answers, self._server):
-                each.close()
+            self.stdout.close()
+            self.stderr.close()
         return self._said
 
     def send_signal(self, number: int) -> None:
@@ -122,6 +149,14 @@ class Forked:
     def kill(self) -> None:
         """End it."""
         self.send_signal(signal.SIGKILL)
+
+
+@cache
+def shared_fork_server() -> ForkServer:
+    """Give the server of this process, which ends with it."""
+    stack = ExitStack()
+    atexit.register(stack.close)
+    return stack.enter_context(fork_server())
 
 
 @contextmanager
@@ -195,6 +230,8 @@ def attend(asked: socket.socket) -> dict[str, Any]:
             os.dup2(source, target)
         for each in (nothing, *fds):
             os.close(each)
+        if wanted["session"]:
+            os.setsid()
         return wanted
     for each in fds:
         os.close(each)
@@ -216,10 +253,11 @@ def become(wanted: dict[str, Any]) -> None:
     sys.stdin = sys.__stdin__ = os.fdopen(0)
     sys.stdout = sys.__stdout__ = _stream(1, "strict")
     sys.stderr = sys.__stderr__ = _stream(2, "backslashreplace")
-    sys.argv = ["stepflow", *wanted["args"]]
-    sys.path[0] = wanted["cwd"]
+    sys.argv = [wanted["module"], *wanted["args"]]
+    more = wanted["env"].get("PYTHONPATH", "").split(os.pathsep)
+    sys.path[0:1] = [wanted["cwd"], *(each for each in more if each and each not in sys.path)]
     try:
-        runpy.run_module("stepflow", run_name="__main__", alter_sys=True)
+        runpy.run_module(wanted["module"], run_name="__main__", alter_sys=True)
     except SystemExit as left:
         leave(left.code)
 

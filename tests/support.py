@@ -18,11 +18,16 @@ from stepflow.core.run import ENDS
 from stepflow.store.keys import LIVE, Keys
 
 #: seconds a condition may take to come true; reached only when a test fails
-PATIENCE_S = 15.0
+PATIENCE_S = 60.0
 
 #: how the names of the RQ queues behind a queue end, but for the one of normal priority
 _ENDS = {rq_queue.removeprefix("q") for rq_queue in map(Keys().rq_queue, "q" * 10, range(10))}
 STATIC = {"rq:queues", "rq:failed", "rq:workers"}
+#: keys of the name space that stay: what code or people have declared, one entry a name
+DECLARED = {
+    "app_hooks", "builds", "declared", "fair", "format", "graphs", "levels", "limits",
+    "paused_queues", "versions",
+}  # fmt: skip
 
 
 def runs_of(redis: Any, runner: str, keys: Keys | None = None) -> list[str]:
@@ -145,8 +150,6 @@ class Leaks:
                 self._unless(record.get(b"state") and not record.get(b"ended"), key)
             case "groups":
                 self._members(key, lambda group_id: self._record(f"group:{group_id}"))
-            case "limits":
-                pass
             case "slots" | "line" if name:
                 self._members(key, self._is_live)
             case "slots" | "lines":
@@ -166,8 +169,6 @@ class Leaks:
                 self._members(key, lambda hook_id: self._record(f"hook:{hook_id}"))
             case "questions":
                 self._members(key, self._is_live)
-            case "declared" | "levels" | "fair" | "graphs":
-                pass
             case "once":
                 holder = (self.client.get(key) or b"").decode()
                 self._unless(self._is_live(holder), key)
@@ -177,7 +178,9 @@ class Leaks:
                 self._unless(list(self.client.scan_iter(f"{namespace}:lane:*")), key)
             case "totals" | "stat" if name in {"", "new", "runners"}:
                 pass
-            case "app_hooks" | "builds" | "waiting_lists" | "versions" | "format" | "paused_queues":
+            case "waiting_lists":
+                pass
+            case _ if rest in DECLARED:
                 pass
             case "waiting":
                 waiting = [rq_id.decode() for rq_id in self.client.lrange(key, 0, -1)]

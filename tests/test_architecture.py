@@ -42,6 +42,7 @@ ROOMMATES = {
     "loop": "entry",
     "process": "entry",
     "supervisor": "entry",
+    "value_settings": "settings",
     "__init__": "stepflow",
     "__main__": "cli",
 }
@@ -65,6 +66,7 @@ HOMES = {
     "agents": ["agents.openai_agents"],
     "anyio": ["agents"],
     "click": ["cli"],
+    "cryptography": ["store.values.keyring"],
     "cronsim": ["core.schedules.cron"],
     "fakeredis": ["testing"],
     "genai_prices": ["agents"],
@@ -130,6 +132,31 @@ def room_of(module: str) -> str:
     return ROOMMATES.get(first, first)
 
 
+class Interesting(ast.NodeVisitor):
+    """Gathers imports and functions; does not go down into expressions, which hold neither."""
+
+    def __init__(self) -> None:
+        self.found: list[ast.AST] = []
+
+    def generic_visit(self, node: ast.AST) -> None:
+        if isinstance(node, INTERESTING):
+            self.found.append(node)
+        for child in ast.iter_child_nodes(node):
+            if not isinstance(child, ast.expr):
+                self.visit(child)
+
+
+INTERESTING = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+@cache
+def nodes_of(source: str) -> list[ast.AST]:
+    """Give each import and each function of a source."""
+    visitor = Interesting()
+    visitor.visit(ast.parse(source))
+    return visitor.found
+
+
 @cache
 def imports_of(source: str) -> tuple[str, ...]:
     """Name every module a source imports, in functions and for types too."""
@@ -137,7 +164,7 @@ def imports_of(source: str) -> tuple[str, ...]:
 
 
 def _imports_of(source: str) -> Iterator[str]:
-    for node in ast.walk(ast.parse(source)):
+    for node in nodes_of(source):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.level:
@@ -158,7 +185,7 @@ def modules_of(source: str) -> tuple[str, ...]:
 
 
 def _modules_of(source: str) -> Iterator[str]:
-    for node in ast.walk(ast.parse(source)):
+    for node in nodes_of(source):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -235,9 +262,9 @@ def lines_of_code(source: str, node: ast.AST) -> int:
     )
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_an_import_goes_down_or_stays_in_its_room(module):
-    assert list(breaches(module, MODULES[module].read_text())) == []
+def test_an_import_goes_down_or_stays_in_its_room():
+    found = {name: list(breaches(name, path.read_text())) for name, path in MODULES.items()}
+    assert {name: wrong for name, wrong in found.items() if wrong} == {}
 
 
 @pytest.mark.parametrize(
@@ -311,12 +338,14 @@ def test_no_file_becomes_the_place():
 
 
 def test_no_function_becomes_the_place():
+    sources = {name: path.read_text() for name, path in MODULES.items()}
     too_long = {
         f"{name}.{node.name}": size
-        for name, path in MODULES.items()
-        for node in ast.walk(ast.parse(path.read_text()))
+        for name, source in sources.items()
+        for node in nodes_of(source)
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-        if (size := lines_of_code(path.read_text(), node)) > LONGEST_FUNCTION
+        if (node.end_lineno or 0) - node.lineno >= LONGEST_FUNCTION
+        if (size := lines_of_code(source, node)) > LONGEST_FUNCTION
     }
     assert too_long == {}
 

@@ -21,9 +21,12 @@ ROWS = re.findall(
 def docstrings_in(path: str) -> dict[str, str]:
     """Give what the functions of a test file say, each with what the file says."""
     tree = ast.parse((TESTS / path).read_text())
+    said = ast.get_docstring(tree)
+    classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
     return {
-        node.name: f"{ast.get_docstring(tree)}\n{ast.get_docstring(node)}"
-        for node in ast.walk(tree)
+        node.name: f"{said}\n{ast.get_docstring(node)}"
+        for body in (tree.body, *(each.body for each in classes))
+        for node in body
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
     }
 

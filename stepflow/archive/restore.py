@@ -23,6 +23,7 @@ from stepflow.store.run_hash import read_run
 from stepflow.store.runs import load_data
 from stepflow.store.values.codec import unpack
 from stepflow.store.values.digest import digest
+from stepflow.store.values.in_clear import seal_data, seal_entry
 from stepflow.store.variables import write_var
 
 #: stands behind the last entry that is laid out: whoever takes them sees that they are all there
@@ -122,12 +123,12 @@ def _read(document: Mapping[str, Any], env: Env) -> _Restored:
         journal = before_end(known.journal)
         failed = set(last_failure(journal))
         return _Restored(
-            source, read_data(document["input"]), read_data(document.get("options", {})),
+            source, seal_data(read_data(document["input"])), read_data(document.get("options", {})),
             [f"{name}={value}" for name, value in document.get("tags", {}).items()],
-            [entry for entry in journal if entry not in failed],
-            list(_pairs(known.answers.items())),
+            [seal_entry(entry) for entry in journal if entry not in failed],
+            list(_pairs((child, seal_data(answer)) for child, answer in known.answers.items())),
             list(_pairs(_variables(document.get("vars", {})))),
-            list(_pairs(_shown(document.get("kv", {})))),
+            list(_pairs((key, seal_data(at)) for key, at in _shown(document.get("kv", {})))),
             [read_data(item) for item in document.get("mailbox", ())],
         )  # fmt: skip
     except (KeyError, TypeError, ValueError, AttributeError, StepflowError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -9,11 +10,15 @@ from typing import Any
 
 from stepflow.archive.values import ArchivedRun, ArchivedStep, End
 from stepflow.core.outcomes import ErrorInfo
-from stepflow.errors import UnreadableArchive
+from stepflow.core.run import UnreadableText
+from stepflow.errors import StepflowError, UndecryptableValue, UnreadableArchive
+from stepflow.store.values.codec import is_sealing, pack, unpack
 
 Row = Mapping[Any, Any]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+#: stands before what is sealed
+_SEALED = "stepflow.sealed"
 #: what reading a row that something else has written may raise
 MISREAD = (KeyError, TypeError, ValueError, AttributeError, RecursionError)
 
@@ -32,8 +37,46 @@ def text(value: str | None) -> str | None:
 
 
 def write_json(value: Any) -> str:
-    """Write a value as JSON in ASCII: no database changes it."""
+    """Write a value as JSON in ASCII: no database changes it. It is sealed where there are keys."""
+    written = _write_labels(value)
+    return _write_labels({_SEALED: _seal(written)}) if is_sealing() else written
+
+
+def _write_labels(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"), allow_nan=False)
+
+
+def _seal(written: str) -> str:
+    return base64.b64encode(pack(written)).decode()
+
+
+def _open(sealed: str) -> str:
+    return str(unpack(base64.b64decode(sealed)))
+
+
+def _sealed_text(value: str | None) -> str | None:
+    """Give text that may tell what a run is about: sealed where there are keys."""
+    if value and is_sealing():
+        return f"{_SEALED}:{_seal(value)}"
+    return text(value)
+
+
+def _read_text(held: str | None) -> str | None:
+    """Read such text back, or say in words that its key is not here."""
+    if held is None or not held.startswith(f"{_SEALED}:"):
+        return held
+    try:
+        return _open(held.removeprefix(f"{_SEALED}:"))
+    except StepflowError as error:
+        return f"<{error}>"
+
+
+def _read_value(written: str | None) -> Any:
+    """Read a value, or say in words that its key is not here."""
+    try:
+        return read_json(written)
+    except UndecryptableValue as error:
+        return UnreadableText(f"<{error}>")
 
 
 def row_of_run(namespace: str, run: ArchivedRun) -> dict[str, Any]:
@@ -47,9 +90,10 @@ def row_of_run(namespace: str, run: ArchivedRun) -> dict[str, Any]:
         "step": run.step, "attempts": run.attempts, "parent": run.parent, "origin": run.origin,
         "run_group": run.group, "schedule": run.schedule, "created_at": run.created_at,
         "started_at": run.started_at, "ended_at": run.ended_at, "took_s": run.took_s,
-        "error_type": text(kind), "error": text(said), "traceback": text(trace) or None,
-        "reason": text(run.reason),
-        "headers": write_json(dict(run.headers)), "tags": write_json(dict(run.tags)),
+        "error_type": text(kind), "error": _sealed_text(said),
+        "traceback": _sealed_text(trace) or None,
+        "reason": _sealed_text(run.reason),
+        "headers": _write_labels(dict(run.headers)), "tags": _write_labels(dict(run.tags)),
         "payload": write_json(run.payload), "result": write_json(run.result),
         "is_whole": run.is_whole,
     }  # fmt: skip
@@ -69,7 +113,7 @@ def rows_of_steps(number: int, end: End) -> Iterator[dict[str, Any]]:
             "run": number, "place": place, "kind": step.kind, "name": text(step.name),
             "state": step.state, "attempt": step.attempt, "started_at": step.started_at,
             "ended_at": step.ended_at, "took_s": step.took_s, "worker": text(step.worker),
-            "error": text(step.error), "value": write_json(step.value),
+            "error": _sealed_text(step.error), "value": write_json(step.value),
         }  # fmt: skip
 
 
@@ -83,9 +127,10 @@ def read_run(row: Row) -> ArchivedRun:
             version=int(row["version"]), generation=int(row["generation"]), end=int(row["ends"]),
             queue=row["queue"], step=int(row["step"]), attempts=int(row["attempts"]),
             headers=_mapping(row["headers"]), tags=_mapping(row["tags"]),
-            payload=read_json(row["payload"]), result=read_json(row["result"]),
-            error=_error(row) if failed else None, reason=row["reason"], parent=row["parent"],
-            origin=row["origin"], group=row["run_group"], schedule=row["schedule"],
+            payload=_read_value(row["payload"]), result=_read_value(row["result"]),
+            error=_error(row) if failed else None, reason=_read_text(row["reason"]),
+            parent=row["parent"], origin=row["origin"], group=row["run_group"],
+            schedule=row["schedule"],
             is_whole=bool(row["is_whole"]), number=int(row["number"]),
         )  # fmt: skip
     except MISREAD as error:
@@ -99,7 +144,7 @@ def read_step(row: Row) -> ArchivedStep:
             row["kind"], row["name"], row["state"], int(row["attempt"]),
             row["started_at"] and _moment(row["started_at"]),
             row["ended_at"] and _moment(row["ended_at"]), row["took_s"], row["worker"],
-            row["error"], read_json(row["value"]),
+            _read_text(row["error"]), _read_value(row["value"]),
         )  # fmt: skip
     except MISREAD as error:
         raise UnreadableArchive(
@@ -108,8 +153,11 @@ def read_step(row: Row) -> ArchivedStep:
 
 
 def read_json(written: str | None) -> Any:
-    """Read JSON back; nothing is None."""
-    return None if written is None else json.loads(written)
+    """Read JSON back; nothing is None. Raises UndecryptableValue where its key is not here."""
+    found = None if written is None else json.loads(written)
+    if isinstance(found, dict) and found.keys() == {_SEALED}:
+        return json.loads(_open(found[_SEALED]))
+    return found
 
 
 def name_of(row: Row) -> str:
@@ -119,7 +167,8 @@ def name_of(row: Row) -> str:
 
 
 def _error(row: Row) -> ErrorInfo:
-    return ErrorInfo(row["error_type"] or "", row["error"] or "", row["traceback"] or "")
+    said, trace = _read_text(row["error"]), _read_text(row["traceback"])
+    return ErrorInfo(row["error_type"] or "", said or "", trace or "")
 
 
 def _moment(value: Any) -> datetime:

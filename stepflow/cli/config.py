@@ -30,6 +30,7 @@ def show_command(context: CliContext) -> None:
     values["redis"]["url"] = None if url is None else redacted_url(url)
     if values["archive"]["url"] is not None:
         values["archive"]["url"] = redacted_url(values["archive"]["url"])
+    values["encryption"]["keys"] = list(values["encryption"]["keys"])  # their ids alone
     if context.namespace is not None:
         values["redis"]["namespace"] = context.namespace
     if context.json:

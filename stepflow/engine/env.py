@@ -29,6 +29,12 @@ class Env:
     #: gives the terminal hooks of the app at hand, as (kind, name); None without an app
     hooks_of: HooksOf = _unknown
 
+    def __post_init__(self) -> None:
+        if self.settings.encryption.keys:
+            from stepflow.store.values.keyring import use_keys  # noqa: PLC0415  an extra
+
+            use_keys(self.settings.encryption.plain())
+
     def request_id(self) -> str:
         """Make the id by which a script recognizes its own second arrival."""
         return secrets.token_hex(8)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -17,11 +18,18 @@ from stepflow.engine.children import map_answers
 from stepflow.engine.env import Env
 from stepflow.engine.gate import check_readable
 from stepflow.engine.kept import KeptData
-from stepflow.errors import RunNotFound, StepflowError, UnreadableHistory, shown
+from stepflow.errors import (
+    RunNotFound,
+    StepflowError,
+    UndecryptableValue,
+    UnreadableHistory,
+    shown,
+)
 from stepflow.store.calls import batch
 from stepflow.store.journal import load_journal
 from stepflow.store.runs import load_data, load_run
 from stepflow.store.values.codec import pack, unpack
+from stepflow.store.values.in_clear import data_in_clear, entry_in_clear
 
 #: the form of the documents; a later one is not read
 FORMAT = 1
@@ -135,6 +143,8 @@ def ended_well(run: Run) -> bool:
 
 def show_entry(entry: bytes) -> dict[str, Any]:
     """Show an entry by its parts, or by its bytes should those not lead back to it."""
+    with suppress(UndecryptableValue):
+        entry = entry_in_clear(entry)
     try:
         kind, place, name, at, data, took_ms = split(entry)
         parts = {"kind": kind, "place": place, "name": name, "at": at, **show_data(data)}
@@ -165,6 +175,8 @@ def show_data(data: bytes) -> dict[str, Any]:
     """
     if not data:
         return {}
+    with suppress(UndecryptableValue):
+        data = data_in_clear(data)
     name, sign, rest = data.partition(b"|")
     for forms in ({"value": data}, {"signal": name, "value": rest} if sign else {}):
         found = {
@@ -200,7 +212,7 @@ def _read(parts: Mapping[str, Any]) -> bytes:
     if "text" in parts:
         return str(parts["text"]).encode()
     head = f"{parts['signal']}|".encode() if "signal" in parts else b""
-    return head + pack(parts["value"]) if "value" in parts else b""
+    return head + pack(parts["value"], in_clear=True) if "value" in parts else b""
 
 
 #: stands in place of text that was redacted
@@ -319,7 +331,7 @@ def _redact_bytes(data: bytes, keys: Collection[str], *, is_secret: bool = False
         try:
             value = unpack(packed)
             blank = _blank(value) if is_secret else _redacted(value, keys)
-            return data if blank == value else before + pack(blank)
+            return data if blank == value else before + pack(blank, in_clear=True)
         except (StepflowError, ValueError, TypeError):
             continue
     if data and (is_secret or any(key.encode() in data for key in keys)):

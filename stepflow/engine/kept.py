@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from stepflow.core.briefs import opened_brief
 from stepflow.core.outcomes import ErrorInfo
 from stepflow.core.run import Run, UnreadableText
 from stepflow.core.tried import Trial, Tried
@@ -46,7 +47,7 @@ class KeptData:
     def text(self, name: bytes) -> str | None:
         """Give text, whatever its bytes."""
         held = self._data.get(name)
-        return None if held is None else held.decode("utf-8", "backslashreplace")
+        return None if held is None else opened_brief(held.decode("utf-8", "backslashreplace"))
 
     def error(self, name: bytes) -> ErrorInfo | None:
         """Give an error as it is kept."""
@@ -93,7 +94,8 @@ class KeptData:
 
 def pack_tried(tried: Tried) -> bytes:
     """Pack whose code was tried on a run, for its data."""
-    return pack([[trial.build, trial.worker, trial.problem] for trial in tried.trials])
+    trials = [[trial.build, trial.worker, trial.problem] for trial in tried.trials]
+    return pack(trials, in_clear=True)
 
 
 def read_tried(packed: bytes | None) -> Tried | None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from stepflow.core.briefs import sealed_text
 from stepflow.core.outcomes import ErrorInfo
 from stepflow.core.run import Run, RunOutcome, RunState
 from stepflow.core.transition import Transition
@@ -105,7 +106,7 @@ def end_fields(move: Transition, limit: int) -> list[Part]:
     if move.error is not None:
         data += ("error", pack(_listed(move.error)))
     if move.reason is not None:
-        data += ("reason", move.reason)
+        data += ("reason", sealed_text(move.reason))
     if move.errors:
         data += ("undo_errors", pack([_listed(error) for error in move.errors]))
     return data
@@ -187,7 +188,14 @@ def deliveries(
         hook_id = f"{stem}-{number}"
         rq_id = rq_id_of(env.keys, hook_id, 0)
         record = HookRecord(
-            hook_id, run_id, runner, PENDING, pack(target), body, delivery=rq_id, created_at=now
+            hook_id,
+            run_id,
+            runner,
+            PENDING,
+            pack(target, in_clear=True),
+            body,
+            delivery=rq_id,
+            created_at=now,
         )
         jobs.append(HookJob(hook_id, rq_id, write_new_hook(record, env.keys)))
     return jobs
@@ -242,7 +250,7 @@ def _stops(run: Run, env: Env, now: float) -> HookJob:
     """Make the delivery that stops the children of *run*."""
     hook_id = f"{run.id}-{run.generation}-{run.ends + 1}-children"
     rq_id = rq_id_of(env.keys, hook_id, 0)
-    target = pack([CHILDREN, run.generation])
+    target = pack([CHILDREN, run.generation], in_clear=True)
     record = HookRecord(
         hook_id, run.id, ANYONE, PENDING, target, b"", delivery=rq_id, created_at=now
     )

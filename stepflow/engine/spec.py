@@ -144,7 +144,7 @@ def pack_options(spec: RunSpec, limit: int) -> bytes:
     if spec.scheduled is not None:
         headers |= spec.scheduled.headers()
     if headers:
-        pack(headers, what="the header set", limit=limit)
+        pack(headers, what="the header set", limit=limit, in_clear=True)
         kept["headers"] = headers
     if spec.webhooks:
         kept["webhooks"] = [webhook.as_dict() for webhook in spec.webhooks]
@@ -154,7 +154,7 @@ def pack_options(spec: RunSpec, limit: int) -> bytes:
         kept["parent"] = list(astuple(spec.parent))
     if spec.family:
         kept["family"] = spec.family
-    return pack(kept, what="the run's spec", limit=limit) if kept else b""
+    return pack(kept, what="the run's spec", limit=limit, in_clear=True) if kept else b""
 
 
 def read_options(data: bytes | None) -> StoredOptions:
@@ -209,7 +209,7 @@ def without_secrets(data: bytes) -> bytes:
     """Drop the webhooks, whose secrets nothing but the run itself may keep, and the parent."""
     kept = unpack(data) if data else {}
     kept = {name: held for name, held in kept.items() if name not in {"webhooks", "parent"}}
-    return pack(kept, what="the run's spec") if kept else b""
+    return pack(kept, what="the run's spec", in_clear=True) if kept else b""
 
 
 def without_parent(data: bytes) -> bytes:
@@ -219,4 +219,4 @@ def without_parent(data: bytes) -> bytes:
         return data
     del kept["parent"]
     kept.pop("family", None)
-    return pack(kept, what="the run's spec") if kept else b""
+    return pack(kept, what="the run's spec", in_clear=True) if kept else b""

@@ -20,7 +20,8 @@ Everything that stepflow raises, as one tree; the branch says what you can do ab
     │   ├── QuestionNotFound, QuestionClosed, NotArchived
     │   └── RunFailed, RunCancelled
     ├── DataError             data we cannot read
-    │   └── UnreadableValue, UnreadableRecord, PayloadMismatch, UnreadableHistory, UnreadableArchive
+    │   ├── UnreadableValue and its UndecryptableValue
+    │   └── UnreadableRecord, PayloadMismatch, UnreadableHistory, UnreadableArchive
     ├── UnavailableError      try again (retryable)
     │   ├── RedisUnreachable
     │   ├── RedisRefused      and RightsMissing, of its user
@@ -69,6 +70,7 @@ from stepflow.errors.base import (
 from stepflow.errors.data import (
     DataError,
     PayloadMismatch,
+    UndecryptableValue,
     UnreadableHistory,
     UnreadableRecord,
     UnreadableValue,
@@ -249,6 +251,7 @@ __all__ = [
     "StepflowError",
     "TransientError",
     "UnavailableError",
+    "UndecryptableValue",
     "UnknownChild",
     "UnknownPrice",
     "UnknownRunner",

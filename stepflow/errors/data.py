@@ -13,6 +13,39 @@ class UnreadableValue(DataError):
     """A value in Redis was not written by stepflow, or is damaged."""
 
 
+class UndecryptableValue(UnreadableValue):
+    """
+    A value is encrypted, and this process does not have its key.
+
+    *key_id* is the id of that key. A run that needs the value pauses, and a step is tried again.
+    """
+
+    def __init__(self, problem: str, key_id: str) -> None:
+        self.key_id = key_id
+        super().__init__(problem)
+
+    @classmethod
+    def missing(cls, key_id: str) -> UndecryptableValue:
+        """Make the error for a key that is not here."""
+        return cls(
+            f"a value is encrypted with key {key_id!r}, which this process does not have; "
+            "add it to STEPFLOW_ENCRYPTION_KEYS",
+            key_id,
+        )
+
+    @classmethod
+    def refused(cls, key_id: str) -> UndecryptableValue:
+        """Make the error for a value that the key of that name does not open."""
+        return cls(
+            f"a value is encrypted with key {key_id!r}, and the key of that name does not open it: "
+            "it is another key, or the value was changed",
+            key_id,
+        )
+
+    def __reduce__(self) -> tuple[type[UndecryptableValue], tuple[str, str]]:
+        return type(self), (str(self), self.key_id)
+
+
 class UnreadableRecord(DataError):
     """
     A record in Redis cannot be read: something else, or a later version of stepflow, wrote it.

@@ -9,7 +9,7 @@ from stepflow.errors import UnreadableValue
 from stepflow.store import scripts
 from stepflow.store.calls import Call, command, load_hash, raw
 from stepflow.store.keys import Keys
-from stepflow.store.values.codec import pack, unpack
+from stepflow.store.values.codec import pack_alike, unpack
 
 #: what Redis counts in: 64 bits
 LEAST, MOST = -(2**63), 2**63 - 1
@@ -25,9 +25,20 @@ def write_var(value: Any, *, what: str, limit: int) -> bytes:
     """
     if value is None:
         return b""
-    if isinstance(value, int) and not isinstance(value, bool) and LEAST <= value <= MOST:
+    if _is_number(value):
         return b"%d" % value
-    return _PACKED + pack(value, what=what, limit=limit)
+    return _PACKED + pack_alike(value, what=what, limit=limit)[0]
+
+
+def forms_of_var(value: Any, *, what: str, limit: int) -> list[bytes]:
+    """Write a value in all forms in which an equal one may stand: older keys give others."""
+    if value is None or _is_number(value):
+        return [write_var(value, what=what, limit=limit)]
+    return [_PACKED + form for form in pack_alike(value, what=what, limit=limit)]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and LEAST <= value <= MOST
 
 
 def read_var(written: bytes) -> Any:

@@ -35,7 +35,9 @@ async def announce(registry: Registry, env: Env) -> None:
     names = registry.names
     if not names:
         return
-    packed = [part for name in names for part in (name, pack(app_hooks(registry, name)))]
+    packed = [
+        part for name in names for part in (name, pack(app_hooks(registry, name), in_clear=True))
+    ]
     saved = await save_app_hooks(env.keys, packed)
     if saved is None:
         log.error(

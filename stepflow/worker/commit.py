@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from stepflow.core import probes
+from stepflow.core.briefs import sealed_brief
 from stepflow.core.outcomes import (
     Cancel,
     Continue,
@@ -212,7 +213,7 @@ def _call(
         crashes=move.crashes, due_at=move.due_at, now=now, payload=payload, effects=effects,
         drop_memo=drop_memo, stop=move.stop, cleanup=move.cleanup, restarts=move.restarts,
         pause=move.paused, waits_for=move.waits_for, rests=move.rests,
-        last_error=outcome.error.brief() if isinstance(outcome, Raised) else None,
+        last_error=sealed_brief(outcome.error.brief()) if isinstance(outcome, Raised) else None,
     ), b""  # fmt: skip
 
 

@@ -26,7 +26,7 @@ from stepflow.core.runner import Step
 from stepflow.engine.gate import pause_for
 from stepflow.engine.user_code.calls import ends_task, error_info, postponed, raised, settled, stay
 from stepflow.engine.user_code.middleware import around, runner_call
-from stepflow.errors import ClaimLost, PayloadMismatch, UnreadableRecord, shown
+from stepflow.errors import ClaimLost, PayloadMismatch, UndecryptableValue, UnreadableRecord, shown
 from stepflow.logs import enter
 from stepflow.worker.claimed_run import ClaimedRun
 from stepflow.worker.runtime.step_runtime import StepRuntime
@@ -77,8 +77,9 @@ async def perform(claimed: ClaimedRun, worker_state: WorkerState) -> Outcome | N
     except ClaimLost:
         claimed.lose()
         return None
-    except UnreadableRecord as error:
-        return pause_for(error) if error.run_id == run.id else left_by(error, claimed)
+    except (UnreadableRecord, UndecryptableValue) as error:
+        is_own = isinstance(error, UndecryptableValue) or error.run_id == run.id
+        return pause_for(error) if is_own else left_by(error, claimed)
     except PayloadMismatch as error:
         end = left_by(error, claimed)
         return _unread(error, claimed, end) if error.runner == runner.name else end

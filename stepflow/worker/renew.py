@@ -222,7 +222,7 @@ def _news_of(claimed: ClaimedRun) -> bytes:
     watch, found = claimed.inbox_watch, claimed.under_way()[:MOST_UNDER_WAY]
     if not found:
         return b""
-    told = pack([claimed.run.token, [list(each) for each in found]])
+    told = pack([claimed.run.token, [list(each) for each in found]], in_clear=True)
     if told == watch.told:
         return b""
     watch.told = told

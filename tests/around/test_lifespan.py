@@ -214,6 +214,7 @@ def program(folder, url, body, *command):
     )  # fmt: skip
 
 
+@pytest.mark.crash
 def test_a_worker_process_that_cannot_open_it_says_why(tmp_path, url):
     """[U15] In the user's own frames, and exits with 1."""
     done = program(
@@ -227,6 +228,7 @@ def test_a_worker_process_that_cannot_open_it_says_why(tmp_path, url):
     assert "fault of stepflow" not in done.stderr
 
 
+@pytest.mark.crash
 def test_a_stock_rq_worker_opens_it_around_the_step(tmp_path, url, client, real):
     """[U15]"""
     run = client.submit("plain")

@@ -37,6 +37,7 @@ def test_a_server_that_was_asked_for_starts_with_one_line(start, folder):
     assert str(folder / ".stepflow") in err
 
 
+@pytest.mark.crash
 def test_at_a_terminal_it_starts_without_a_warning(folder, bare_env):
     """[U3]"""
     controller, terminal = pty.openpty()

@@ -132,6 +132,7 @@ def test_a_terminal_of_any_encoding_is_written_to(program, client: Client):
     client.cancel("r")
 
 
+@pytest.mark.crash
 def test_bytes_of_the_shell_reach_nobody(program):
     """[B17]"""
     result = program("fork", "a", "--at", BYTES)

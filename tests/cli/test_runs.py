@@ -2,6 +2,8 @@ import json
 from dataclasses import fields
 from datetime import datetime
 
+import pytest
+
 from stepflow import RunStatus, Webhook
 
 
@@ -217,6 +219,7 @@ def test_waiting_for_a_run_that_no_worker_takes_says_so_at_once(start, url):
     )
 
 
+@pytest.mark.crash
 def test_waiting_for_a_runner_that_no_worker_knows_says_so_at_once(start, url, at_work):
     """[U4]"""
     process = start("submit", "countdwon", "--wait", STEPFLOW_REDIS_URL=url)

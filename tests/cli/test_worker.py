@@ -55,6 +55,7 @@ def test_a_dead_letter_is_retried(program, at_work, client):
     assert client.wait("f1", 30).state == "failed"
 
 
+@pytest.mark.crash
 def test_a_burst_leaves_when_the_queues_are_empty(program, client):
     runs = [client.submit("countdown", {"n": 1}) for _ in range(5)]
     assert program("worker", "capp:app", "--burst").returncode == 0

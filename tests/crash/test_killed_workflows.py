@@ -13,8 +13,7 @@ import pytest
 from stepflow import RunSpec, SignalRefused
 from stepflow.core.journal import read_batch
 from stepflow.store.values.codec import unpack
-from tests.crash.support.checker import leftovers
-from tests.crash.support.waiting import until
+from tests.crash.support.checker import nothing_left_over
 from tests.support import runs_of
 
 pytestmark = pytest.mark.crash
@@ -68,7 +67,7 @@ def test_workflows_end_as_they_should_though_workers_are_killed_at_random(make_c
         )
     again = sum(count - 1 for line, count in done.items() if line and not line.endswith("flaky"))
     assert again > 0, "no kill cost a step: the attack missed"
-    until(lambda: not leftovers(cluster), what="nothing left over")
+    nothing_left_over(cluster)
 
 
 def test_timers_fire_once_and_memos_stay_though_workers_are_killed_at_random(make_cluster):
@@ -104,7 +103,7 @@ def test_timers_fire_once_and_memos_stay_though_workers_are_killed_at_random(mak
     again = sum(count - 1 for line, count in done.items() if line)
     assert again > 0, "no kill cost a step: the attack missed"
     assert again < 10 * kills, "what was remembered was done again"
-    until(lambda: not leftovers(cluster), what="nothing left over")
+    nothing_left_over(cluster)
 
 
 def test_what_was_done_is_undone_once_though_workers_are_killed_at_random(make_cluster):
@@ -148,7 +147,7 @@ def test_what_was_done_is_undone_once_though_workers_are_killed_at_random(make_c
         ]
         undone += len(books)
     assert undone > len(runs), "the cancels came before anything was done"
-    until(lambda: not leftovers(cluster), what="nothing left over")
+    nothing_left_over(cluster)
 
 
 def test_children_are_made_and_told_of_once_though_workers_are_killed_at_random(make_cluster):
@@ -194,7 +193,7 @@ def test_children_are_made_and_told_of_once_though_workers_are_killed_at_random(
     assert sum(count - 1 for line, count in done.items() if line) > 0, (
         "no kill cost a step: the attack missed"
     )
-    until(lambda: not leftovers(cluster), what="nothing left over")
+    nothing_left_over(cluster)
 
 
 def test_only_items_without_an_answer_are_done_again_though_workers_are_killed(make_cluster):
@@ -227,7 +226,7 @@ def test_only_items_without_an_answer_are_done_again_though_workers_are_killed(m
         again = sum(done[f"{run_id} item {number}"] - 1 for number in range(500))
         assert again <= 10 * kills, run_id
     assert sum(count - 1 for line, count in done.items() if line) > 0, "the attack missed"
-    until(lambda: not leftovers(cluster), what="nothing left over")
+    nothing_left_over(cluster)
 
 
 def test_thirty_steps_with_everything_in_them_end_the_same_though_workers_are_killed(make_cluster):
@@ -271,4 +270,4 @@ def test_thirty_steps_with_everything_in_them_end_the_same_though_workers_are_ki
     done = Counter(cluster.witness.read_text().split("\n"))
     again = sum(count - 1 for line, count in done.items() if line and not line.endswith("flaky"))
     assert again > 0, "no kill cost a step: the attack missed"
-    until(lambda: not leftovers(cluster), what="nothing left over")
+    nothing_left_over(cluster)

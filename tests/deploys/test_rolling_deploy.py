@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from stepflow import RunSpec, SignalRefused
-from tests.crash.support.checker import leftovers
+from tests.crash.support.checker import nothing_left_over
 from tests.crash.support.cluster import ROOT, Cluster, Process
 from tests.crash.support.waiting import until
 
@@ -121,7 +121,7 @@ def test_runs_in_flight_go_on_over_a_rolling_deploy_though_workers_are_killed(ma
     cluster.all_ended(left, 60)
     assert all(cluster.status(run_id).result == ["old", "old"] for run_id in left)
     assert set(told(cluster.witness).values()) == {1}
-    until(lambda: not leftovers(cluster), what="nothing left over")
+    nothing_left_over(cluster)
 
 
 def test_a_stock_worker_hands_on_what_its_code_does_not_fit(make_cluster):

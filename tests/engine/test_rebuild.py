@@ -1,10 +1,13 @@
 """Maintenance restores what indexes lost, and notices children whose records are gone."""
 
+import pytest
+
 from stepflow import ChildFailed, Context, Succeed
 from tests.engine.test_damage import is_in
 from tests.support import until
 
 
+@pytest.mark.crash
 async def test_runs_that_the_due_set_the_claims_and_the_queues_lost_go_on(
     app, aclient, working, real, ghost
 ):

@@ -256,6 +256,7 @@ async def test_a_leaving_worker_lets_running_steps_finish_and_commits_them(app, 
     assert await in_state(later, "pending")
 
 
+@pytest.mark.crash
 @pytest.mark.parametrize("is_async", [True, False])
 async def test_what_does_not_finish_within_the_grace_is_handed_back_and_counts_nothing(
     app, aclient, working, is_async

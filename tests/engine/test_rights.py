@@ -172,6 +172,7 @@ def test_a_client_whose_user_lacks_a_right_is_told_which(user, settings, right):
     assert isinstance(refused.value, RightsMissing) is (right != "+evalsha")
 
 
+@pytest.mark.crash
 @pytest.mark.parametrize(
     "without", [["&stepflow:*"], ["+publish"], ["&stepflow:*", "+publish", "+subscribe"]]
 )

@@ -3,11 +3,14 @@
 import asyncio
 from contextlib import AsyncExitStack
 
+import pytest
+
 from stepflow import Fail, Succeed, Webhook
 from tests.hooks.receiver import Receiver, reply, silence
 from tests.support import until
 
 
+@pytest.mark.crash
 async def test_a_thousand_steps_are_in_progress_at_once_on_one_process(app, aclient, working):
     """[C33] None of them ends before all of them have begun."""
     everyone = asyncio.Barrier(1000)
@@ -22,6 +25,7 @@ async def test_a_thousand_steps_are_in_progress_at_once_on_one_process(app, acli
         assert {(await run.wait(30)).state.value for run in runs} == {"succeeded"}
 
 
+@pytest.mark.crash
 async def test_dead_endpoints_hold_up_neither_steps_nor_a_healthy_endpoint(app, aclient, working):
     """
     [C32] Twenty endpoints that never answer, ten deliveries each; then a run whose endpoint does.

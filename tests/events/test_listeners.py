@@ -119,6 +119,7 @@ def test_a_type_that_there_is_not_is_refused() -> None:
         app.on()
 
 
+@pytest.mark.crash
 def test_a_worker_without_listeners_loads_nothing_of_them() -> None:
     """[E3] And neither what derives events."""
     assert [name for name in loaded() if "listeners" in name] == []

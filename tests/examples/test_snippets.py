@@ -35,8 +35,6 @@ from tests.examples.pages import (
 )
 
 SNIPPETS = Path(__file__).parent / "snippets"
-#: pages that import libraries for longer than all that they do takes
-SLOW = {"frameworks.md"}
 MARKS = {"", "in a workflow", "in another app"}
 TOP_LEVEL_AWAIT = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
 
@@ -61,15 +59,8 @@ def test_every_python_block_of_a_walk_through_is_a_file(page):
     assert [block.line for block in python_blocks(page) if block.file is None] == []
 
 
-@pytest.mark.parametrize(
-    "page",
-    [
-        pytest.param(page, marks=pytest.mark.crash if page.name in SLOW else ())
-        for page in OTHERS
-        if python_blocks(page)
-    ],
-    ids=names,
-)
+@pytest.mark.crash
+@pytest.mark.parametrize("page", [page for page in OTHERS if python_blocks(page)], ids=names)
 async def test_the_python_blocks_run(page, tmp_path, monkeypatch):
     """[U19] One after the other, in one namespace."""
     monkeypatch.chdir(tmp_path)

@@ -75,6 +75,7 @@ def left_by_a_client(client, specs, written=None):
     return manifest
 
 
+@pytest.mark.crash
 async def test_what_a_client_left_unfinished_a_worker_begins(app, working, client, etl):
     """[K6] The client was killed when the manifest was written, and had begun nothing."""
     left_by_a_client(client, members("etl", 1200))
@@ -84,6 +85,7 @@ async def test_what_a_client_left_unfinished_a_worker_begins(app, working, clien
     assert client.groups.status("g").succeeded == 1200
 
 
+@pytest.mark.crash
 def test_a_manifest_that_was_left_unfinished_is_gone_on_with(client):
     """[K6] The slices that are there are not written again; the rest begins with them."""
     specs = members("etl", 1200)
@@ -152,6 +154,7 @@ async def test_runs_of_no_group_touch_no_key_of_groups(app, working, client, etl
     assert [line for line in said if "stepflow:group" in line] == []
 
 
+@pytest.mark.crash
 def test_counting_costs_the_same_with_many_members(client, real):
     """[K7] Reading the counts, and counting one end: as many calls in the server."""
     costs = []

@@ -140,6 +140,7 @@ async def test_a_deadline_undoes_as_well(
         assert done == UNDONE
 
 
+@pytest.mark.crash
 async def test_undoing_may_take_longer_than_the_deadline_and_the_lease(
     url: str, settings: Settings, aclient: AsyncClient, working: Working
 ) -> None:

@@ -135,6 +135,7 @@ async def test_parks_with_generators_left_open_leave_no_line_and_no_garbage(
     assert len(alive) == 0
 
 
+@pytest.mark.crash
 @pytest.mark.parametrize("shape", ["closure", "lambda", "annotated", "partial", "method"])
 async def test_no_function_that_a_workflow_makes_outlives_its_activation(shape):
     app = Stepflow()

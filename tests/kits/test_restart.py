@@ -199,6 +199,7 @@ async def test_a_crash_before_the_commit_restarts_the_same_history() -> None:
     assert world.done == ["a", "a"]
 
 
+@pytest.mark.crash
 @pytest.mark.parametrize("width", [1, 50])
 async def test_a_history_of_five_thousand_steps_is_replayed_in_order(width: int) -> None:
     """[F18] The time it takes is measured in benchmarks/workloads/replay.py."""

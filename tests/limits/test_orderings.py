@@ -179,6 +179,7 @@ def test_in_each_order_it_goes_well(real_store, seed):
     play(real_store, seed)
 
 
+@pytest.mark.crash
 @pytest.mark.parametrize("guard", GUARDS)
 def test_without_a_guard_it_goes_wrong_in_some(link_to_real, real, keys, clock, guard):
     """[L22] Negative control of the one above."""

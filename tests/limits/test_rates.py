@@ -2,6 +2,8 @@
 
 import random
 
+import pytest
+
 from stepflow.core.limits.use import LimitUse
 
 
@@ -45,6 +47,7 @@ def test_a_burst_begins_at_once_after_quiet_times(store):
     assert len(store.claimed()) == 3
 
 
+@pytest.mark.crash
 def test_over_any_window_never_more_than_rate_times_window_plus_burst(real_store):
     """[L9] Submitted by chance, in gusts."""
     rng = random.Random(7)

@@ -210,6 +210,7 @@ async def test_a_submit_is_refused_where_too_many_wait(app, working, real, keys)
             await run.cancel()
 
 
+@pytest.mark.crash
 async def test_a_run_that_waits_too_long_fails(app, working, real, keys):
     """[L17] Its hooks are called, its place is free."""
     told: list[str] = []
@@ -269,6 +270,7 @@ def test_rates_are_read_as_people_write_them(rate, interval):
     assert values_of(Limit("a", rate=rate)).interval == pytest.approx(interval)
 
 
+@pytest.mark.crash
 def test_nobody_without_limits_loads_them():
     """[L4] Neither workers nor clients."""
     homes = ("stepflow.store.limits.limited", "stepflow.worker.limits.keeper")

@@ -109,6 +109,7 @@ def test_an_expired_run_of_the_version_before_is_swept_where_that_has_listed_it(
     assert not list(real.scan_iter("stepflow:idx:*"))
 
 
+@pytest.mark.crash
 def test_while_both_versions_work_no_list_is_wrong_and_in_the_end_all_are_whole(
     client, before, real, keys
 ):

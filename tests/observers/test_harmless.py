@@ -261,6 +261,7 @@ async def test_observers_send_no_command(
     assert len(said[0]) > 2
 
 
+@pytest.mark.crash
 def test_nobody_without_observers_loads_them() -> None:
     """[K15] Neither workers nor clients."""
     assert [name for name in loaded() if "observing" in name] == []

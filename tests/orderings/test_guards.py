@@ -464,12 +464,14 @@ def look(redis_client):
     return lambda: watcher.look()["a"]
 
 
+@pytest.mark.crash
 @each_guard
 def test_with_its_guard_it_goes_well(world, look, guard):
     """[C13]"""
     guard.meeting(world, look)
 
 
+@pytest.mark.crash
 @each_guard
 def test_without_its_guard_it_goes_wrong(world, look, guard):
     """[C13] Negative control of the one above."""

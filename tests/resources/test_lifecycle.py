@@ -74,6 +74,7 @@ async def test_a_set_up_that_raises_undoes_the_others_and_the_worker_does_not_st
     assert (await run.status()).state == "pending"
 
 
+@pytest.mark.crash
 @pytest.mark.parametrize("kind", ["async", "deaf", "plain"])
 async def test_a_set_up_that_hangs_has_a_time_limit(app, working, events, first, kind):
     """[K11] Also one that swallows its cancel, and one that hangs in a thread."""
@@ -282,6 +283,7 @@ def test_a_worker_leaves_although_a_tear_down_hangs(tmp_path, url, client):
     assert worker.returncode == 0
 
 
+@pytest.mark.crash
 def test_a_stock_rq_worker_sets_up_around_the_step(tmp_path, url, client, real):
     """[K11]"""
     run = client.submit("plain")

@@ -125,6 +125,7 @@ def test_without_counts_the_program_says_so(url: str) -> None:
     assert "nothing was counted" in printed.output
 
 
+@pytest.mark.crash
 def test_a_worker_without_a_port_loads_no_metrics() -> None:
     """[E20] And no client does."""
     code = "import sys, stepflow.entry, stepflow.client, stepflow.worker.worker, stepflow.web\n"

@@ -72,6 +72,7 @@ def test_a_pending_run_that_stands_in_no_queue_goes_the_way_of_a_lost_delivery(s
     assert look(store).missing == ["run:a"]
 
 
+@pytest.mark.crash
 def test_every_live_run_is_come_by_in_five_minutes_whoever_the_workers_are(store, keys):
     """[B19]"""
     for number in range(400):

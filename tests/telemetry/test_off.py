@@ -56,6 +56,7 @@ def test_a_client_without_telemetry_imports_nothing_of_it(url):
     assert done.stdout.strip() == "[]"
 
 
+@pytest.mark.crash
 def test_a_worker_without_telemetry_works_where_the_library_cannot_be_imported():
     """[E17] With a child and hooks."""
     done = subprocess.run(

@@ -483,6 +483,7 @@ async def test_a_transient_error_of_the_workflow_itself_is_tried_again_in_time(
     assert tries[1] - tries[0] == timedelta(seconds=60)
 
 
+@pytest.mark.crash
 def test_without_fakeredis_the_import_says_what_to_install() -> None:
     code = (
         "import importlib.util as u; find = u.find_spec\n"

@@ -45,6 +45,7 @@ def test_it_serves_bearers_of_its_tokens_and_leaves_at_sigterm(serve, tmp_path):
         assert ended(process) == (0, "")
 
 
+@pytest.mark.crash
 async def test_open_streams_are_told_and_end_within_seconds_of_sigterm(serve, client):
     """[O20] A hundred of them; uvicorn would log an error had it to cut one off after 2 s."""
     client.submit("later", run_id="r-1")

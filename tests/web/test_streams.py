@@ -155,6 +155,7 @@ async def test_a_stream_that_is_cut_again_and_again_misses_nothing(http, app, ac
     assert seen == list(range(300))
 
 
+@pytest.mark.crash
 @pytest.mark.parametrize(("kind", "reader"), [("output", OutputReader), ("events", EventReader)])
 async def test_idle_readers_of_one_run_look_into_redis_as_one(
     http, client, monkeypatch, kind, reader

@@ -300,6 +300,7 @@ def worked(client: Any, runner: str) -> str:
     return run.id
 
 
+@pytest.mark.crash
 @pytest.mark.parametrize(("runner", "step"), [("blocks", "0"), ("flow", "blocking_step")])
 def test_a_worker_answers_though_code_blocks_its_loop(client, blocking, runner, step):
     """A thread of it does, with the stack of the loop; for its other runs as well."""
@@ -313,6 +314,7 @@ def test_a_worker_answers_though_code_blocks_its_loop(client, blocking, runner, 
     assert other.blocked.run_id == run_id
 
 
+@pytest.mark.crash
 def test_a_worker_that_does_not_answer_is_named(client, blocking):
     worked(client, "patient")
     blocking.send_signal(signal.SIGSTOP)

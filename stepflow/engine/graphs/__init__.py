@@ -21,7 +21,9 @@ log = logging.getLogger("stepflow.worker")
 async def announce_graphs(registry: Registry, env: Env) -> None:
     """Write the graphs of the code at hand; nothing for an app that has none."""
     if registry.graphs:
-        packed = {key: pack(graph.to_plain()) for key, graph in registry.graphs.items()}
+        packed = {
+            key: pack(graph.to_plain(), in_clear=True) for key, graph in registry.graphs.items()
+        }
         await save_graphs(env.keys, packed)
 
 

@@ -72,10 +72,12 @@ def make_manifest(
     total = len(specs)
     wanted = None if join is None else as_join(join, "client.groups.submit")
     words = NO_JOIN if wanted is None else str(wanted)
-    packed = pack([webhook.as_dict() for webhook in webhooks], what="the webhooks of the group")
+    packed = pack(
+        [webhook.as_dict() for webhook in webhooks], what="the webhooks of the group", in_clear=True
+    )
     members = [_member(group_id, key, specs[key], chosen[key], env) for key in sorted(specs)]
     slices, now = list(_sliced(members)), env.clock.now()
-    whole = blake2b(pack([words, packed]), digest_size=16)
+    whole = blake2b(pack([words, packed], in_clear=True), digest_size=16)
     for digest, member in members:
         whole.update(member.key.encode() + b"\0" + digest)
     timeout_s = None if wanted is None else wanted.timeout_s
@@ -134,4 +136,4 @@ def _digest(
         None if spec.delay is None else seconds(spec.delay, "delay"),
         None if spec.start_at is None else unix_time(spec.start_at, "start_at"),
     ]  # fmt: skip
-    return blake2b(pack(said), digest_size=8).digest()
+    return blake2b(pack(said, in_clear=True), digest_size=8).digest()

@@ -63,7 +63,7 @@ async def begin_backfill(
     options = {"start": start, "end": end, "is_one_by_one": policy is Overlap.BUFFER_ALL}
     record = BulkRecord(
         new_run_id(now, secrets.randbits(80)), BACKFILL, schedule_id, by, rate,
-        options=pack(options), created_at=now,
+        options=pack(options, in_clear=True), created_at=now,
     )  # fmt: skip
     request = env.request_id()
     await start_bulk(

@@ -74,7 +74,7 @@ async def put_declared(
     worker: str, declared: Sequence[Declaration], version: str, env: Env
 ) -> None:
     """Put what the code of a worker declares, and say that *worker* does. Safe to repeat."""
-    await save_declared(env.keys, worker, pack([each.spec.id for each in declared]))
+    await save_declared(env.keys, worker, pack([each.spec.id for each in declared], in_clear=True))
     await together([_put(each, version, env) for each in declared])
 
 

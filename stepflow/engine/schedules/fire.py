@@ -17,7 +17,7 @@ from stepflow.engine.schedules.declared import FORGET_S, declared_by_living
 from stepflow.engine.schedules.load import Schedule, last_run, read, write
 from stepflow.engine.submit import prepare
 from stepflow.engine.versions import Versions
-from stepflow.errors import UnreadableRecord
+from stepflow.errors import UndecryptableValue, UnreadableRecord
 from stepflow.store.schedules.moves import STALE, delete_schedule, drop_due, fire_schedule
 from stepflow.store.schedules.reads import load_schedule
 from stepflow.times import in_words
@@ -50,6 +50,9 @@ async def fire(
         try:
             schedule = read(record)
         except UnreadableRecord as problem:
+            if isinstance(problem.__cause__, UndecryptableValue):
+                log.error("schedule=%s is left to workers with its key: %s", schedule_id, problem)
+                return
             log.error("schedule=%s does not fire until it is put again: %s", schedule_id, problem)
             await drop_due(env.keys, schedule_id)
             return

@@ -22,8 +22,8 @@ from stepflow.core.schedules.rules import (
 from stepflow.core.schedules.scheduled import Scheduled
 from stepflow.core.schedules.times import Times, at, cron, every, run_id_of
 from stepflow.engine.spec import RunSpec, check_headers, read_priority
-from stepflow.errors import InvalidOption, StepflowError, UnreadableValue
-from stepflow.store.values.codec import pack, unpack
+from stepflow.errors import InvalidOption, StepflowError, UndecryptableValue, UnreadableValue
+from stepflow.store.values.codec import pack, pack_alike, unpack
 from stepflow.times import seconds, unix_time
 
 
@@ -78,8 +78,8 @@ class ScheduleSpec:
 
     def pack(self, limit: int) -> bytes:
         """Write it; raises what `pack` raises for a payload."""
-        pack(self.payload, what="the payload", limit=limit)
-        return pack(
+        pack(self.payload, what="the payload", limit=limit, in_clear=True)
+        forms = pack_alike(  # what a worker declares is compared with what is there
             {
                 "runner": self.runner, "rules": self.rules.as_dict(), "payload": self.payload,
                 "queue": self.queue, "priority": self.priority, "timeout": self.timeout_s,
@@ -88,6 +88,7 @@ class ScheduleSpec:
             },
             what="the schedule",
         )  # fmt: skip
+        return forms[0]
 
     def run_of(self, nominal: float, *, run_id: str | None = None) -> RunSpec:
         """Give the run of a time, whose id follows from it unless there is another."""
@@ -109,6 +110,8 @@ def read_spec(schedule_id: str, packed: bytes) -> ScheduleSpec:
             check_headers(kept["headers"]),
             None if kept["retry"] is None else RetryPolicy(**kept["retry"]), kept["version"],
         )  # fmt: skip
+    except UndecryptableValue:
+        raise
     except (StepflowError, TypeError, ValueError, KeyError, AttributeError) as error:
         raise UnreadableValue(f"it is not as this version writes it ({error})") from error
 

@@ -88,7 +88,7 @@ def _with_times(there: Schedule, spec: ScheduleSpec, now: float) -> ScheduleReco
     decision = stand(spec.id, rules, state, now)
     return replace(
         there.moved(replace(decision, state=decision.state), now),
-        times=b"" if times == declared.rules.times else pack(times.as_dict()),
+        times=b"" if times == declared.rules.times else pack(times.as_dict(), in_clear=True),
         due_at=0.0 if state.pause else decision.due_at or 0.0,
     )
 

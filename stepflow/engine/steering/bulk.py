@@ -152,8 +152,8 @@ def delivery_of(record: BulkRecord, env: Env) -> HookJob:
     hook_id = f"bulk-{record.id}-{record.deliveries}"
     rq_id = rq_id_of(env.keys, hook_id, 0)
     hook = HookRecord(
-        hook_id, record.id, ANYONE, PENDING, pack([BULK, record.id]), b"", delivery=rq_id,
-        created_at=env.clock.now(),
+        hook_id, record.id, ANYONE, PENDING, pack([BULK, record.id], in_clear=True), b"",
+        delivery=rq_id, created_at=env.clock.now(),
     )  # fmt: skip
     return HookJob(hook_id, rq_id, write_new_hook(hook, env.keys))
 

@@ -114,7 +114,7 @@ def _show_attempt(attempt: Attempt) -> dict[str, Any]:
 
 def _show_var(written: bytes) -> dict[str, Any]:
     try:
-        return show_data(pack(read_var(written)))
+        return show_data(pack(read_var(written), in_clear=True))
     except StepflowError:
         return show_data(written)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import platform
 import sys
 from collections.abc import Callable, Iterator
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 from hashlib import blake2b
 from importlib.metadata import PackageNotFoundError, version
 from operator import itemgetter
@@ -44,6 +44,7 @@ def build_of(function: Callable[..., Any]) -> str:
     return digest.hexdigest()[:DIGITS]
 
 
+@cache
 def _own_version() -> str:
     try:
         return version("stepflow-rq")

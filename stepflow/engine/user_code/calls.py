@@ -8,7 +8,7 @@ Where user code is called, and the one table of what may leave it.
     TransientError                           this attempt failed; the next one not before its
                                              `retry_after`
     PermanentError, UsageError, DataError    failed for good
-    any other exception                      this attempt failed; the retry policy decides
+    any other exception, UndecryptableValue  this attempt failed; the retry policy decides
     a group of exceptions                    the strictest verdict of those in it, the longest
                                              `retry_after`
     SystemExit, KeyboardInterrupt,           the same as an exception of that name
@@ -45,6 +45,7 @@ from stepflow.errors import (
     RateLimited,
     StepError,
     TransientError,
+    UndecryptableValue,
     UsageError,
 )
 from stepflow.times import wait_asked
@@ -210,7 +211,8 @@ def _wait_asked_by(error: TransientError) -> float | None:
 def _is_retried(leaf: BaseException, whole: BaseException, policy: RetryPolicy) -> bool:
     if isinstance(leaf, TransientError):
         return True
-    if isinstance(leaf, _FOR_GOOD) or is_one_of(leaf, policy.give_up_on):
+    is_final = isinstance(leaf, _FOR_GOOD) and not isinstance(leaf, UndecryptableValue)
+    if is_final or is_one_of(leaf, policy.give_up_on):
         return False
     return policy.retries(leaf) or policy.retries(whole)
 

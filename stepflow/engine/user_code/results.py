@@ -51,7 +51,7 @@ class DeclaredResult:
         """Raise ResultMismatch for a result that does not read back as the type."""
         if not self.says_something or self._reader is None or isinstance(result, Outcome):
             return
-        stored = unpack(pack(result, what="the result"))
+        stored = unpack(pack(result, what="the result", in_clear=True))
         try:
             problem = self._reader.problem(stored)
         except InvalidOption:  # it has names that are only there for a type checker

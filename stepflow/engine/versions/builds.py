@@ -27,7 +27,7 @@ async def announce_builds(worker: str, group: str, builds: Mapping[str, str], en
     *group* names the workers with the same queues, as they report that they live. False when
     something else stands where builds are kept.
     """
-    packed = pack([env.clock.now(), group, dict(builds)])
+    packed = pack([env.clock.now(), group, dict(builds)], in_clear=True)
     written = await save_builds(env.keys, worker, packed)
     await _living(env)
     return written is not None

@@ -117,7 +117,7 @@ def pack_now(
     A step is (name, attempt, since, in_thread, stack), *blocked* (since, run id or "", stack);
     times are unix seconds.
     """
-    return pack({"at": at, "steps": steps, "more": more, "blocked": blocked})
+    return pack({"at": at, "steps": steps, "more": more, "blocked": blocked}, in_clear=True)
 
 
 def _read(asked: Asked, said: Mapping[str, Any]) -> Now:

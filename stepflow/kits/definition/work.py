@@ -32,7 +32,7 @@ async def work_of(known: Known, kind: str, filled: Filled, timeout_s: float | No
     try:
         async with asyncio.timeout(timeout_s):
             value = await work.do(read_input(work, close(filled, variables)), known)
-        return hiding.value(unpack(pack(value)))
+        return hiding.value(unpack(pack(value, in_clear=True)))
     except Exception as error:  # noqa: BLE001  raised again, in other words
         hidden = hiding.error(error)
     raise hidden  # out of reach of the one that it stands for

@@ -97,7 +97,7 @@ def _undo(shape: Shape, undo: Undo) -> Callable[..., Any]:
     call = supplied(undo.function)
 
     def data_in(step: list[Any]) -> Any:
-        return shape.data.fresh(pack(step[1]))
+        return shape.data.fresh(pack(step[1], in_clear=True))
 
     if is_async(undo.function):
 

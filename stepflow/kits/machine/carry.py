@@ -40,7 +40,7 @@ class Position:
         """Read it from a run's input, which is the data unless the run has continued as new."""
         if is_resumed(given):
             return cls(*given[RESUMED])
-        return cls(start, unpack(pack(given)))
+        return cls(start, unpack(pack(given, in_clear=True)))
 
 
 def is_resumed(given: Any) -> bool:
@@ -62,7 +62,7 @@ class Carrying:
         at = Position.of_input(given, machine.label_of_start)
         branches: dict[str, Any] = {}
         while True:
-            packed = pack(at.data)
+            packed = pack(at.data, in_clear=True)
             label = self._route(at.label, packed)
             visit = at.visits.get(label, 0) + (at.cursor is None)
             at = replace(at, label=label, visits=at.visits | {label: visit})

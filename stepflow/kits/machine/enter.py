@@ -23,4 +23,4 @@ class EnterCommand(Command):
 
     def advance(self, host: CommandHost, now: float) -> None:
         del now
-        host.write(self, EntryKind.VALUE, pack(self._visit))
+        host.write(self, EntryKind.VALUE, pack(self._visit, in_clear=True))

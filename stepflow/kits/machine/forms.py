@@ -171,7 +171,7 @@ class Stepped(Plain):
                 return step
             _, plain, cursor = step
             visit.page(plain, cursor)
-            packed = pack(plain)
+            packed = pack(plain, in_clear=True)
 
 
 class Batch(Plain):

@@ -279,7 +279,9 @@ class Machine(Generic[S, D]):
         that do not fit the type any more, ValueError for a state that the machine does not have.
         """
         data = Data(self.name, kind_of(self.data), reader_for(self.name, self.data))
-        return MachineResult(self.states(result["state"]), data.fresh(pack(result["data"])))
+        return MachineResult(
+            self.states(result["state"]), data.fresh(pack(result["data"], in_clear=True))
+        )
 
     def validate(self) -> None:
         """Raise InvalidMachine, with all that is wrong at once; `app.machine` calls this."""

@@ -46,7 +46,7 @@ class Data:
         """
         what = f"the data of machine {self.machine!r}"
         check_lossless(self.kind, value, what)
-        packed = pack(value, what=what)
+        packed = pack(value, what=what, in_clear=True)
         try:
             self.read(unpack(packed))
         except PayloadMismatch as misfit:

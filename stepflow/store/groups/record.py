@@ -130,7 +130,7 @@ class Member:
 
 def write_names(members: Sequence[tuple[str, bytes]]) -> bytes:
     """Write a slice of names: key and digest of each member."""
-    return pack([list(pair) for pair in members], what="a slice of a group")
+    return pack([list(pair) for pair in members], what="a slice of a group", in_clear=True)
 
 
 def read_names(packed: bytes) -> list[tuple[str, bytes]]:
@@ -140,7 +140,9 @@ def read_names(packed: bytes) -> list[tuple[str, bytes]]:
 
 def write_members(first: int, members: Sequence[Member]) -> bytes:
     """Write a slice of what members begin with; *first* is the number of the first one."""
-    return pack([first, [member.listed() for member in members]], what="a slice of a group")
+    return pack(
+        [first, [member.listed() for member in members]], what="a slice of a group", in_clear=True
+    )
 
 
 def read_members(packed: bytes) -> tuple[int, list[Member]]:

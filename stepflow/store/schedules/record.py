@@ -78,7 +78,9 @@ def read_schedule(schedule_id: str, row: Mapping[bytes, bytes]) -> ScheduleRecor
 
 def write_firing(firing: Firing) -> bytes:
     """Write a line of the history."""
-    return pack([firing.nominal, firing.at, firing.run_id, firing.left, firing.count])
+    return pack(
+        [firing.nominal, firing.at, firing.run_id, firing.left, firing.count], in_clear=True
+    )
 
 
 def read_firing(line: bytes) -> Firing | None:

@@ -9,7 +9,7 @@ C. Any other value goes through `plain`, level by level, and `pack` reads it bac
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import CoroutineType
 from typing import Any
 
@@ -24,10 +24,12 @@ from stepflow.store.values.msgpack_ext import (
     SET,
     TUPLE,
     RefusedError,
+    add_reader,
     decode_ext,
     plain,
     regroup,
 )
+from stepflow.store.values.sealed import SEALED, has_sealed, refuse_sealed
 
 #: levels of nested containers: every msgpack reads 1,024; versions before 1.2 write fewer, later
 #: ones write one more than they read
@@ -42,11 +44,62 @@ _WRITING = (TypeError, ValueError, OverflowError, BufferError, RecursionError)
 _READING = (TypeError, ValueError, ArithmeticError, BufferError, RecursionError, UnpackException)
 
 
-def pack(value: Any, *, what: str = "payload", limit: int | None = None) -> bytes:
+#: seals packed bytes where this process has keys, see `keyring.py`; None in most processes
+_seal: Callable[[bytes], bytes] | None = None
+#: opens what was sealed
+_open: Callable[[bytes], bytes] = refuse_sealed
+
+
+#: seals packed bytes with each key, so that equal ones stay equal
+_seal_alike: Callable[[bytes], Sequence[bytes]] | None = None
+
+
+def set_seal(
+    seal: Callable[[bytes], bytes] | None,
+    opener: Callable[[bytes], bytes] = refuse_sealed,
+    alike: Callable[[bytes], Sequence[bytes]] | None = None,
+) -> None:
+    """Have `pack` seal what it has packed from now on, and `unpack` open it; None ends that."""
+    global _seal, _open, _seal_alike
+    _seal, _open, _seal_alike = seal, opener, alike
+
+
+def pack_alike(value: Any, *, what: str, limit: int | None = None) -> Sequence[bytes]:
+    """
+    Serialize as `pack` does, for scripts that compare: one form for each key that there is.
+
+    The first is the one to write. Without keys there is one form; with keys, none is in clear.
+    """
+    data = pack(value, what=what, limit=limit, in_clear=True)
+    return (data,) if _seal_alike is None else _seal_alike(data)
+
+
+def _read_sealed(data: bytes) -> Any:
+    return _unpack(_open(data))
+
+
+add_reader(SEALED, _read_sealed)
+
+
+def is_sealing() -> bool:
+    """Say whether this process has keys."""
+    return _seal is not None
+
+
+def opened(data: bytes) -> bytes:
+    """Give packed bytes as they are in clear; raises what `unpack` raises."""
+    return pack(unpack(data), in_clear=True) if has_sealed(data) else data
+
+
+def pack(
+    value: Any, *, what: str = "payload", limit: int | None = None, in_clear: bool = False
+) -> bytes:
     """
     Serialize *value* to bytes that `unpack` reads.
 
-    *what* names the value in errors; *limit* is in bytes.
+    *what* names the value in errors; *limit* is in bytes, before encryption. Bytes that are
+    compared, or that a process without keys must read, stay *in_clear*; all others are sealed where
+    this process has keys.
 
     Tuples, sets, dates, Decimals, UUIDs and ints of any size keep their types. Dataclasses and
     pydantic models come back as dicts, enums as their values, bytearrays as bytes, named tuples as
@@ -69,7 +122,7 @@ def pack(value: Any, *, what: str = "payload", limit: int | None = None) -> byte
         raise PayloadTooLarge(what, len(data), limit)
     if not was_plain or EXT_BYTE in data:
         _read_back(value, data, what)
-    return data
+    return data if _seal is None or in_clear else _seal(data)
 
 
 def pack_list(parts: Sequence[bytes]) -> bytes:
@@ -199,7 +252,7 @@ def _check_keys(keys: Any, path: str, word: str, plural: str) -> None:
     seen = set()
     for key in keys:
         where = f"{path} ({word} {reprlib.repr(key)})"
-        again = unpack(pack(key, what=where))
+        again = unpack(pack(key, what=where, in_clear=True))
         try:
             known = again in seen
         except TypeError as error:

@@ -30,12 +30,12 @@ def digest(runner: str, payload: Any) -> bytes:
     UnsupportedValue as `pack` does.
     """
     try:
-        packed = pack(_form(payload))
+        packed = pack(_form(payload), in_clear=True)
     except (UnsupportedValue, TypeError, ValueError, RecursionError) as error:
         # raises with the path of the value, which the canonical form has lost
-        pack(payload)
+        pack(payload, in_clear=True)
         raise UnsupportedValue("payload", f"it is nested too deeply ({error})") from error
-    return blake2b(pack(runner) + packed, digest_size=_SIZE).digest()
+    return blake2b(pack(runner, in_clear=True) + packed, digest_size=_SIZE).digest()
 
 
 def _form(value: Any) -> Any:
@@ -50,7 +50,7 @@ def _form(value: Any) -> Any:
     if type(shape) is not list:
         return shape
     if shape and (shape[0] is SET or shape[0] is FROZENSET):
-        return [shape[0], *sorted(pack(_form(item)) for item in shape[1:])]
+        return [shape[0], *sorted(pack(_form(item), in_clear=True) for item in shape[1:])]
     return [_form(item) for item in shape]
 
 
@@ -58,7 +58,7 @@ def _in_order(shape: dict[Any, Any]) -> Iterable[tuple[str | bytes, Any]]:
     if set(map(type, shape)) == {str}:
         # sorts as the packed strs would, without packing: by UTF-8 length, then by code point
         return sorted(sorted(shape.items(), key=_KEY), key=_length)
-    keyed = {pack(_form(key)): (key, item) for key, item in shape.items()}
+    keyed = {pack(_form(key), in_clear=True): (key, item) for key, item in shape.items()}
     return [(_stand_in(keyed[packed][0], packed), keyed[packed][1]) for packed in sorted(keyed)]
 
 

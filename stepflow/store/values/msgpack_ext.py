@@ -229,6 +229,11 @@ def decode_ext(code: int, data: bytes) -> Any:
     return reader(data[1:])
 
 
+def add_reader(kind: bytes, reader: Callable[[bytes], Any]) -> None:
+    """Have `decode_ext` read extensions of another *kind*, a byte, with *reader*."""
+    _READERS[kind] = reader
+
+
 def regroup(items: list[Any]) -> Any:
     """
     Turn an array that begins with a marker into a tuple, set or frozenset.

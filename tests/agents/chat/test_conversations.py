@@ -83,6 +83,7 @@ async def cost(h: Harness, text: str) -> int:
     return len(json.dumps(await h.history("c"), default=str))
 
 
+@pytest.mark.crash
 async def test_a_turn_costs_the_same_however_long_the_conversation_is() -> None:
     """The model is given the last messages, all of them are kept, and once."""
     seen: list[int] = []

@@ -79,6 +79,7 @@ def test_why_takes_a_schedule_as_well(run, nightly):
     assert run("why", "nobody").exit_code == 5
 
 
+@pytest.mark.crash
 def test_the_doctor_puts_a_lost_one_back(run, nightly, real):
     """[T19]"""
     assert run("doctor").exit_code == 0

@@ -19,8 +19,7 @@ import pytest
 from stepflow import RunSpec
 from tests.crash.agents.app import TOOLS, UNITS
 from tests.crash.agents.nest import CONCURRENCY
-from tests.crash.support.checker import leftovers
-from tests.crash.support.waiting import until
+from tests.crash.support.checker import nothing_left_over
 
 pytestmark = pytest.mark.crash
 
@@ -64,4 +63,4 @@ def test_no_call_is_finished_twice_though_workers_are_killed_at_random(make_clus
     print(f"{len(killed)} kills, {len(runs) * UNITS} units, {again} begun again")
     assert again <= len(killed) * CONCURRENCY * TOOLS
     assert len(killed) < KILLS or again > 0, "no kill cost a call: the attack missed"
-    until(lambda: not leftovers(cluster), what="nothing left over")
+    nothing_left_over(cluster)

@@ -11,7 +11,7 @@ import time
 import pytest
 
 from stepflow import AsyncClient, OutputEnd, OutputItem, OutputReset, OutputView, RunSpec
-from tests.crash.support.checker import leftovers
+from tests.crash.support.checker import nothing_left_over
 from tests.crash.support.cluster import Cluster
 from tests.crash.support.waiting import until
 
@@ -91,7 +91,7 @@ async def test_readers_show_exactly_what_was_committed_though_workers_are_killed
             assert spoken(late) == committed, run_id
             assert spoken(strict) == committed, run_id
     assert voided > 0, "no kill cost a word: the attack missed"
-    until(lambda: not leftovers(cluster), what="nothing left over")
+    nothing_left_over(cluster)
 
 
 def test_a_worker_that_was_stopped_past_its_lease_emits_nothing_when_it_comes_back(make_cluster):

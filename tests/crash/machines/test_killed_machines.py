@@ -9,8 +9,7 @@ from collections import Counter
 import pytest
 
 from stepflow import RunSpec
-from tests.crash.support.checker import leftovers
-from tests.crash.support.waiting import until
+from tests.crash.support.checker import nothing_left_over
 
 pytestmark = pytest.mark.crash
 
@@ -55,4 +54,4 @@ def test_machines_go_their_way_though_workers_are_killed_at_random(make_cluster)
         assert [name for _, place, name in heads if place.endswith(".enter")] == WAY, run_id
     done = Counter(filter(None, cluster.witness.read_text().split("\n")))
     assert sum(count - 1 for count in done.values()) > 0, "no kill cost a step: the attack missed"
-    until(lambda: not leftovers(cluster), what="nothing left over")
+    nothing_left_over(cluster)

@@ -12,16 +12,20 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from stepflow.store.values.codec import unpack
 from tests.crash.support.cluster import Cluster
 from tests.crash.support.waiting import until
+from tests.support import DECLARED
 
 #: keys that live without a time to live: indexes whose members go with their runs, and RQ's lists
 #: of what there is
 STATIC = re.compile(
-    r"stepflow:(idx:(ended|succeeded|failed|cancelled):[^:]+|idx:expiry|app_hooks|builds|versions|format|totals|levels|stat:(new|runners)|workers:[^:]+|hooks:dead)"
+    rf"stepflow:({'|'.join(sorted(DECLARED))}"
+    r"|idx:(ended|succeeded|failed|cancelled):[^:]+|idx:expiry|totals|stat:(new|runners)"
+    r"|workers:[^:]+|hooks:dead)"
     r"|rq:(queues|workers(:[\w.-]+)?|suspended)"
 )
 #: keys that must be gone or empty once nothing lives
@@ -211,6 +215,14 @@ def _check_hooks(cluster: Cluster, run_id: str, row: Mapping[str, str], found: F
     ]
     if others:
         found.doubled.append(f"run {run_id} was told of as {others} besides {hook_id}")
+
+
+def nothing_left_over(cluster: Cluster) -> None:
+    """Wait until no key is left that should have gone; names those that are in AssertionError."""
+    with suppress(AssertionError):
+        until(lambda: not leftovers(cluster), what="nothing left over")
+    found = leftovers(cluster)
+    assert not found, found
 
 
 def leftovers(cluster: Cluster) -> list[str]:

@@ -72,6 +72,7 @@ def builds(folders: list[Path], seed: int) -> list[str]:
     return found
 
 
+@pytest.mark.crash
 def test_two_processes_of_one_deploy_have_the_same_builds_wherever_it_stands(tmp_path):
     one, two = ([deploy(tmp_path / name / inside) for inside in INSIDE] for name in ("one", "two"))
     assert builds(one, 1) == builds(one, 2) == builds(two, 3)

@@ -116,6 +116,7 @@ async def test_a_crash_at_every_write_leads_to_the_same_end_and_no_durable_step_
             assert world.done.count(name) == 1, (crash_after, name)
 
 
+@pytest.mark.crash
 async def test_a_thousand_interleavings_of_branches_replay_equal() -> None:
     """[F4] Steps end in random order; the replay hands their values over in the order they came."""
     for seed in range(1000):

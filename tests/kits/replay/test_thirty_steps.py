@@ -102,6 +102,7 @@ async def to_the_end(runtime: FamilyRuntime, workflow: Any) -> Any:
     raise AssertionError("no end")
 
 
+@pytest.mark.crash
 @pytest.mark.parametrize("fails", [False, True], ids=["succeeds", "fails"])
 async def test_a_worker_lost_after_any_write_changes_nothing_of_the_end(fails: bool) -> None:
     """

@@ -131,6 +131,7 @@ WRONG: dict[str, tuple[Call, str]] = {
 }
 
 
+@pytest.mark.crash
 @pytest.mark.parametrize("call", WRONG)
 async def test_a_wrong_call_fails_the_run_at_once(app: Stepflow, call: str) -> None:
     """[U6] It is not tried again, leaves no entry, and the function is not called."""

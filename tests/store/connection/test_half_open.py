@@ -131,6 +131,7 @@ async def test_a_server_that_is_only_slow_is_waited_for(quick_sweeps):
     assert [command_[0] for _, command_ in toy.got].count(b"INCR") == 1
 
 
+@pytest.mark.crash
 @pytest.mark.parametrize("budget_s", [0.3, 0.6])
 async def test_a_call_ends_within_its_budget_when_nothing_answers_at_all(budget_s, quick_sweeps):
     """[B21] [B22] Was: 30 s, of a client that says 10."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import html
 import re
 
+import pytest
+
 from stepflow import PermanentError, Succeed, Webhook
 from stepflow.core.outcomes import ErrorInfo
 from stepflow.core.run import RunStatus
@@ -72,6 +74,7 @@ async def test_a_queue_is_paused_and_resumed(aclient, look, press):
     assert queue.paused is None
 
 
+@pytest.mark.crash
 async def test_workers_are_listed_with_their_slots(aclient, worker, look):
     worker("-q", "a", "-q", "b", "-c", "3")
     [info] = await until(lambda: _workers(aclient))
@@ -167,6 +170,7 @@ async def _dead(aclient):
     return list(await aclient.hooks())
 
 
+@pytest.mark.crash
 async def test_the_first_page_says_that_there_is_no_worker_and_that_all_is_well(
     aclient, worker, look
 ):

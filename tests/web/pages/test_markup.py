@@ -122,6 +122,7 @@ async def _dead(aclient):
     return await aclient.hooks()
 
 
+@pytest.mark.crash
 async def test_every_page_shows_markup_as_text_and_no_secret(evil, http):
     pages = await walk(http)
     assert {"/ui/", "/ui/hooks", "/ui/runs/evil-True"} <= {place for place, _ in pages}

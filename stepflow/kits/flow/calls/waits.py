@@ -152,7 +152,8 @@ class WaitCalls(ContextBase):
         key = repr(wanted) if isinstance(wanted, Mapping) else wanted
         answer = self._readers.known(("ask", key), lambda: ExpectedAnswer(wanted))
         activation = self._activation
-        pack([prompt, answer.schema], what="what ctx.ask asks", limit=activation.runtime.limit)
+        limit = activation.runtime.limit
+        pack([prompt, answer.schema], what="what ctx.ask asks", limit=limit, in_clear=True)
         place = activation.next_place()
         command = QuestionCommand(
             place, activation.create_future(), activation, answer, prompt, wait_s

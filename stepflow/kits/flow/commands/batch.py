@@ -235,7 +235,9 @@ class BatchCommand(Command):
             self._notes.append((kind, with_index(kind, data, item.index)))
         else:
             is_value = kind is EntryKind.VALUE
-            answer = pack_list([pack(item.index), pack(is_value), data])
+            answer = pack_list(
+                [pack(item.index, in_clear=True), pack(is_value, in_clear=True), data]
+            )
             self._ready.append((answer, is_value))
         if self._host is not None:
             self.advance(self._host, self._host.runtime.now())

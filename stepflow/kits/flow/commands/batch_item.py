@@ -85,7 +85,7 @@ class ItemCommand(StepCommand):
     def _pack(self, value: Any, *, limit: int) -> bytes:
         data = super()._pack(value, limit=limit)
         if len(data) > _SURELY_FLAT:
-            pack([[[value]]], what=f"the value of step {self.name!r}")
+            pack([[[value]]], what=f"the value of step {self.name!r}", in_clear=True)
         return data
 
 

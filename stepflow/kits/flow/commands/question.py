@@ -15,7 +15,7 @@ from stepflow.kits.flow.commands.expected import ExpectedType
 from stepflow.kits.flow.commands.host import CommandHost
 from stepflow.kits.flow.commands.step import StepCommand
 from stepflow.store.questions import QuestionOutcome
-from stepflow.store.values.codec import pack
+from stepflow.store.values.codec import is_sealing, pack
 
 T = TypeVar("T")
 
@@ -93,7 +93,8 @@ class QuestionCommand(Command):
         return self._digest
 
     def describe(self) -> str:
-        return f"an answer to {self._prompt!r}"
+        # stands beside the record, in clear
+        return "an answer" if is_sealing() else f"an answer to {self._prompt!r}"
 
     def advance(self, host: CommandHost, now: float) -> None:
         if self.due_at is None and self._wait_s is not None:

@@ -21,7 +21,7 @@ from stepflow.kits.flow.commands.host import CommandHost
 from stepflow.kits.flow.step_options import Readers
 from stepflow.store.values.annotations import kind_of
 from stepflow.store.values.codec import pack, unpack
-from stepflow.store.variables import LEAST, MOST, read_var, write_var
+from stepflow.store.variables import LEAST, MOST, forms_of_var, read_var, write_var
 
 #: the answer of an incr of what cannot be counted up
 _NO_SUM = b"!"
@@ -159,7 +159,9 @@ class Variables:
         None means that there is no value. Stored values are compared: 1 is not 1.0, and the order
         of a dict counts.
         """
-        args = (self._packed(name, expected), self._packed(name, value))
+        what, limit = f"variable {name!r}", self._host.runtime.limit
+        first, *older = forms_of_var(expected, what=what, limit=limit)
+        args = (first, self._packed(name, value), *older)
         return self._touch("swap", name, args, lambda data: data == b"1")
 
     def typed(self, type: type[T], *, name: str | None = None) -> TypedVariable[T]:  # noqa: A002  as of `get`
@@ -240,7 +242,7 @@ class TypedVariable(Generic[T]):
         what = f"variable {self.name!r}"
         check_lossless(self._kind, value, what)
         try:
-            self._convert(unpack(pack(value, what=what)))
+            self._convert(unpack(pack(value, what=what, in_clear=True)))
         except PayloadMismatch as misfit:
             raise InvalidOption(f"{what} would not be valid: {misfit.problem}") from misfit
         return value

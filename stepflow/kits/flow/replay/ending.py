@@ -216,7 +216,7 @@ class Ending:
         if not self._run.cleanup:
             return end
         try:
-            pack(value, what=what, limit=self._limit)
+            pack(value, what=what, limit=self._limit, in_clear=True)
         except BaseException as error:  # noqa: BLE001  what packs a value is user code as well
             return Raised(error_info(error), retryable=False)
         return end

@@ -8,7 +8,8 @@ from typing import Any
 
 from stepflow.core.journal import Entry
 from stepflow.core.outcomes import Pause
-from stepflow.errors import UnreadableValue
+from stepflow.engine.gate import pause_for
+from stepflow.errors import UndecryptableValue, UnreadableValue
 
 #: entries shown before the one that does not fit
 _SHOWN = 3
@@ -29,6 +30,8 @@ def misread_end(
     *index* is that of the entry it did not reach, by default of the last one.
     """
     error = main.exception() if main.done() and not main.cancelled() else None
+    if isinstance(error, UndecryptableValue):
+        return pause_for(error)
     is_old = isinstance(error, UnreadableValue) and bool(journal)
     last = len(journal) - 1 if index is None else index
     return misfit(str(error), journal, last) if is_old else None

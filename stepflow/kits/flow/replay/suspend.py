@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from stepflow.core.briefs import sealed_brief
 from stepflow.core.open_command import MOST_OPEN, OpenCommand
 from stepflow.core.outcomes import Park, Yield
 from stepflow.core.run import Run
@@ -49,7 +50,7 @@ def park(
         ", ".join(command.describe() for command in waits[:_SHOWN]),
         needs_cleanup=loop.called_ctx_while_evicted,
         knows_stop=knows_stop,
-        expects=pack(expects) if expects else b"",
+        expects=pack(expects, in_clear=True) if expects else b"",
         commands=_pack_commands(waits),
     )
 
@@ -61,11 +62,11 @@ def _pack_commands(waits: Sequence[Command]) -> bytes:
     shown = [
         OpenCommand(
             command.what, command.place, command.name, command.due_at or 0.0, command.awaited_id,
-            command.last_error,
+            sealed_brief(command.last_error),
         ).parts()
         for command in waits[:MOST_OPEN]
     ]  # fmt: skip
-    return pack(shown)
+    return pack(shown, in_clear=True)
 
 
 def was_here(run: Run, began_with: int) -> bool:
