@@ -65,10 +65,11 @@ def test_a_library_is_cut_down_to_what_is_used():
 
 #: a function of a script that is made when it is called, with what is in it
 LAZY = re.compile(
-    r"^local function (\w+)\(\.\.\.\)\nif select.*?\n(.*?)\nreturn \1\(\.\.\.\)\nend$", re.M | re.S
+    r"^local function (\w+)\(\.\.\.\)\nif select.*?\n(.*?)\nreturn \1\(\.\.\.\)\nend$",
+    re.MULTILINE | re.DOTALL,
 )
 LIBRARIES = [path.read_text() for path in lua_source._FOLDER.glob("lib/**/*.lua")]
-FUNCTIONS = {name for text in LIBRARIES for name in re.findall(r"^local function (\w+)", text, re.M)}
+FUNCTIONS = {name for text in LIBRARIES for name in re.findall(r"(?m)^local function (\w+)", text)}
 
 
 def missing_in(text):
