@@ -16,6 +16,7 @@ from stepflow.engine.user_code.schema import misfit
 from stepflow.errors import (
     InvalidName,
     InvalidOption,
+    LimitFull,
     MailboxFull,
     RunConflict,
     RunNotFound,
@@ -33,7 +34,7 @@ from stepflow.store.journal import (
     send_signal,
     signal_start,
 )
-from stepflow.store.runs import load_run
+from stepflow.store.runs import Full, load_run
 from stepflow.store.values.codec import pack, unpack
 
 #: which signals of a name stay in the mailbox: all, or the one that was sent last
@@ -147,6 +148,8 @@ async def _start(
         env.keys, prepared.run, letter.signal_id, letter.item, request=prepared.request,
         data=prepared.data, tags=prepared.tags, replaces=ended,
     )  # fmt: skip
+    if isinstance(there, Full):
+        raise LimitFull(*there)
     return there is None
 
 

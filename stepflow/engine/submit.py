@@ -22,10 +22,10 @@ from stepflow.engine.lanes.name import lane_of
 from stepflow.engine.once.settle import settle_taken
 from stepflow.engine.spec import RunSpec, pack_options, read_priority
 from stepflow.engine.tags import write_tags
-from stepflow.errors import InvalidOption, RunConflict
+from stepflow.errors import InvalidOption, LimitFull, RunConflict
 from stepflow.store.calls import Call, Part, batch_of
 from stepflow.store.run_hash import read_run
-from stepflow.store.runs import Taken, submit_run
+from stepflow.store.runs import Full, Taken, submit_run
 from stepflow.store.values.codec import pack
 from stepflow.store.values.digest import digest
 from stepflow.times import seconds, unix_time
@@ -59,8 +59,8 @@ async def submit(spec: RunSpec, env: Env) -> Submitted:
     """
     Make the run of *spec*, or find the equal one that is there.
 
-    Raises RunConflict for a run id taken by another input or runner, and what `pack` raises;
-    nothing is written then.
+    Raises RunConflict for a run id taken by another input or runner, LimitFull where too many wait
+    for a limit of it, and what `pack` raises; nothing is written then.
     """
     prepared = prepare(spec, env, may_share=True)
     probes.at("submit.ready")
@@ -73,7 +73,7 @@ async def submit_many(specs: Sequence[RunSpec], env: Env) -> list[Submitted]:
     """
     Make many runs in a few round trips; all are checked before the first is written.
 
-    Gives the results in order.
+    Gives the results in order. Raises what `submit` raises, and the runs before that one are made.
     """
     prepared = [prepare(spec, env, may_share=True) for spec in specs]
     results: list[Submitted] = []
@@ -166,7 +166,7 @@ def begin_again(run: Run, spec: RunSpec, ended: Run, env: Env) -> None:
 
 def _call(
     prepared: Prepared, env: Env, replaces: Run | None = None, ousted: str = ""
-) -> Call[dict[bytes, bytes] | Taken | None]:
+) -> Call[dict[bytes, bytes] | Taken | Full | None]:
     return submit_run(
         env.keys, prepared.run, request=prepared.request, data=prepared.data, tags=prepared.tags,
         replaces=replaces, ousted=ousted,
@@ -174,13 +174,15 @@ def _call(
 
 
 async def _settle(
-    spec: RunSpec, prepared: Prepared, row: dict[bytes, bytes] | Taken | None, env: Env
+    spec: RunSpec, prepared: Prepared, row: dict[bytes, bytes] | Taken | Full | None, env: Env
 ) -> Submitted:
     """Say what it means that the run id was free, or taken by the run of *row*."""
     run = prepared.run
     for _ in range(_RESTARTS):
         if row is None:
             return Submitted(run.id, created=True)
+        if isinstance(row, Full):
+            raise LimitFull(*row)
         if isinstance(row, Taken):
             found = await settle_taken(spec.once, row.run_id, run, prepared.data, env)
             if found is not None:

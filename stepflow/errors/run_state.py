@@ -205,13 +205,13 @@ class MailboxFull(RunStateError):
 
 
 class LimitFull(RunStateError):
-    """So many runs wait in line for one key of a limit that no more may."""
+    """So many runs wait for one key of a limit that no more may."""
 
     def __init__(self, name: str, key: str, waiting: int, most: int) -> None:
         self.limit, self.key = name, key
         super().__init__(
-            f"{waiting:,} runs wait in line for limit {name!r}{f' of {key!r}' if key else ''}, "
-            f"which takes {most:,}; submit later, or raise max_line of the limit"
+            f"{waiting:,} runs wait for limit {name!r}{f' of {key!r}' if key else ''}, whose line "
+            f"takes {most:,}; submit later, or raise max_line of the limit"
         )
 
 

@@ -12,7 +12,7 @@ from stepflow.core.run import Cleanup, Run
 from stepflow.store import scripts
 from stepflow.store.calls import Call, Part, command, raw
 from stepflow.store.keys import Keys
-from stepflow.store.runs.submit import read_submit, submission
+from stepflow.store.runs.submit import Full, read_bounded, submission
 from stepflow.store.wake import wake
 
 #: signals that a run's mailbox holds at most
@@ -155,16 +155,18 @@ def signal_start(
     data: Sequence[Part],
     tags: Sequence[str] = (),
     replaces: Run | None = None,
-) -> Call[dict[bytes, bytes] | None]:
+) -> Call[dict[bytes, bytes] | Full | None]:
     """
     Make *run* as `submit_run` does, with a signal in its mailbox.
 
-    Gives None when it was made, else the hash of the run that is there.
+    Gives None when it was made, Full as that does, else the hash of the run that is there.
     """
-    made = submission(keys, run, request=request, data=data, tags=tags, replaces=replaces)
+    made = submission(
+        keys, run, request=request, data=data, tags=tags, replaces=replaces, is_bounded=True
+    )
     base = keys.run(run.id)
     return scripts.SIGNAL_START.call(
-        read_submit,
+        read_bounded,
         keys={**made.keys, "mail": f"{base}:mail", "sent": f"{base}:sent"},
         args={
             **{name: each for name, each in made.args.items() if name not in _ONCE},

@@ -42,10 +42,10 @@ Every key stepflow uses, in one table.
     <ns>:laned                       set      RQ queues that have runs in lanes
     <ns>:lanes:<rq queue>            zset     lane -> its turn, the lowest is next
     <ns>:lane:<rq queue>:<lane>      zset     run:<id> -> queued at
-    <ns>:fair                        hash     <queue>|<lane> -> weight, <queue> -> window: what
-                                              operators have set
+    <ns>:fair                        hash     <queue>|<lane> -> weight, <queue> -> window; by hand
     <ns>:once:<kind>:<key>           string   run id that has the key of a singleton
-    <ns>:levels                      set      RQ queues of priorities without a name, once in use
+    <ns>:levels                      set      RQ queues of priorities without a name, in use
+    <ns>:level:<rq queue>            string   one of these was of late; goes by itself
 
     of limits; <key> is written as in a URL; those of a key go when nothing runs and waits there
     <ns>:limits                      hash     name -> what the code says; name=, name[key]= -> what
@@ -54,6 +54,7 @@ Every key stepflow uses, in one table.
     <ns>:slots:<limit>:<key>         zset     run id, or <run id>/<step> -> since when it has a slot
     <ns>:lines                       set      <limit>|<key> that has the set below
     <ns>:line:<limit>:<key>          zset     the same -> priority, then since when it waits
+    <ns>:ahead:<limit>:<key>         zset     the same -> since when; in a queue, not looked at yet
     <ns>:called:<limit>:<key>        zset     the same -> when its turn came; until it begins
     <ns>:tat:<limit>:<key>           string   when what has begun would have, at the rate
     <ns>:rest:<limit>:<key>          string   until when nothing begins; without a key, for all
@@ -116,10 +117,10 @@ Every key stepflow uses, in one table.
     <ns>:done:<id>                   channel  the run has ended
     <ns>:out:<id>                    channel  the run has emitted something
 
-RQ's own keys, written as RQ writes them: rq:queues, rq:queue:<q>, rq:job:<id>, rq:wip:<q>,
-rq:scheduled:<q>, rq:failed:<q>, rq:suspended, rq:workers. A queue is three RQ
-queues, `q.high`, `q` and `q.low`, and one for each other priority in use, `q.level7`. Another name
-space than `stepflow` prefixes queue names (`ns.q`) and job ids (`ns_run-...`).
+RQ's own keys, as RQ writes them: rq:queues, rq:queue:<q>, rq:job:<id>, rq:wip:<q>, rq:failed:<q>,
+rq:scheduled:<q>, rq:suspended, rq:workers. A queue is three RQ queues, `q.high`, `q` and `q.low`,
+and one for each other priority in use, `q.level7`. Another name space than `stepflow` prefixes
+queue names (`ns.q`) and job ids (`ns_run-...`).
 """
 
 from __future__ import annotations

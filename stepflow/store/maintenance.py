@@ -54,7 +54,7 @@ class MaintenanceScan(NamedTuple):
     paused_queues: frozenset[str] = frozenset()
     #: whether indexes of the version before hold anything
     has_old: bool = False
-    #: the RQ queues of priorities without a name, once they are in use
+    #: the RQ queues of priorities without a name that are in use
     levels: frozenset[str] = frozenset()
 
 

@@ -107,7 +107,7 @@ class Fetcher:
             self._may_claim.set()
 
     def serve(self, sources: Sequence[QueueSource]) -> None:
-        """Claim from *sources* from now on, of the same queues: a priority more is in use."""
+        """Claim from *sources* from now on, of the same queues: other priorities are in use."""
         self._sources = list(sources)
         self._changed.set()
 

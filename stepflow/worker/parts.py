@@ -163,10 +163,10 @@ class WorkerParts:
         self.maintenance.serve([*self._sources(), self._hooks], self._served(self._sources()))
 
     def _note_levels(self, levels: frozenset[str]) -> None:
-        """Serve priorities without a name from now on that are in use, should one be new."""
-        if levels <= self._levels:
+        """Serve those priorities without a name from now on that are in use."""
+        if levels == self._levels:
             return
-        self._levels |= levels
+        self._levels = levels
         steps = self._sources()
         self.state.note_levels(self._levels)
         self.maintenance.serve([*steps, self._hooks], self._served(steps))

@@ -55,6 +55,18 @@ async def test_a_worker_learns_of_a_priority_that_nobody_had_used(app, aclient, 
     assert [info.priority for info in await aclient.queues()] == ["0", "7"]
 
 
+async def test_a_worker_forgets_a_priority_that_nobody_uses_any_more(
+    app, aclient, working, ran, real
+):
+    """[K16] By its next round, and learns of it again."""
+    async with working(app):
+        await (await aclient.submit("note", priority=7)).wait(10)
+        real.delete("stepflow:level:default.level7")
+        await until(lambda: not real.exists("stepflow:levels"))
+        await (await aclient.submit("note", priority=7)).wait(10)
+    assert len(ran) == 2
+
+
 async def test_a_kept_run_gives_way_to_a_more_urgent_one(app, aclient, working, ran):
     """[K16] One slot; the chain ends only after the urgent run has."""
 

@@ -29,7 +29,8 @@ class Limited(Store):
         """Each of *uses* is a name, `name[key]`, or a LimitUse."""
         run = self.run(run_id, **options)
         run.limits = write_uses([use if isinstance(use, LimitUse) else use_of(use) for use in uses])
-        self.connection.call(submit_run(self.keys, run, request=run_id, data=["payload", pack(1)]))
+        call = submit_run(self.keys, run, request=run_id, data=["payload", pack(1)])
+        return self.connection.call(call)
 
     def claimed(self, **options):
         """Claim what may begin; gives the ids of those that did."""

@@ -18,6 +18,7 @@ from stepflow import (
     Limit,
     RateLimited,
     RetryPolicy,
+    RunSpec,
     Stepflow,
     Succeed,
 )
@@ -204,8 +205,11 @@ async def test_a_submit_is_refused_where_too_many_wait(app, working, real, keys)
     async with working(app):
         runs = [await app.async_client.submit("pay") for _ in range(3)]
         await until(lambda: real.zcard(keys.of_limit("line", "stripe", "")) == 2)
-        with pytest.raises(LimitFull, match="2 runs wait in line for limit 'stripe', which takes"):
+        with pytest.raises(LimitFull, match="2 runs wait for limit 'stripe', whose line takes 2"):
             await app.async_client.submit("pay")
+        with pytest.raises(LimitFull):
+            await app.async_client.signal("new", "go", start=RunSpec("pay", run_id="new"))
+        assert await app.async_client.submit("pay", run_id=runs[1].id)
         for run in runs:
             await run.cancel()
 

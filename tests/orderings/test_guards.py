@@ -153,8 +153,8 @@ GUARDS = [
     Guard(
         "submit_run",
         "rev",
-        "if row[1] ~= replaces then",
-        "if replaces == '' then",
+        "if row[1] and row[1] ~= replaces then",
+        "if row[1] and replaces == '' then",
         meet.two_restarts,
     ),
     Guard(
@@ -167,8 +167,8 @@ GUARDS = [
     Guard(
         "signal_start",
         "rev",
-        "if row[1] ~= replaces then",
-        "if replaces == '' then",
+        "if row[1] and row[1] ~= replaces then",
+        "if row[1] and replaces == '' then",
         meet.two_signals_that_restart_their_run,
     ),
     Guard(

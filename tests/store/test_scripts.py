@@ -212,6 +212,8 @@ def test_lua_builds_the_keys_of_the_table(redis_client, namespace, priority):
         f"waiting_list_of({ns}, '{queue}', 'x')": keys.waiting_list(queue, "x"),
         f"laned_of({ns})": keys.laned,
         f"fair_of({ns})": keys.fair,
+        f"levels_of({ns})": keys.levels,
+        f"level_of({ns}, '{queue}')": f"{keys.levels[:-1]}:{queue}",
         f"lanes_of({ns}, '{queue}')": keys.lanes(queue),
         f"lane_of({ns}, '{queue}', 'acme')": keys.lane(queue, "acme"),
         f"limits_of({ns})": keys.limits,

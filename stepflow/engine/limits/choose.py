@@ -6,45 +6,35 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from stepflow.core.ids import runner_key
-from stepflow.core.limits.limit import MOST_IN_LINE, Limit, use_of
+from stepflow.core.limits.limit import Limit, use_of
 from stepflow.core.limits.use import (
     LimitUse,
     check_key,
     check_limit_name,
     check_units,
-    read_uses,
     write_uses,
 )
 from stepflow.engine.env import Env
 from stepflow.engine.spec import RunSpec
-from stepflow.errors import LimitFull
-from stepflow.store.calls import batch_of
-from stepflow.store.limits.hash import key_of_header, load_runners, load_values
-from stepflow.store.limits.lines import line_length
+from stepflow.store.limits.hash import key_of_header, load_runners
 
 
 async def with_limits(
     specs: Sequence[RunSpec],
     at_hand: Mapping[str, Sequence[Limit]],
     env: Env,
-    *,
-    has_bounds: bool = True,
 ) -> list[RunSpec]:
     """
     Give the specs, each with its limits.
 
     *at_hand* are those of the runners in the code at hand; others are read from what workers say.
-    Raises InvalidName and InvalidOption for limits that cannot be, LimitFull where too many wait,
-    unless *has_bounds* is False.
+    Raises InvalidName and InvalidOption for limits that cannot be.
     """
     keys = {runner_key(spec.runner, spec.version or 1) for spec in specs}
     said = (
         await load_runners(env.keys, sorted(keys - at_hand.keys())) if keys - at_hand.keys() else {}
     )
-    chosen = [replace(spec, uses=write_uses(_uses(spec, at_hand, said))) for spec in specs]
-    if has_bounds:
-        await _check_room(chosen, env)
-    return chosen
+    return [replace(spec, uses=write_uses(_uses(spec, at_hand, said))) for spec in specs]
 
 
 def _uses(
@@ -63,18 +53,3 @@ def _uses(
         use = uses.get(check_limit_name(name), LimitUse(name))
         uses[name] = use._replace(units=check_units(units))
     return list(uses.values())
-
-
-async def _check_room(specs: Sequence[RunSpec], env: Env) -> None:
-    """Raise LimitFull where so many wait in line already that no more may."""
-    uses = {use[:2] for spec in specs for use in read_uses(spec.uses)}
-    if not uses:
-        return
-    named = sorted(uses)
-    lengths = await batch_of([line_length(env.keys, name, key) for name, key in named])
-    for (name, key), length in zip(named, lengths, strict=True):
-        if length:
-            values = await load_values(env.keys, name, key)
-            most = values.max_line or MOST_IN_LINE
-            if length >= most:
-                raise LimitFull(name, key, length, most)

@@ -87,11 +87,9 @@ class Versions:
         #: the unknown runners that were warned about
         self._warned: set[str] = set()
 
-    async def choose(
-        self, specs: Sequence[RunSpec], env: Env, *, are_children: bool = False
-    ) -> list[RunSpec]:
+    async def choose(self, specs: Sequence[RunSpec], env: Env) -> list[RunSpec]:
         """
-        Give the specs, each with its version and its limits, whose lines children may overfill.
+        Give the specs, each with its version and its limits.
 
         A runner that no live worker knows, although there are some, is a warning, once; for a
         strict spec it is UnknownRunner, also when no worker lives.
@@ -108,7 +106,7 @@ class Versions:
         ):
             from stepflow.engine.limits.choose import with_limits  # noqa: PLC0415  few have any
 
-            return await with_limits(chosen, self._limits, env, has_bounds=not are_children)
+            return await with_limits(chosen, self._limits, env)
         return chosen
 
     async def choose_for_children(self, specs: Sequence[RunSpec], env: Env) -> list[RunSpec]:
@@ -121,7 +119,7 @@ class Versions:
         for runner in {spec.runner for spec in specs}:
             if self.registered(runner) is None and runner not in await self._names(env, runner):
                 raise UnknownChild(runner, _shown_names(self._said))
-        return await self.choose(specs, env, are_children=True)
+        return await self.choose(specs, env)
 
     async def _version(self, spec: RunSpec, env: Env) -> int:
         at_hand = self.registered(spec.runner)

@@ -28,6 +28,7 @@ from stepflow.store.runs.move import (
 from stepflow.store.runs.stand import park_run, pause_run
 from stepflow.store.runs.step import hand_over, keep_step
 from stepflow.store.runs.submit import (
+    Full,
     Submission,
     Taken,
     put_off,
@@ -45,6 +46,7 @@ __all__ = [
     "STALE",
     "Answer",
     "Fence",
+    "Full",
     "Submission",
     "Taken",
     "Writes",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
+from urllib.parse import unquote
 
 from stepflow.core.counts import Counted, field_of
 from stepflow.core.ids import run_member
@@ -15,8 +16,8 @@ from stepflow.store.keys import LIVE, RQ_QUEUES, Keys
 from stepflow.store.run_hash import format_time, rq_time, write_new
 from stepflow.store.runs.move import DONE, Answer, flow_keys, is_brief
 
-#: the answer of `submit_run` when another run has the key
-_TAKEN = 3
+#: the answers of `submit_run` when another run has the key, and when a line is full
+_TAKEN, _FULL = 3, 4
 
 
 #: what a script that makes a run is given of an ended one that it replaces
@@ -41,6 +42,7 @@ def submission(
     tags: Sequence[str] = (),
     replaces: Run | None = None,
     ousted: str = "",
+    is_bounded: bool = False,
 ) -> Submission:
     """Give what makes *run*, for the scripts that do; `submit_run` says what it is."""
     base, queue = keys.run(run.id), keys.queue_of(run)
@@ -62,7 +64,8 @@ def submission(
             "is_brief": is_brief(run.due_at, run.created_at),
             "expired": "" if replaces is None else expiry_member(replaces),
             "counted": field_of(Counted.SUBMITTED, run.runner), "once": run.once,
-            "ousted": ousted, "waits": int(run.once.startswith("debounce:")),
+            "bounded": run.limits if is_bounded else "", "ousted": ousted,
+            "waits": int(run.once.startswith("debounce:")),
         },
         {
             "fields": (*write_new(run, keys), "submit_id", request),
@@ -92,6 +95,15 @@ class Taken(NamedTuple):
     run_id: str
 
 
+class Full(NamedTuple):
+    """A limit and key for which so many wait already that no more may."""
+
+    name: str
+    key: str
+    waiting: int
+    most: int
+
+
 def submit_run(
     keys: Keys,
     run: Run,
@@ -101,18 +113,20 @@ def submit_run(
     tags: Sequence[str] = (),
     replaces: Run | None = None,
     ousted: str = "",
-) -> Call[dict[bytes, bytes] | Taken | None]:
+) -> Call[dict[bytes, bytes] | Taken | Full | None]:
     """
     Make the run with its first delivery.
 
-    Gives None when it was made, else the hash of the run that is there. *run* has the delivery and
+    Gives None when it was made, Full where so many wait for a limit of it that no more may, else
+    the hash of the run that is there. *run* has the delivery and
     due time, *tags* are written `key=value`; *replaces* is the ended run of the generation before,
     which must be unchanged. *ousted* is the run whose place it takes as a singleton; another one
     that has its key is Taken.
     """
     made = submission(
-        keys, run, request=request, data=data, tags=tags, replaces=replaces, ousted=ousted
-    )
+        keys, run, request=request, data=data, tags=tags, replaces=replaces, ousted=ousted,
+        is_bounded=True,
+    )  # fmt: skip
     return scripts.SUBMIT_RUN.call(
         _read_made,
         keys=made.keys,
@@ -123,12 +137,19 @@ def submit_run(
 
 
 def read_submit(reply: Any) -> dict[bytes, bytes] | None:
-    """Read the answer of `submit_run`."""
+    """Read the answer of `submit_run` for a fork."""
     return None if reply[0] == DONE else flat_map(reply[1])
 
 
-def _read_made(reply: Any) -> dict[bytes, bytes] | Taken | None:
-    return Taken(reply[1].decode()) if reply[0] == _TAKEN else read_submit(reply)
+def read_bounded(reply: Any) -> dict[bytes, bytes] | Full | None:
+    """Read the answer of a script that counts who waits for the limits of the run."""
+    if reply[0] == _FULL:
+        return Full(reply[1].decode(), unquote(reply[2].decode()), int(reply[3]), int(reply[4]))
+    return read_submit(reply)
+
+
+def _read_made(reply: Any) -> dict[bytes, bytes] | Taken | Full | None:
+    return Taken(reply[1].decode()) if reply[0] == _TAKEN else read_bounded(reply)
 
 
 def put_off(

@@ -10,10 +10,7 @@ from stepflow.core.schedules.state import ScheduleState
 from stepflow.core.schedules.times import between, every, run_id_of
 from stepflow.store.schedules.reads import load_schedule
 from tests.crash.support.app import path
-from tests.crash.support.waiting import until
-
-#: seconds between two times of a schedule
-EVERY_S = 1
+from tests.crash.support.waiting import PATIENCE_S, until
 
 
 class OnTime:
@@ -23,20 +20,29 @@ class OnTime:
     What they are to begin is known when it is over.
     """
 
-    def __init__(self, client: Client, many: int) -> None:
-        self._client = client
+    def __init__(
+        self, client: Client, many: int, *, skipping: int | None = None, every_s: int = 1
+    ) -> None:
+        self._client, self._every_s = client, every_s
         self.complete = [f"all-{number}" for number in range(many)]
-        self.skipping = [f"skip-{number}" for number in range(many)]
+        self.skipping = [
+            f"skip-{number}" for number in range(many if skipping is None else skipping)
+        ]
         put = client.schedules.put
         for name in self.complete:
-            put(name, "chain", every=EVERY_S, payload=path(1), catch_up="all", overlap="allow")
+            put(
+                name, "chain", every=self._every_s, payload=path(1), catch_up="all", overlap="allow"
+            )
         self._begins = {name: self._state(name).through for name in self.complete}
         for name in self.skipping:
-            put(name, "chain", every=EVERY_S, payload=path(2, pause=0.7))
+            put(name, "chain", every=self._every_s, payload=path(2, pause=0.7))
 
-    def stop(self) -> list[str]:
+    def stop(self, patience_s: float = PATIENCE_S) -> list[str]:
         """Wait until all times were dealt with, and stop; gives the runs that must be there."""
-        until(lambda: all(map(self._is_up_to_date, self.complete)), what="late schedules")
+        until(
+            lambda: all(map(self._is_up_to_date, self.complete)), what="late schedules",
+            patience_s=patience_s,
+        )  # fmt: skip
         for name in [*self.complete, *self.skipping]:
             self._client.schedules.pause(name)
         return [run_id for name in self.complete for run_id in self._expected(name)]
@@ -62,7 +68,7 @@ class OnTime:
 
     def _expected(self, name: str) -> list[str]:
         through = self._state(name).through
-        times = between(every(EVERY_S), self._begins[name], through)
+        times = between(every(self._every_s), self._begins[name], through)
         return [run_id_of(name, nominal) for nominal in times]
 
     def _overlaps(self, name: str) -> list[str]:
@@ -74,7 +80,7 @@ class OnTime:
         ]
 
     def _is_up_to_date(self, name: str) -> bool:
-        return self._state(name).through > time.time() - 1.5 * EVERY_S
+        return self._state(name).through > time.time() - 1.5 * self._every_s
 
     def _state(self, name: str) -> ScheduleState:
         client = self._client

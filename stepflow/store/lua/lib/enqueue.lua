@@ -3,6 +3,7 @@
 -- is of another type. lane: as `lane_in` gives it, or nil.
 --@ include total
 --@ include lanes/join
+--@ include lanes/levels
 --@ lazily lanes/enter: enter_lane
 local function enqueue(list, queued_at, wake, id, member, now, lane)
   local length = lane and enter_lane(lane, list, queued_at, member, now)
@@ -11,6 +12,9 @@ local function enqueue(list, queued_at, wake, id, member, now, lane)
     soft('ZADD', queued_at, now, member)
   end
   if redis.call('EXISTS', wake) == 0 then redis.call('RPUSH', wake, '1') end
+  if string.sub(list, -7, -2) == '.level' then
+    note_level(string.match(queued_at, '^(.*):queued_at:'), string.sub(list, #list_of('') + 1))
+  end
   return length
 end
 

@@ -31,6 +31,9 @@ end
 
 -- of fair queues: which have runs in lanes, weights and windows, the lanes of one, and one of those
 local function laned_of(ns) return ns .. ':laned' end
+-- which priorities without a name are in use, and whether one was of late
+local function levels_of(ns) return ns .. ':levels' end
+local function level_of(ns, queue) return ns .. ':level:' .. queue end
 local function fair_of(ns) return ns .. ':fair' end
 local function lanes_of(ns, queue) return ns .. ':lanes:' .. queue end
 local function lane_of(ns, queue, lane) return ns .. ':lane:' .. queue .. ':' .. lane end

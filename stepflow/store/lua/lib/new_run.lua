@@ -1,7 +1,7 @@
 -- Inserted by `submit_run` and `submit_child`, whose names it uses: write a new run, its places in
 -- the indexes and its first delivery, and count it. RQ is told of the queue, unless something waits
--- in it already. level: where a priority without a name is noted. turn: nil, or the state in which the run stands until the end of another child of
--- its map hands it over (lib/map).
+-- in it already. level: not empty for a priority without a name. turn: nil, or the state in which the
+-- run stands until the end of another child of its map hands it over (lib/map).
 set_fields(run_key, fields)
 set_fields(data_key, data)
 redis.call('ZADD', live_key, created, run_id)
@@ -20,6 +20,6 @@ else
   local brief = is_brief == '1'
   if brief then write_job(job_key, rq_id, ns, 'run_step', queue, 'scheduled', rq_time) end
   delay(due_key, scheduled_key, wake_key, rq_id, member, due, brief)
+  if level_keys[1] then note_level(ns, queue) end
 end
 if length == 1 then redis.call('SADD', rq_queues_key, list_key) end
-for _, levels in ipairs(level_keys) do redis.call('SADD', levels, queue) end

@@ -3,6 +3,7 @@
 --@ include clock
 --@ include keys
 --@ include ids
+--@ include lanes/levels
 --@ lazily lanes/source: refill_source
 
 -- Read what waits in a queue: nothing in one that is paused. paused_queues: false when none is.
@@ -43,6 +44,7 @@ end
 local function set_aside(id, member, run, runner, to)
   soft('RPUSH', waiting_list_of(to.ns, to.queue, runner), id)
   soft('SADD', to.waiting_lists, to.queue .. '|' .. runner)
+  note_level(to.ns, to.queue)
   soft('ZREM', to.queued_at, member)
   redis.call('HSET', run, 'unroutable', stamp_of(to.now))
   local wake = runner_wake_of(to.ns, runner)

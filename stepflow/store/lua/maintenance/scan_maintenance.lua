@@ -8,7 +8,7 @@
 -- gone, whether the worker was not known, queue and who paused it for each that is, whether indexes
 -- of the version before hold anything, the RQ queues of priorities without a name}; a list holds at
 -- most 50, but for those after the strays.
---@ include total clock ids keys sources indexes/rebuild
+--@ include total clock ids keys sources lanes/levels indexes/rebuild
 --@ lazily lanes/refill: refill_list
 --@ keys claims due deadlines suspended paused_queues waiting_lists workers expiry dead_hooks live levels laned source* old*
 --@ args given worker silent_s prefix dead_s ns lease_s
@@ -70,5 +70,5 @@ return {
   lapsed, overdue, waiting_lists,
   #(soft('ZRANGEBYSCORE', expiry_key, '-inf', time, 'LIMIT', 0, 1) or {}),
   missing, strays, restored, orphans, is_new, soft('HGETALL', paused_queues_key) or {},
-  has_old, has_levels and soft('SMEMBERS', levels_key) or {},
+  has_old, has_levels and levels_in_use(ns, waiting_lists_key) or {},
 }

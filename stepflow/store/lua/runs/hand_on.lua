@@ -8,6 +8,7 @@
 --@ include lists
 --@ include guard
 --@ include job
+--@ include lanes/levels
 --@ lazily limits/admit: give_back
 --@ keys run data steps claims claimed_job wip job list waiting_lists
 --@ args rev token fence member wip_member rq_id rq_time ns queue entry tried fields* records*
@@ -23,5 +24,6 @@ redis.call('DEL', claimed_job_key)
 write_job(job_key, rq_id, ns, 'run_step', queue, 'queued', rq_time)
 soft('RPUSH', list_key, rq_id)
 soft('SADD', waiting_lists_key, entry)
+note_level(ns, queue)
 give_back(items(limited))
 return {1}

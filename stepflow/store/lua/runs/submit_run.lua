@@ -4,19 +4,23 @@
 -- Names: replaces: rev of an ended run of that id that may be replaced, or ''; replaced, expired: what
 -- it has, as lib/clear_away has them; due, deadline: or ''; is_brief: 1 or 0; counted: in what count the
 -- run is; source, fork: of a fork what it begins with, else none; tag: the indexes of its tags; once,
--- waits: as lib/submit/once has them, its key else none; ousted: the run whose place it takes, or ''.
+-- waits: as lib/submit/once has them; bounded: its limits, or '' where their lines
+-- may be overfilled, its key else none; ousted: the run whose place it takes, or ''.
 -- Gives {1} made (also to the second arrival of the same request), {3, the run that has the key}, or
--- {0, the fields of the run that is there}; these are none when the source of a fork is not as the fork's caller saw it.
+-- {4, limit, key, how many wait for it, how many may} where its line is full, or {0, the fields of the run
+-- that is there}; these are none when the source of a fork is not as the fork's caller saw it.
 --@ include lists
 --@ include job
 --@ include enqueue
 --@ lazily clear_away: clear_away
+--@ include limits/at
+--@ lazily limits/full: join_limits
 --@ lazily submit/once: holder_of
 --@ constants PARKED_LIMIT
 --@ keys run data job list queued_at wake rq_queues live live_of deadlines due scheduled counts
 --@      source* tag* level* once* replaced*
 --@ args request replaces member run_id created due rq_id queue lane rq_time ns deadline is_brief
---@      expired counted once ousted waits fields* data* fork*
+--@      expired counted bounded once ousted waits fields* data* fork*
 if once_keys[1] and soft('HGET', run_key, 'submit_id') ~= request then
   local holder = holder_of(once_keys[1], once, ns, run_id, ousted, waits)
   if holder then return {3, holder} end

@@ -7,6 +7,7 @@
 --@ include clock
 --@ include ids
 --@ include keys
+--@ include lanes/levels
 
 -- The lane that a record names, and where it is; nil for none.
 local function lane_in(ns, queue, name)
@@ -47,6 +48,7 @@ end
 -- itself. Gives 1 where it had neither.
 local function restore_place(ns, queue, name, member, now)
   local lane = lane_in(ns, queue, name)
+  note_level(ns, queue) -- a process of the version before does not
   if lane and soft('ZSCORE', lane_of(ns, queue, name), member) then
     open_lane(lane)
     return 0

@@ -1,6 +1,5 @@
 -- Limits at the claim and at its end: a run begins with a slot of each of its limits or with none.
---@ include limits/call
---@ include limits/at
+--@ include limits/call limits/at
 
 -- Let a run begin, or a step under a token, or have it wait in line. All of its limits or none: so
 -- nobody keeps one slot while it waits for another, and no two wait for each other. Where it waits it
@@ -19,9 +18,9 @@ local function admit(at, id, token)
     soft('ZADD', one.slots, 'NX', time, id)
     soft('SADD', slots_of(at.ns), one.member)
     soft('ZREM', one.called, id)
+    soft('ZREM', one.ahead, id)
     if one.interval and run.begins then
-      local tat = math.max(tonumber(soft('GET', one.tat)) or 0, at.now)
-      tat = tat + use.units * one.interval
+      local tat = math.max(tonumber(soft('GET', one.tat)) or 0, at.now) + use.units * one.interval
       redis.call('SET', one.tat, stamp_of(tat), 'PX', kept_until(at, tat))
     end
   end
@@ -47,6 +46,7 @@ local function leave(at, id, uses, keeps)
     if not (keeps and limit.scope == 'run') then soft('ZREM', limit.slots, id) end
     soft('ZREM', limit.called, id)
     soft('ZREM', limit.line, id)
+    soft('ZREM', limit.ahead, id)
     if redis.call('EXISTS', limit.slots) == 0 then soft('SREM', slots_of(at.ns), limit.member) end
     if redis.call('EXISTS', limit.line) == 1 then call_heads(at, limit)
     else soft('SREM', lines_of(at.ns), limit.member) end

@@ -1,6 +1,7 @@
 -- How the first in the line of a limit get their turn: runs, and steps on behalf of theirs.
 --@ include limits/line
 --@ include wake
+--@ include lanes/levels
 --@ constants STATE_PENDING
 
 -- Heads of a line that one script looks at.
@@ -15,6 +16,7 @@ local function put_first(at, queue, delivery, run_id)
   soft('ZADD', queued_at, stamp_of(math.min(at.now, tonumber(before or at.now))),
     run_member(run_id))
   leave_token(wake_of(at.ns, queue), true)
+  note_level(at.ns, queue)
 end
 
 -- Wake the run of a step, through its inbox.
@@ -35,6 +37,7 @@ local function call_up(at, run)
   for _, use in ipairs(run.uses) do
     soft('ZADD', use.limit.called, time, run.id)
     redis.call('EXPIRE', use.limit.called, 60)
+    stand_ahead(use.limit, time, run.id)
   end
   if run.step then wake_run_of(at, run)
   else put_first(at, run.queue, run.delivery, run.id) end

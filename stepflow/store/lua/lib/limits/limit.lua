@@ -17,7 +17,7 @@ local function limit_of(at, name, key)
   local limit = at.known[member]
   if limit then return limit end
   limit = {member = member, name = name, key = key, burst = 1}
-  for _, kind in ipairs({'slots', 'line', 'called', 'tat', 'rest'}) do
+  for _, kind in ipairs({'slots', 'line', 'ahead', 'called', 'tat', 'rest'}) do
     limit[kind] = kept_of(at.ns, kind, name, key)
   end
   at.known[member] = limit
@@ -30,6 +30,11 @@ local function limit_of(at, name, key)
     end
   end
   return limit
+end
+
+-- Count one among those ahead of the line: it waits, and has still to be looked at. A week at most.
+local function stand_ahead(limit, time, who)
+  if soft('ZADD', limit.ahead, time, who) then redis.call('EXPIRE', limit.ahead, 604800) end
 end
 
 -- Read the limits of a run: name|key|units in each line.

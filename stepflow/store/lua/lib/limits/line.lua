@@ -24,6 +24,7 @@ local function stand_in_line(at, run, limit, from)
   if run.held == '' then join_end(run, limit) end
   soft('ZADD', limit.line, place_in_line(run, limit), run.id)
   soft('SADD', lines_of(at.ns), limit.member)
+  soft('ZREM', limit.ahead, run.id)
   run.held = limit.member .. '|' .. stamp_of(run.since)
   if run.step then write_ask(run) else redis.call('HSET', run.record, 'held', run.held) end
   if from then look_again(at, limit, from, run.queue) end
