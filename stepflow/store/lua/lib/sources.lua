@@ -3,7 +3,7 @@
 --@ include clock
 --@ include keys
 --@ include ids
---@ include lanes/levels
+--@ lazily lanes/levels: note_level
 --@ lazily lanes/source: refill_source
 
 -- Read what waits in a queue: nothing in one that is paused. paused_queues: false when none is.
