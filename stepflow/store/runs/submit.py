@@ -21,7 +21,7 @@ _TAKEN, _FULL = 3, 4
 
 
 #: what a script that makes a run is given of an ended one that it replaces
-_REPLACED = scripts.Group("lib/clear_away", "replaced_keys")
+_REPLACED = scripts.Group("lib/runs/clear_away", "replaced_keys")
 
 
 class Submission(NamedTuple):

@@ -8,7 +8,7 @@
 --@ include job
 --@ include enqueue
 --@ include mailbox
---@ lazily clear_away: clear_away
+--@ lazily runs/clear_away: clear_away
 --@ include limits/at
 --@ lazily limits/full: join_limits
 --@ constants PARKED_LIMIT

@@ -2,7 +2,7 @@
 -- taken.
 -- Caller: store/runs/submit.py submit_run, and store/fork.py submit_fork.
 -- Names: replaces: rev of an ended run of that id that may be replaced, or ''; replaced, expired: what
--- it has, as lib/clear_away has them; due, deadline: or ''; is_brief: 1 or 0; counted: in what count the
+-- it has, as lib/runs/clear_away has them; due, deadline: or ''; is_brief: 1 or 0; counted: in what count the
 -- run is; source, fork: of a fork what it begins with, else none; tag: the indexes of its tags; once,
 -- waits: as lib/submit/once has them; bounded: its limits, or '' where their lines
 -- may be overfilled, its key else none; ousted: the run whose place it takes, or ''.
@@ -12,7 +12,7 @@
 --@ include lists
 --@ include job
 --@ include enqueue
---@ lazily clear_away: clear_away
+--@ lazily runs/clear_away: clear_away
 --@ include limits/at
 --@ lazily limits/full: join_limits
 --@ lazily submit/once: holder_of
