@@ -53,7 +53,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     if not collection_path.name.startswith("test_") or collection_path.suffix != ".py":
         return None
     asked, source = config.getoption("markexpr"), collection_path.read_text()
-    wholly = re.search(r"^pytestmark = .*\bmark\.crash\b", source, re.MULTILINE)
+    wholly = re.search(r"^pytestmark = (\[[^\]]*)?pytest\.mark\.crash\b", source, re.MULTILINE)
     slow = "mark.crash" in source
     return True if (asked == "not crash" and wholly) or (asked == "crash" and not slow) else None
 

@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from stepflow import Stepflow
 from stepflow.cli.dev.worker import ReloadedWorker
 from stepflow.process import LAST_WORDS_S, MARGIN_S
 from stepflow.supervisor import PATIENCE_S, _ProcessPool
@@ -130,6 +131,9 @@ def test_the_supervisors_patience_is_longer_than_a_worker_takes():
     assert MARGIN_S + LAST_WORDS_S < PATIENCE_S
 
 
+PAID = "name: paid\nsteps:\n  - {id: a, kind: checkpoint, input: {name: x}}\n"
+
+
 @pytest.mark.parametrize(
     ("script", "words"),
     [(f"{READY}; exit 0", "starting another"), ("exit 1", "when a file changes")],
@@ -143,3 +147,20 @@ def test_stepflow_dev_replaces_a_worker_that_ended_at_its_work(script, words):
     worker._seen = worker._stamps()
     with worker:
         until(lambda: worker.look() or any(words in line for line in said), what=words)
+
+
+@pytest.mark.crash
+def test_stepflow_dev_restarts_its_worker_for_an_edited_definition(tmp_path):
+    """[D2] The worker that starts reads it; runs in flight have their own."""
+    (tmp_path / "paid.yaml").write_text(PAID)
+    app = Stepflow("redis://localhost:1")
+    app.definitions(tmp_path)
+    said = []
+    worker = ReloadedWorker("json:nothing", [], said.append, data=app.registry.definitions.files)
+    worker._command = ["sleep", "1000"]
+    with worker:
+        worker.look()
+        assert said == []
+        (tmp_path / "new.yaml").write_text(PAID)
+        worker.look()
+        assert said == ["changed: new.yaml; restarting the worker"]

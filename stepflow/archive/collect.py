@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from stepflow.archive.rows import microseconds
 from stepflow.archive.snapshots import Moment
@@ -12,48 +12,47 @@ from stepflow.archive.values import ArchivedRun, ArchivedStep, End
 from stepflow.core.outcomes import ErrorInfo
 from stepflow.core.run import Run, RunOutcome
 from stepflow.engine.env import Env
-from stepflow.engine.history import REDACTED, redact, show_data, show_kv, without
+from stepflow.engine.history import REDACTED, redact, show_data, without
 from stepflow.engine.kept import KeptData
 from stepflow.engine.spec import without_secrets
-from stepflow.engine.timeline import StepStatus, timeline
-from stepflow.engine.timeline.whole import whole
+from stepflow.engine.timeline import StepStatus
+from stepflow.engine.timeline.at_once import Kept, read_kept, show_kept, timeline_of_kept
 from stepflow.errors import RunNotFound, UnreadableRecord
 from stepflow.hooks.body import json_value
-from stepflow.store.calls import batch
-from stepflow.store.runs import load_data, load_run, load_spec
-from stepflow.store.variables import load_all_kv
 from stepflow.times import as_datetime
 
 #: times that a run is read for a snapshot, should it change meanwhile
 _LOOKS = 20
 #: when a run began whose record does not say
 _NEVER = datetime(1970, 1, 1, tzinfo=UTC)
-#: fields of a document that are lists, and come in several parts
-_LISTS = ("journal", "steps", "output")
 
 
-async def collect_end(outcome: RunOutcome, env: Env, secrets: Collection[str]) -> End:
+class Collected(NamedTuple):
+    """What is archived of an end, and the run as it stood; None for one that has gone on since."""
+
+    end: End
+    run: Run | None = None
+
+
+async def collect_end(outcome: RunOutcome, env: Env, secrets: Collection[str]) -> Collected:
     """
     Put together what is archived of an end: of a run that has gone on since, what hooks are told.
 
     *secrets* are the keys under which values are blanked.
     """
-    run, data = await batch(load_run(env.keys, outcome.run_id), load_data(env.keys, outcome.run_id))
-    if run is None or not _is_of(outcome, run):
-        return End(_told(outcome, secrets))
     try:
-        document = await document_of(run.id, env, secrets)
-        steps = (await timeline(run.id, env)).steps
+        kept = await read_kept(outcome.run_id, env)
     except (RunNotFound, UnreadableRecord):
-        return End(_told(outcome, secrets))
-    after = await load_run(env.keys, run.id)
-    if after is None or after.rev != run.rev:
-        return End(_told(outcome, secrets))
-    return End(
-        _described(outcome, run, data, secrets),
+        return Collected(End(_told(outcome, secrets)))
+    if not (kept.is_at_rest and _is_of(outcome, kept.run)):
+        return Collected(End(_told(outcome, secrets)))
+    steps = (await timeline_of_kept(kept, env)).steps
+    end = End(
+        _described(outcome, kept.run, kept.data, secrets),
         [_archived(step, secrets) for step in steps],
-        document,
+        document_of(kept, secrets),
     )
+    return Collected(end, kept.run)
 
 
 async def collect_moment(
@@ -65,35 +64,27 @@ async def collect_moment(
     It is read again until it did not change meanwhile, a few times at most: of a run that never
     rests, the journal may be some entries ahead of the record, from which it goes on as well.
     """
-    run, document = await _at_rest(run_id, env, secrets)
+    kept = await _at_rest(run_id, env)
+    run, document = kept.run, document_of(kept, secrets)
     return Moment(
         run_id, run.runner, microseconds(as_datetime(run.created_at) or _NEVER), run.generation,
         run.rev, run.state.value, run.step, as_datetime(env.clock.now()) or _NEVER, document, why,
     )  # fmt: skip
 
 
-async def _at_rest(run_id: str, env: Env, secrets: Collection[str]) -> tuple[Run, dict[str, Any]]:
+async def _at_rest(run_id: str, env: Env) -> Kept:
     """Read a run between two changes of it, or at the last of so many looks."""
-    looks = 0
-    while True:
-        run = await load_run(env.keys, run_id)
-        if run is None:
-            raise RunNotFound(run_id)
-        document = await document_of(run_id, env, secrets)
-        after, looks = await load_run(env.keys, run_id), looks + 1
-        if looks >= _LOOKS or (after is not None and after.rev == run.rev):
-            return run, document
+    for _ in range(_LOOKS):
+        kept = await read_kept(run_id, env)
+        if kept.is_at_rest:
+            break
+    return kept
 
 
-async def document_of(run_id: str, env: Env, secrets: Collection[str]) -> dict[str, Any]:
-    """Read all that is kept of a run as one document, which reads back to the same bytes."""
-    found: dict[str, Any] = {}
-    async for part in whole(run_id, env):
-        for name, value in part.items():
-            found[name] = [*found.get(name, ()), *value] if name in _LISTS else value
-    kv, spec = await batch(load_all_kv(env.keys, run_id), load_spec(env.keys, run_id))
-    found["kv"] = show_kv(kv)
-    found["options"] = show_data(without_secrets(spec or b""))
+def document_of(kept: Kept, secrets: Collection[str]) -> dict[str, Any]:
+    """Show all that is kept of a run as one document, which reads back to the same bytes."""
+    found = show_kept(kept)
+    found["options"] = show_data(without_secrets(kept.data.get(b"spec", b"")))
     return redact(found, secrets) if secrets else found
 
 

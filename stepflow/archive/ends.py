@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Row, Table, delete, func, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from stepflow.archive import rows
+from stepflow.archive.insert import add, add_new
 from stepflow.archive.schema import documents, labels, live, runs, snapshots, steps
 from stepflow.archive.values import ArchivedPage, ArchivedRun, ArchivedStep, End, Pruned
 from stepflow.archive.where import Where, after, cursor_of
@@ -18,12 +18,6 @@ from stepflow.errors import UnreadableArchive
 _ONCE = ("run_id", "created_us", "generation", "ends")
 #: the columns of a list: all but the traceback, which may be long
 _LISTED = [column for column in runs.c if column.name != "traceback"]
-
-
-def insert(connection: Connection, table: Table) -> Any:
-    """Give the INSERT of this database, which knows ON CONFLICT."""
-    own = postgresql if connection.dialect.name == "postgresql" else sqlite
-    return own.insert(table)
 
 
 def write_ends(connection: Connection, namespace: str, ends: Sequence[End]) -> int:
@@ -36,13 +30,8 @@ def write_ends(connection: Connection, namespace: str, ends: Sequence[End]) -> i
     given = {_key(row): (row, end) for end in ends for row in [rows.row_of_run(namespace, end.run)]}
     if not given:
         return 0
-    new = connection.execute(
-        insert(connection, runs).on_conflict_do_nothing().returning(
-            runs.c.number, *(runs.c[name] for name in _ONCE)
-        ),
-        [given[key][0] for key in sorted(given)],
-    )  # fmt: skip
-    written = [(row.number, given[_key(row._mapping)][1]) for row in new]  # noqa: SLF001  SQLAlchemy's public name for it
+    new = add_new(connection, runs, [given[key][0] for key in sorted(given)], ("number", *_ONCE))
+    written = [(row["number"], given[_key(row)][1]) for row in new]
     _write_parts(connection, written)
     _forget_live(connection, namespace, ends)
     return len(written)
@@ -63,19 +52,23 @@ def _write_parts(connection: Connection, written: Sequence[tuple[int, End]]) -> 
             parts[documents].append({"run": number, "document": document})
     for table, values in parts.items():
         if values:
-            connection.execute(table.insert(), values)
+            add(connection, table, values)
 
 
 def _forget_live(connection: Connection, namespace: str, ends: Sequence[End]) -> None:
     """Take what ended out of the mirror of live runs, unless it has begun anew since."""
-    for end in ends:
-        run = end.run
-        connection.execute(
-            delete(live).where(
-                live.c.namespace == namespace, live.c.run_id == run.id,
-                live.c.created_us <= rows.microseconds(run.created_at),
-            )
-        )  # fmt: skip
+    began = {end.run.id: rows.microseconds(end.run.created_at) for end in ends}
+    mirrored = select(live.c.run_id, live.c.created_us).where(
+        live.c.namespace == namespace, live.c.run_id.in_(began)
+    )
+    for run_id, created_us in connection.execute(mirrored).all():
+        if created_us <= began[run_id]:
+            connection.execute(
+                delete(live).where(
+                    live.c.namespace == namespace, live.c.run_id == run_id,
+                    live.c.created_us <= began[run_id],
+                )
+            )  # fmt: skip
 
 
 def find_ends(

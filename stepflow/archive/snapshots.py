@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, delete, func, select
 
 from stepflow.archive import rows
-from stepflow.archive.ends import insert
+from stepflow.archive.insert import insert
 from stepflow.archive.schema import live, runs, snapshots
 from stepflow.archive.values import Snapshot
 from stepflow.errors import UnreadableArchive

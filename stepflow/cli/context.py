@@ -121,6 +121,18 @@ class CliContext:
         url, namespace, settings = self._place(starts=True, asked=False)
         return AsyncClient(url, namespace=namespace, settings=settings)
 
+    def trigger_client(self) -> AsyncClient | None:
+        """Make one that knows the app's definitions; None where no webhook begins any of them."""
+        from stepflow.client import AsyncClient
+
+        app = self.load_app()
+        if app is None or app.registry.definitions is None:
+            return None
+        if not app.registry.definitions.webhooks:
+            return None
+        url, namespace, settings = self._place(starts=True, asked=False)
+        return AsyncClient(url, namespace=namespace, settings=settings, registry=app.registry)
+
     def _place(self, *, starts: bool, asked: bool) -> tuple[str, str | None, Settings]:
         """Give the URL, the name space and the settings of the options, or else of the app."""
         app = self.load_app()

@@ -56,7 +56,7 @@ def web_command(
 
     A token file has a token in each line, or a name and a token. Without one everybody on this
     machine may do everything, and the server listens at no other address. The dashboard is at /ui/;
-    /openapi.json describes the API.
+    /openapi.json describes the API. Webhooks that begin definitions of APP are taken at /triggers/.
     """
     from stepflow.web.access import LOOPBACK
     from stepflow.web.mount import app as make_api
@@ -65,7 +65,7 @@ def web_command(
     if app_path is not None:
         context.app = app_path
     access = _access(token_file, read_token_file, is_local=is_loopback(host))
-    client = context.async_client()
+    client, triggers = context.async_client(), context.trigger_client()
     try:
         sock = listen(host, port)
     except OSError as error:
@@ -75,15 +75,18 @@ def web_command(
         access=access,
         hosts={name.lower() for name in (*LOOPBACK, host, *hosts)},
         closes=True,
+        triggers=triggers,
     )
     where = f"[{host}]" if ":" in host else host
     url = f"http://{where}:{sock.getsockname()[1]}"
 
     def say() -> None:
         if context.json:
-            context.output.data({"url": url, "dashboard": f"{url}/ui/"})
+            places = {} if triggers is None else {"triggers": f"{url}/triggers/"}
+            context.output.data({"url": url, "dashboard": f"{url}/ui/", **places})
         else:
-            context.output.line(f"stepflow listens at {url}: the dashboard is {url}/ui/")
+            more = "" if triggers is None else f", webhooks of definitions go to {url}/triggers/"
+            context.output.line(f"stepflow listens at {url}: the dashboard is {url}/ui/{more}")
 
     if leave_at_eof:
         threading.Thread(target=_leave_at_eof, daemon=True).start()

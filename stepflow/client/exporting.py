@@ -12,7 +12,8 @@ from stepflow.client.doing import AsyncDoing, Doing
 from stepflow.client.hook_info import HookInfo, hook_info_of
 from stepflow.engine.env import Env
 from stepflow.engine.redeliver import hooks_of_run
-from stepflow.engine.timeline.whole import Part, whole
+from stepflow.engine.timeline.shown import Part
+from stepflow.engine.timeline.whole import whole
 
 #: deliveries of each end of a run
 _HOOKS = 50

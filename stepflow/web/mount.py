@@ -51,6 +51,7 @@ def app(
     redact: Redact = hide_secrets,
     pages: bool = True,
     closes: bool = False,
+    triggers: AsyncClient | None = None,
 ) -> Starlette:
     """
     Make the HTTP API of *client* and its dashboard, an ASGI app that you may mount into yours.
@@ -59,8 +60,9 @@ def app(
     for nothing, or a Grant, which also names them; it may be a coroutine function. *prefix* comes
     before each path. *hosts* are the host names that it goes by, None for any: your own app looks.
     *redact* says what is shown of values. The dashboard is at `ui/`; without *pages* there is none.
-    With *closes* the client is closed at shutdown. Call `state.end_streams()` of the app to end its
-    open streams before that.
+    *triggers* is the `async_client` of an app with definitions, whose webhooks are then taken at
+    `triggers/`, each by its own secret. With *closes* the clients are closed at shutdown. Call
+    `state.end_streams()` of the app to end its open streams before that.
     """
 
     @asynccontextmanager
@@ -69,8 +71,8 @@ def app(
         try:
             yield
         finally:
-            if closes:
-                await client.close()
+            for each in {client, triggers or client} if closes else ():
+                await each.close()
 
     api = _Api(client, Door(access, hosts), prefix.rstrip("/"), redact)
     routes: list[BaseRoute] = [
@@ -87,6 +89,10 @@ def app(
         from stepflow.web.pages import routes_of  # noqa: PLC0415  an API alone needs no templates
 
         routes += routes_of(client, api.door, api.prefix, redact)
+    if triggers is not None:
+        from stepflow.web.triggers import trigger_route  # noqa: PLC0415  few apps have any
+
+        routes.append(trigger_route(triggers, f"{api.prefix}/triggers"))
     made = Starlette(
         routes=routes,
         lifespan=lifespan,

@@ -51,6 +51,11 @@ def triggers(client: AsyncClient, *, prefix: str = "") -> Starlette:
     *prefix* comes before each path. 202 has the id of the run, 200 its result where the trigger
     waits for it, 401 stands for a wrong or old signature, 409 for a delivery that came before.
     """
+    return Starlette(routes=[trigger_route(client, prefix)])
+
+
+def trigger_route(client: AsyncClient, prefix: str = "") -> Route:
+    """Make the route of `triggers`, for an app that has others; raises InvalidOption."""
     book = book_of(client._registry, "triggers")  # noqa: SLF001  one house
 
     async def take(request: Request) -> Response:
@@ -62,7 +67,7 @@ def triggers(client: AsyncClient, *, prefix: str = "") -> Starlette:
         except (RequestProblem, StepflowError) as problem:
             return response_of(problem)
 
-    return Starlette(routes=[Route(f"{prefix.rstrip('/')}/{{path:path}}", take, methods=_METHODS)])
+    return Route(f"{prefix.rstrip('/')}/{{path:path}}", take, methods=_METHODS)
 
 
 async def _taken(found: Incoming, request: Request, client: AsyncClient) -> Response:

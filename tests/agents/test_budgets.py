@@ -22,6 +22,8 @@ from stepflow.agents.pydantic_ai import Durable
 from stepflow.testing import Harness
 from tests.agents.scripted import InTurn, Scripted
 
+pytestmark = pytest.mark.crash  # importing pydantic-ai takes seconds
+
 ACME = stepflow.budget("acme", usd=1, tokens=100_000)
 
 

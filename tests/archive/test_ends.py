@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import logging
+from functools import partial
 
 import pytest
+from click.testing import CliRunner
 
 from stepflow import Fail, Step, Stepflow, Succeed
 from stepflow.archive.archive import Archive
+from stepflow.cli.main import cli
 from stepflow.errors import ArchiveUnreachable, NotArchived, NotDeletable
 from stepflow.settings import ArchiveSettings
 from tests.support import until
@@ -126,6 +131,12 @@ async def test_while_the_archive_is_away_steps_go_on_and_nothing_is_dropped(
         [waiting] = await until(lambda: real.keys("stepflow:waiting:*:.archive"))
         await until(lambda: real.llen(waiting) == 5)
         assert all(ttl(real, f"r{n}") > 1000 for n in range(5))
+        why = await app.async_client.why("r0")
+        assert (why.code, why.commands) == ("ended.telling", ("stepflow archive health",))
+        assert "its end is to be archived" in why.sentence
+        lines, findings = await doctor(app)
+        assert [line for line in lines if "5 ends wait to be archived" in line["sentence"]]
+        assert not findings
         with pytest.raises(NotDeletable, match="still to be delivered"):
             await app.async_client.delete("r0")
         await app.async_client.retry("r1")
@@ -136,6 +147,13 @@ async def test_while_the_archive_is_away_steps_go_on_and_nothing_is_dropped(
         await until(lambda: all(0 < ttl(real, f"r{n}") <= 1000 for n in range(5)))
     assert len(archive.list().runs) == 6
     assert len([each for each in caplog.records if "steps go on" in each.message]) == 1
+
+
+async def doctor(app):
+    """What the person on call sees."""
+    call = partial(CliRunner().invoke, cli, ["--redis-url", app.given_url, "doctor", "--json"])
+    found = json.loads((await asyncio.to_thread(call)).stdout)
+    return found["lines"], found["findings"]
 
 
 async def test_an_end_that_is_refused_stops_no_other(app, archive, working, monkeypatch):

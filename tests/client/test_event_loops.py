@@ -16,6 +16,8 @@ from fastapi import FastAPI
 from stepflow import AsyncClient, Client, Stepflow
 from tests.support import until_blocking
 
+pytestmark = pytest.mark.crash  # importing fastapi takes a second
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -42,7 +44,6 @@ def test_one_client_serves_one_loop_after_the_other(shared, real):
     until_blocking(lambda: connections(real) == 0)
 
 
-@pytest.mark.crash
 @pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
 def test_connections_of_many_loops_are_closed_with_them(shared, real, run):
     """[U14] Neither sockets nor loops stay behind, nor does a listening connection."""
@@ -180,7 +181,6 @@ print(len(client._per_loop))
 """
 
 
-@pytest.mark.crash
 def test_async_views_of_django_share_a_client(url, tmp_path):
     """[U14] A WSGI server runs each async view on a loop of its own."""
     (tmp_path / "site_of_ours.py").write_text(DJANGO)

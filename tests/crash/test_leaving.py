@@ -144,7 +144,7 @@ def test_the_command_line_finds_no_redis_and_says_so(make_cluster):
         ["worker", "tests.crash.support.app:app"],
         ["submit", "chain", '{"steps": 1, "trail": []}'],
     ):
-        process = cluster.spawn(sys.executable, "-m", "stepflow", *arguments)
+        process = cluster.spawn("stepflow", *arguments)
         assert process.wait() > 0
         assert "does not answer" in " ".join(process.said.split())
         assert "Traceback" not in process.said

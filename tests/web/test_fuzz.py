@@ -11,6 +11,8 @@ from stepflow.web import app as make_api
 from stepflow.web.access import Tokens
 from stepflow.web.routes import OPERATIONS
 
+pytestmark = pytest.mark.crash
+
 TOKEN = "0123456789abcdef"
 #: what fits the schema may still be what cannot be done (422), or of another run's state
 CONFIG = {
@@ -89,7 +91,6 @@ def fuzz(described, known, operation, mode, examples):
     one()
 
 
-@pytest.mark.crash
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda each: each.name)
 def test_many_examples_are_answered_as_the_document_says(described, known, operation):
     """[O17] A hundred of each kind."""

@@ -70,6 +70,45 @@ async def rest(parts):
     return "".join([part async for part in parts])
 
 
+APP = """
+from stepflow import Stepflow
+
+app = Stepflow()
+app.definitions("flows")
+"""
+FLOW = """
+name: paid
+triggers:
+  - {on: webhook, path: shop/paid, auth: bearer, secret_env: SHOP_SECRET, input: "{event.n}"}
+steps:
+  - {id: a, kind: checkpoint, input: {name: x}}
+"""
+
+
+@pytest.mark.crash
+def test_it_takes_the_webhooks_that_begin_definitions_of_its_app(
+    serve, client, tmp_path, monkeypatch
+):
+    """[D9] Whatever host the sender knows it by, and with no token of the server's own."""
+    monkeypatch.setenv("SHOP_SECRET", TOKEN)
+    (tmp_path / "tokens").write_text("0123456789abcdef0\n")
+    (tmp_path / "flows").mkdir()
+    (tmp_path / "flows" / "paid.yaml").write_text(FLOW)
+    (tmp_path / "shop.py").write_text(APP)
+    process = serve("--token-file", "tokens", "shop:app")
+    line = process.stdout.readline()
+    url = line.split()[3].rstrip(":")
+    assert line.endswith(f"webhooks of definitions go to {url}/triggers/\n")
+    headers = {"Authorization": f"Bearer {TOKEN}", "Host": "shop.test"}
+    with httpx.Client(base_url=url, timeout=60) as http:
+        taken = http.post("/triggers/shop/paid", json={"n": 7}, headers=headers)
+        assert (taken.status_code, client.status(taken.json()["id"]).state) == (202, "pending")
+        assert http.post("/triggers/shop/paid", headers={"Host": "x"}).status_code == 401
+        assert http.post("/triggers/nowhere", headers=headers).status_code == 404
+        process.terminate()
+        assert ended(process) == (0, "")
+
+
 def test_a_port_that_is_taken_is_said_in_words(url):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])

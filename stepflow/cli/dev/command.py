@@ -72,7 +72,13 @@ def dev_command(
     with context.client(asked=True) as client, ExitStack() as stack:
         view = stack.enter_context(View(as_json=context.json))
         worker = stack.enter_context(
-            ReloadedWorker(target, options, view.say, grace_s=app.settings.worker.grace_s)
+            ReloadedWorker(
+                target,
+                options,
+                view.say,
+                grace_s=app.settings.worker.grace_s,
+                data=list if app.registry.definitions is None else app.registry.definitions.files,
+            )
         )
         stack.enter_context(Dashboard([target, *place], view.say))
         view.say(f"stepflow dev: working {target}, watching {worker.watched}; Ctrl-C ends it")

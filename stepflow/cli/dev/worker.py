@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -24,7 +24,8 @@ class ReloadedWorker:
     A `stepflow worker` process for *target*; `look` restarts it after a change.
 
     It also restarts a worker that ended in the middle of its work. One that ended before it took
-    any claims, for a mistake in a file say, waits for the next change.
+    any claims, for a mistake in a file say, waits for the next change. *data* gives the files that
+    count besides code.
     """
 
     def __init__(
@@ -34,11 +35,12 @@ class ReloadedWorker:
         say: Callable[[str], None],
         *,
         grace_s: float = 30.0,
+        data: Callable[[], Iterable[Path]] = list,
     ) -> None:
         self._command = [sys.executable, "-m", "stepflow", "worker", target, *options]
         self._say = say
         self._grace_s = grace_s
-        self._roots = list(source_roots(target))
+        self._roots, self._data = list(source_roots(target)), data
         self._seen = self._stamps()
         self._child: subprocess.Popen[str] | None = None
         self._reader: threading.Thread | None = None
@@ -137,10 +139,10 @@ class ReloadedWorker:
     def _stamps(self) -> dict[Path, int]:
         """Return every source file with the time of its last change."""
         found = {}
-        for root in self._roots:
-            for path in [root] if root.is_file() else _sources(root):
-                with suppress(OSError):
-                    found[path] = path.stat().st_mtime_ns
+        sources = (each for root in self._roots for each in _sources(root))
+        for path in (*sources, *self._data()):
+            with suppress(OSError):
+                found[path] = path.stat().st_mtime_ns
         return found
 
 
@@ -157,6 +159,8 @@ def source_roots(target: str) -> Iterator[Path]:
 
 
 def _sources(folder: Path) -> Iterator[Path]:
+    if folder.is_file():
+        yield folder
     for place, folders, files in os.walk(folder):
         hidden = {
             name

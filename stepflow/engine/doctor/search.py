@@ -19,7 +19,7 @@ from stepflow.engine.why.model import Why, WhyWord
 from stepflow.engine.why.read import read_facts
 from stepflow.store.calls import batch_of
 from stepflow.store.evidence.of_run import exists, position_of, score_of
-from stepflow.store.evidence.whole import inspect_runs, scan_index
+from stepflow.store.evidence.whole import inspect_runs, list_page, scan_index
 from stepflow.store.hooks import DEAD, DELIVERED, HookRecord, load_hook
 from stepflow.store.keys import Keys
 
@@ -87,6 +87,8 @@ async def live_hooks(env: Env) -> list[str]:
 async def lost_hooks(hook_ids: Sequence[str], env: Env) -> list[HookRecord]:
     """Give those hooks that are to be delivered and that nobody will come to."""
     found: list[HookRecord] = []
+    #: by runner, the deliveries that wait for a worker that makes them
+    waiting: dict[str, set[str]] = {}
     queue, keys = env.keys.hook_queue, env.keys
     for start in range(0, len(hook_ids), PAGE):
         part = hook_ids[start : start + PAGE]
@@ -106,10 +108,23 @@ async def lost_hooks(hook_ids: Sequence[str], env: Env) -> list[HookRecord]:
             for number, hook in enumerate(there)
             if not any(score is not None for score in scores[number * width :][:width])
         ]
+        for runner in {hook.runner for hook in lost} - set(waiting):
+            waiting[runner] = await _waiting(runner, env)
+        lost = [hook for hook in lost if hook.delivery not in waiting[hook.runner]]
         places = await batch_of(
             [position_of(Keys.rq_list(queue), hook.delivery, most=0) for hook in lost]
         )
         found += [hook for hook, place in zip(lost, places, strict=True) if place is None]
+    return found
+
+
+async def _waiting(runner: str, env: Env) -> set[str]:
+    """Name the deliveries in the waiting list of a runner: of the archive's there may be many."""
+    found: set[str] = set()
+    first, name = 0, env.keys.waiting_list(env.keys.hook_queue, runner)
+    while page := await list_page(name, first, MEMBERS):
+        found.update(page)
+        first += len(page)
     return found
 
 

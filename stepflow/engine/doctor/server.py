@@ -13,7 +13,8 @@ from stepflow.engine.why.words import count, lasting, listed, moment
 from stepflow.store.calls import batch
 from stepflow.store.connection.server_check import server_info, warnings_in
 from stepflow.store.evidence.whole import ping
-from stepflow.store.query import server_time
+from stepflow.store.hooks import ARCHIVER
+from stepflow.store.query import list_length, server_time
 
 #: pings whose times are told
 _PINGS = 50
@@ -39,7 +40,7 @@ async def look_at_server(env: Env) -> list[Line]:
     world = await read_world(env)
     return [
         *_of_server(info), _of_latency(sorted(times)), _of_clock(now - before - half),
-        *_of_workers(world, env),
+        *_of_workers(world, env), *await _of_archive(world, env),
     ]  # fmt: skip
 
 
@@ -127,3 +128,22 @@ def _of_workers(world: World, env: Env) -> Iterator[Line]:
                 f"{waits} in queue {rq_queue}, which no live worker works: stepflow worker APP "
                 f"--queue {name}",
             )  # fmt: skip
+
+
+async def _of_archive(world: World, env: Env) -> list[Line]:
+    """Say how many ends wait because no worker reaches the archive."""
+    queue = env.keys.hook_queue
+    if f"{queue}|{ARCHIVER}" not in world.waiting_lists:
+        return []
+    waiting = await list_length(env.keys.waiting_list(queue, ARCHIVER))
+    if not waiting:
+        return []
+    ends = count(waiting, "end waits", "ends wait")
+    held = lasting(env.settings.archive.hold_s)
+    return [
+        Line(
+            Level.BAD, "archive",
+            f"{ends} to be archived, and no live worker reaches the archive: stepflow archive "
+            f"health; Redis keeps these runs for {held} from their end",
+        )
+    ]  # fmt: skip

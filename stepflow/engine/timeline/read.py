@@ -8,9 +8,9 @@ from dataclasses import replace
 
 from stepflow.core.ids import question_digest
 from stepflow.core.run import Run, RunState, RunStatus
+from stepflow.core.step_record import Attempts
 from stepflow.core.under_way import UnderWay
 from stepflow.engine.env import Env
-from stepflow.engine.inspect import attempts
 from stepflow.engine.questions import Question, read_question
 from stepflow.engine.status import status_of, with_progress
 from stepflow.engine.timeline.entries import JournalReader, begin_step
@@ -28,7 +28,7 @@ from stepflow.store.calls import batch, batch_of
 from stepflow.store.children import load_maps
 from stepflow.store.journal import load_journal
 from stepflow.store.questions import load_questions
-from stepflow.store.runs import load_data, load_run
+from stepflow.store.runs import load_data, load_run, load_steps
 from stepflow.store.values.codec import unpack
 from stepflow.times import as_datetime
 
@@ -60,13 +60,20 @@ def timeline_of(read: Trace) -> Timeline:
 
 async def trace(run_id: str, env: Env) -> Trace:
     """Read what the timeline of a run is made of; raises RunNotFound."""
-    run, data, journal = await batch(
-        load_run(env.keys, run_id), load_data(env.keys, run_id), load_journal(env.keys, run_id)
-    )
+    run, data, journal, records = await batch(
+        load_run(env.keys, run_id), load_data(env.keys, run_id), load_journal(env.keys, run_id),
+        load_steps(env.keys, run_id),
+    )  # fmt: skip
     if run is None:
         raise RunNotFound(run_id)
+    return await trace_of(run, data, journal, Attempts(records), env)
+
+
+async def trace_of(
+    run: Run, data: Mapping[bytes, bytes], journal: Sequence[bytes], tried: Attempts, env: Env
+) -> Trace:
+    """Make a trace of what was read of a run; children and others are looked up."""
     status = await with_progress(status_of(run, data), run, env)
-    tried = await attempts(run_id, env)
     told = _told(run, data)
     is_workflow = (
         bool(journal) or run.state is RunState.WAITING or bool(tried.outcomes() & WORKFLOW_OUTCOMES)

@@ -13,7 +13,7 @@ from stepflow.engine.why.queued import queued
 from stepflow.engine.why.running import running, stopping
 from stepflow.engine.why.waiting import turn, waiting
 from stepflow.engine.why.words import count, listed, moment
-from stepflow.store.hooks import DEAD, DELIVERED
+from stepflow.store.hooks import ARCHIVER, DEAD, DELIVERED
 
 #: seconds after which what is due is late
 _LATE_S = 1.0
@@ -89,11 +89,16 @@ def _ended(facts: Facts, run: Run) -> Why:
         tried = f"tried {count(hook.tries, 'time')} so far" if hook.tries else "not tried yet"
         due = f", again at {moment(hook.due_at, now)}" if hook.due_at > now else ""
         problem = f" ({hook.problem})" if hook.problem else ""
+        is_archived = hook.runner == ARCHIVER
+        what = "its end is to be archived" if is_archived else "a hook of it is to be delivered"
         return make(
             facts, "ended.telling",
-            f"it has {_end(run.state)}; a hook of it is to be delivered: {tried}{problem}{due}",
-            since=run.ended_at, until=hook.due_at, moved_by="a worker that delivers it",
-            commands=[f"stepflow hooks redeliver {hook.id}"],
+            f"it has {_end(run.state)}; {what}: {tried}{problem}{due}",
+            since=run.ended_at, until=hook.due_at,
+            moved_by="a worker that reaches the archive" if is_archived
+            else "a worker that delivers it",
+            commands=["stepflow archive health" if is_archived
+                      else f"stepflow hooks redeliver {hook.id}"],
             evidence={**evidence, "hooks": [one.id for one in undelivered]},
         )  # fmt: skip
     dead = [hook for hook in facts.hooks if hook.state == DEAD]

@@ -51,17 +51,23 @@ def facts_of(look: Look, world: World, keys: Keys) -> Facts:
         awaited=_awaited(look),
         turn=_turn(look), hooks=_hooks(look), line=_line(look, run),
         lines=lines_of_steps(look),
-        lost_hooks=[
-            name.removeprefix("hook ")
-            for name, position in look.third.items()
-            if name.startswith("hook ") and position is None
-        ],
+        lost_hooks=_lost_hooks(look.third),
         child=None if look.child is None or look.child.first == {}
         else facts_of(look.child, world, keys),
         expires_at=second.get("expires") or second.get("old expires") or 0.0,
         tags=kept.tags(),
         is_still=first["glance"] == second["glance"],
     )  # fmt: skip
+
+
+def _lost_hooks(third: Answers) -> list[str]:
+    """Name the hooks that stand neither in their queue nor in the waiting list of their runner."""
+    looked = [name.removeprefix("hook ") for name in third if name.startswith("hook ")]
+    return [
+        hook
+        for hook in looked
+        if third[f"hook {hook}"] is None and third[f"waiting {hook}"] is None
+    ]
 
 
 def _tried(packed: bytes | None) -> tuple[str, str]:

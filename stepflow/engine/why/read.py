@@ -239,7 +239,10 @@ def _third(look: Look, keys: Keys) -> Calls:
         calls["stop"] = load_hook(keys, f"{parent.id}-{parent.generation}-{parent.ends}-children")
     for name, hook in second.items():
         if name.startswith("hook ") and hook is not None and not _stands(hook, second, keys):
-            calls[name] = position_of(keys.rq_list(keys.hook_queue), hook.delivery, most=0)
+            queue = keys.hook_queue
+            calls[name] = position_of(keys.rq_list(queue), hook.delivery, most=0)
+            waiting = keys.waiting_list(queue, hook.runner)
+            calls[f"waiting {hook.id}"] = position_of(waiting, hook.delivery, most=0)
     return calls
 
 

@@ -24,7 +24,7 @@ from stepflow.kits.definition.submission import spec_of
 from stepflow.kits.definition.tools import Tool
 from stepflow.kits.definition.triggers.match import on_event, on_message, taken_twice
 from stepflow.kits.definition.triggers.schedule import schedules_of
-from stepflow.kits.definition.triggers.webhook import webhook_at
+from stepflow.kits.definition.triggers.webhook import webhook_at, webhook_paths
 from stepflow.kits.flow.context import Context
 from stepflow.kits.flow.workflow import Workflow
 from stepflow.settings import Settings
@@ -52,6 +52,7 @@ class Definitions:
         #: those that were taken, by name: what comes later gives way to them
         self._loaded: dict[str, Definition] = {}
         self._remote = Remote(registry, self.known)
+        self._places: list[Path] = []
         self._register()
 
     def _register(self) -> None:
@@ -61,6 +62,10 @@ class Definitions:
         carry.__name__ = carry.__qualname__ = RUNNER
         workflow = Workflow(carry, takes_input=True, registry=self._registry)
         self._registry.add(RUNNER, workflow, retry=RetryPolicy(), version=1)
+
+    def files(self) -> list[Path]:
+        """Give the files that would be loaded now: `stepflow dev` watches them."""
+        return [file for place in self._places if place.exists() for file in files_in(place)]
 
     def allow(
         self,
@@ -96,6 +101,7 @@ class Definitions:
         path = Path(place)
         if not path.exists():
             raise InvalidOption(f"app.definitions({shown(str(place))}): there is no such folder")
+        self._places.append(path.resolve())
         sources = [read_file(each) for each in files_in(path)]
         before, times = dict(self.known.definitions), list(self._registry.schedules)
         self.foresee(sources)
@@ -154,6 +160,11 @@ class Definitions:
         """Give the run that a text begins; raises InvalidOption where nothing takes it."""
         spec: RunSpec = on_message(self.known.definitions, text, message_id)
         return spec
+
+    @property
+    def webhooks(self) -> list[str]:
+        """The paths of the webhooks that begin definitions."""
+        return webhook_paths(self.known.definitions)
 
     def on_request(self, path: str) -> Any:
         """Give the webhook trigger of *path*, with its definition; None where there is none."""

@@ -29,6 +29,11 @@ def inspect_runs(keys: Keys, run_ids: Sequence[str]) -> Call[list[str]]:
     )
 
 
+def list_page(name: str, first: int, count: int) -> Call[list[str]]:
+    """Read some items of a list of names; a key of another type holds none."""
+    return command("LRANGE", name, first, first + count - 1, read=as_text, misfit=list)
+
+
 def put_back(keys: Keys, run: Run, index: str, member: str, score: float) -> Call[bool]:
     """Put a run back into an index; False when it stands there, or has moved since it was read."""
     return scripts.MEND_INDEX.call(

@@ -9,6 +9,8 @@ from stepflow.store.run_hash import read_run
 
 #: the fields of a run's data that are small
 _OUTLINE = ("spec", "error", "reason", "tags", "tried", "undo_errors")
+#: what a run may keep beside its record, its data and its steps
+_BESIDE = ("journal", "vars", "kv", "mail", "out")
 
 
 def load_run(keys: Keys, run_id: str) -> Call[Run | None]:
@@ -54,3 +56,14 @@ def load_error(keys: Keys, run_id: str) -> Call[bytes | None]:
 def load_steps(keys: Keys, run_id: str) -> Call[dict[bytes, bytes]]:
     """Read the run's step records."""
     return load_hash(f"{keys.run(run_id)}:steps")
+
+
+def load_rev(keys: Keys, run_id: str) -> Call[bytes | None]:
+    """Read the run's rev as it is kept: to see whether the run has changed."""
+    return command("HGET", keys.run(run_id), "rev", read=raw, misfit=lambda: None)
+
+
+def count_beside(keys: Keys, run_id: str) -> Call[int]:
+    """Count what the run keeps beside record and steps: journal, signals, values, output."""
+    base = keys.run(run_id)
+    return command("EXISTS", *(f"{base}:{end}" for end in _BESIDE), read=int)

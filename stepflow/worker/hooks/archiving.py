@@ -9,19 +9,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from stepflow.archive.archive import Archive
 from stepflow.archive.collect import collect_end
-from stepflow.core.run import RunOutcome
+from stepflow.core.run import Run, RunOutcome
 from stepflow.core.verdict import Verdict
 from stepflow.engine.env import Env
 from stepflow.engine.insist import insist
-from stepflow.errors import ArchiveConflict, StepflowError
+from stepflow.errors import ArchiveConflict, ArchiveMisconfigured, ArchiveUnreachable
 from stepflow.settings import ArchiveSettings
+from stepflow.store.calls import Call, together
 from stepflow.store.connection.async_ import AsyncCaller, carry_out
-from stepflow.store.runs import load_run
 from stepflow.store.runs.release import release_run
 from stepflow.worker.threads import Threads
 
@@ -32,6 +32,8 @@ log = logging.getLogger("stepflow.archive")
 
 #: seconds until the first look whether the archive is back; each later one waits twice as long
 FIRST_LOOK_S = 1.0
+#: batches that are under way at once: one is read from Redis while another one is written
+AT_ONCE = 2
 #: seconds beyond a statement's time limit that a write may take before it counts as hung
 _SPARE_S = 30.0
 
@@ -57,8 +59,8 @@ class Archiver:
         self._threads = threads
         self._on_change = on_change
         self._archive = Archive(settings, env.keys.namespace)
-        self._waiting: list[tuple[End, asyncio.Future[None]]] = []
-        self._writing: asyncio.Task[None] | None = None
+        self._waiting: list[_Due] = []
+        self._carrying: set[asyncio.Task[None]] = set()
         self._looking: asyncio.Task[None] | None = None
 
     @property
@@ -70,24 +72,17 @@ class Archiver:
         """Archive one end, and let the run go. Safe to repeat: an end counts once."""
         if self.is_away:
             return self._busy()
-        end = await carry_out(
-            self._connection, collect_end(outcome, self._env, self._settings.redact)
-        )
-        limit_s = self._settings.statement_timeout_s + _SPARE_S
-        try:
-            async with asyncio.timeout(limit_s):
-                await self._write(end)
-        except ArchiveConflict as error:
-            return Verdict.retry(str(error))
-        except (StepflowError, TimeoutError) as error:
-            self._note_away(str(error) or f"it did not answer in {limit_s:g} s")
-            return self._busy()
-        await self._release(outcome)
-        return Verdict.delivered()
+        archived: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Due(outcome, archived))
+        if len(self._carrying) < AT_ONCE:
+            task = asyncio.ensure_future(self._carry_waiting())
+            self._carrying.add(task)
+            task.add_done_callback(self._carrying.discard)
+        return await archived
 
     def leave(self) -> None:
         """End what is under way; it is repeated by whoever gets the deliveries next."""
-        for task in (self._writing, self._looking):
+        for task in (*self._carrying, self._looking):
             if task is not None:
                 task.cancel()
         self._threads.run(self._archive.close)
@@ -97,52 +92,68 @@ class Archiver:
         wait_s = FIRST_LOOK_S * (1 + self._env.rng.random())
         return Verdict.busy(wait_s, "the archive does not answer")
 
-    async def _write(self, end: End) -> None:
-        """Write an end with all others that wait, once it is their turn."""
-        written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((end, written))
-        if self._writing is None or self._writing.done():
-            self._writing = asyncio.ensure_future(self._write_waiting())
-        await written
+    def _put_off(self, batch: Sequence[_Due]) -> None:
+        for due in batch:
+            due.settle(self._busy())
 
-    async def _write_waiting(self) -> None:
+    async def _carry_waiting(self) -> None:
+        """Archive what waits, batch by batch; what comes meanwhile fills the next one."""
         while self._waiting:
             batch = self._waiting[: self._settings.batch]
             del self._waiting[: len(batch)]
-            await self._write_batch(batch)
-
-    async def _write_batch(self, batch: list[tuple[End, asyncio.Future[None]]]) -> None:
-        """Write a batch; where one end is refused, each by itself, so that it stops no other."""
-        try:
-            await self._threads.run(self._archive.write, [end for end, _ in batch])
-        except ArchiveConflict as error:
-            if len(batch) > 1:
-                for each in batch:
-                    await self._write_batch([each])
+            if self.is_away:
+                self._put_off(batch)
             else:
-                _settle(batch, error)
-        except Exception as error:  # noqa: BLE001  whoever waits gets it, as it came
-            _settle([*batch, *self._waiting], error)
-            self._waiting.clear()
-        else:
-            _settle(batch, None)
+                await self._carry(batch)
 
-    async def _release(self, outcome: RunOutcome) -> None:
-        """Give the run the time to live that its settings say, counted from its end."""
-        env = self._env
-        run = await self._connection.call(load_run(env.keys, outcome.run_id))
-        if run is None or (run.generation, run.ends) != (outcome.generation, outcome.end):
-            return
-        now, retention = env.clock.now(), env.settings.retention
+    async def _carry(self, batch: Sequence[_Due]) -> None:
+        """Archive a batch; where one end is refused, each by itself, so that it stops no other."""
+        try:
+            await self._archive_all(batch)
+        except (ArchiveUnreachable, ArchiveMisconfigured, TimeoutError) as error:
+            self._note_away(str(error))
+            self._put_off(batch)
+        except Exception as error:  # noqa: BLE001  whoever waits gets it, as it came
+            if len(batch) > 1:
+                for due in batch:
+                    await self._carry([due])
+            else:
+                batch[0].fail(error)
+
+    async def _archive_all(self, batch: Sequence[_Due]) -> None:
+        """Read the runs of a batch, write their ends in one transaction, let the runs go."""
+        env, secrets = self._env, self._settings.redact
+        plans = [collect_end(due.outcome, env, secrets) for due in batch if not due.is_over]
+        found = await carry_out(self._connection, together(plans))
+        await self._write([each.end for each in found])
+        await self._release([each.run for each in found if each.run is not None])
+        for due in batch:
+            due.settle(Verdict.delivered())
+
+    async def _write(self, ends: Sequence[End]) -> None:
+        limit_s = self._settings.statement_timeout_s + _SPARE_S
+        try:
+            async with asyncio.timeout(limit_s):
+                await self._threads.run(self._archive.write, ends)
+        except TimeoutError:
+            raise TimeoutError(f"the archive did not answer in {limit_s:g} s") from None
+
+    async def _release(self, runs: Sequence[Run]) -> None:
+        """Give each run the time to live that its settings say, counted from its end."""
+        calls = [self._releasing(run) for run in runs]
+        await insist(
+            lambda: self._connection.calls(calls),
+            f"{len(runs)} runs are archived and cannot be let go",
+        )
+
+    def _releasing(self, run: Run) -> Call[int]:
+        now, retention = self._env.clock.now(), self._env.settings.retention
         left_s = run.ended_at + retention.of_run(run.runner, run.state) - now
         output_s = left_s if retention.output_s is None else run.ended_at + retention.output_s - now
-        call = release_run(
-            env.keys, run, ttl_s=left_s, output_ttl_s=output_s, now=now,
+        return release_run(
+            self._env.keys, run, ttl_s=left_s, output_ttl_s=output_s, now=now,
             keeps_all=retention.keeps_all(run.runner, run.state),
         )  # fmt: skip
-        await insist(
-            lambda: self._connection.call(call), f"run={run.id} is archived and cannot be let go"
-        )
 
     def _note_away(self, problem: str) -> None:
         if self._looking is None:
@@ -166,12 +177,28 @@ class Archiver:
         self._on_change(True)  # noqa: FBT003  it is what changed
 
 
-def _settle(batch: list[tuple[End, asyncio.Future[None]]], error: Exception | None) -> None:
-    """Tell those who wait for their ends to be written what became of them."""
-    for _, written in batch:
-        if written.done():  # its worker is leaving
-            continue
-        if error is None:
-            written.set_result(None)
-        else:
-            written.set_exception(error)
+class _Due:
+    """An end that is to be archived, and who waits for that."""
+
+    __slots__ = ("_archived", "outcome")
+
+    def __init__(self, outcome: RunOutcome, archived: asyncio.Future[Verdict]) -> None:
+        self.outcome = outcome
+        self._archived = archived
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nobody waits for it any more: its worker is leaving."""
+        return self._archived.done()
+
+    def settle(self, verdict: Verdict) -> None:
+        """Say what became of it."""
+        if not self.is_over:
+            self._archived.set_result(verdict)
+
+    def fail(self, error: Exception) -> None:
+        """Say that it is refused, or that we ourselves failed."""
+        if isinstance(error, ArchiveConflict):
+            self.settle(Verdict.retry(str(error)))
+        elif not self.is_over:
+            self._archived.set_exception(error)

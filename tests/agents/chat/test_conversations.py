@@ -16,6 +16,8 @@ from stepflow.agents.chat import KeepLast, Summarize, read_turns
 from stepflow.agents.pydantic_ai import Durable
 from stepflow.testing import Harness
 
+pytestmark = pytest.mark.crash  # importing pydantic-ai takes seconds
+
 
 def echo(seen: list[int]) -> Agent[None, str]:
     """An agent that says what it was told, and notes how many messages it was given."""

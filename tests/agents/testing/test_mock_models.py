@@ -12,6 +12,8 @@ from stepflow.settings import Settings
 from stepflow.testing import Harness
 from tests.agents.scripted import InTurn
 
+pytestmark = pytest.mark.crash  # importing pydantic-ai takes seconds
+
 
 @pytest.fixture
 def app():

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import BaseModel
 
 from stepflow import Context, InvalidDefinition, InvalidOption, PermanentError, Stepflow
+from stepflow.archive.archive import Archive
+from stepflow.archive.where import Where
 from stepflow.kits.definition import Flow, KindInput, Work
 from stepflow.kits.definition.source import read_text
+from stepflow.settings import ArchiveSettings
 from tests.support import until
 
 
@@ -305,10 +309,17 @@ async def test_an_agent_is_asked_as_a_child(app: Any, working: Any) -> None:
 SECRET = "s3cr3t/value+with=signs"
 
 
-async def test_secrets_are_in_no_key_of_redis_and_in_no_line_of_the_log(
-    app: Any, working: Any, real: Any, caplog: Any, monkeypatch: Any, seen: list[str]
+async def test_secrets_are_in_no_key_of_redis_in_no_line_of_the_log_and_not_in_the_archive(
+    app: Any,
+    working: Any,
+    real: Any,
+    caplog: Any,
+    monkeypatch: Any,
+    seen: list[str],
+    tmp_path: Path,
 ) -> None:
     """[D5] Whatever comes back from a program or a tool, well or badly, here or elsewhere."""
+    app.registry.archive = ArchiveSettings(url=f"sqlite:///{tmp_path}/archive.db")
     caplog.set_level(logging.DEBUG)
     monkeypatch.setenv("TOKEN", SECRET)
 
@@ -343,13 +354,17 @@ async def test_secrets_are_in_no_key_of_redis_and_in_no_line_of_the_log(
     async with working(app, queues=["default", "other"]):
         status = await ended(app.async_client, definition)
         steps = {each.key: each.value for each in await app.async_client.steps(status.id)}
-        everything = dump(real) + caplog.text.encode()
+        with Archive(app.registry.archive) as archive:
+            await until(lambda: len(archive.list(Where(run_id=status.id)).runs))
+        archived = b"".join(file.read_bytes() for file in tmp_path.iterdir())
+        everything = dump(real) + caplog.text.encode() + archived
     assert "step 'b': ValueError: ('bad Bearer ***'" in status.error.message
     assert steps["a"] == {"token": "Bearer ***", "Bearer ***": ["Bearer ***"]}
     assert steps["d"] == {"output": "***"}
     assert "exit code 1: ***" in status.error.message
     hits = [form for form in (SECRET, "s3cr3t", "with=signs") if form.encode() in everything]
     assert hits == []
+    assert b"Bearer ***" in archived
     real.set("stepflow:kv:x", SECRET, ex=60)
     assert SECRET.encode() in dump(real)  # it would have been seen
 

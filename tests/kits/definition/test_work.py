@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -14,6 +16,7 @@ import pytest
 
 from stepflow import PermanentError, Settings, StepError, TransientError
 from stepflow.kits.definition.kinds.http import Http, HttpInput
+from stepflow.kits.definition.kinds.reaper import Reaper
 from stepflow.kits.definition.kinds.script import Script, ScriptInput
 from stepflow.kits.definition.known import Known
 from tests.support import until_blocking
@@ -151,3 +154,44 @@ async def test_what_a_program_leaves_behind_ends_with_it(tmp_path: Path) -> None
     assert found == {"output": "done"}
     pid = int(note.read_text())
     until_blocking(lambda: not is_alive(pid))
+
+
+IN_A_WORKER = """
+import asyncio, sys
+from stepflow.kits.definition.kinds.reaper import Reaper
+from stepflow.kits.definition.kinds.script import run_program
+asyncio.run(run_program(["bash", "-c", sys.argv[1], "script", sys.argv[2]], {}, b"", 1000))
+"""
+
+
+@pytest.mark.crash
+def test_a_program_and_its_children_end_with_a_worker_that_is_killed(tmp_path: Path) -> None:
+    """[D6] Also those that ignore SIGTERM; and what holds them together leaves nothing behind."""
+    note, temp = tmp_path / "pid", tmp_path / "temp"
+    temp.mkdir()
+    worker = subprocess.Popen(
+        [sys.executable, "-c", IN_A_WORKER, STUBBORN, str(note)],
+        env={**os.environ, "TMPDIR": str(temp)},
+    )
+    try:
+        until_blocking(lambda: note.exists() and note.read_text().strip())
+        pid = int(note.read_text())
+        [group] = [int(noted.name) for noted in temp.glob("*/*")]
+        assert is_alive(pid)
+        assert os.getpgid(pid) == group
+    finally:
+        worker.kill()
+        worker.wait()
+    until_blocking(lambda: not is_alive(pid))
+    until_blocking(lambda: not is_alive(group))
+    until_blocking(lambda: not list(temp.iterdir()))
+
+
+@pytest.mark.crash
+def test_a_program_that_comes_after_its_worker_was_reaped_does_not_begin(tmp_path: Path) -> None:
+    """[D6]"""
+    keeper = Reaper()
+    command = keeper.begin(["touch", str(tmp_path / "begun")])
+    keeper.let_go()
+    assert subprocess.run(command, stderr=subprocess.DEVNULL, check=False).returncode
+    assert not (tmp_path / "begun").exists()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import signal
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -14,6 +15,7 @@ from pydantic import Field
 
 from stepflow.errors import PermanentError, StepError
 from stepflow.kits.definition.kinds.base import KindInput, Text, Work
+from stepflow.kits.definition.kinds.reaper import reaper
 from stepflow.kits.definition.known import Known
 from stepflow.kits.definition.source import Way
 from stepflow.kits.definition.templates import references_in
@@ -106,14 +108,17 @@ async def run_program(
     """
     Run a program and give its output, the end of its standard error, and its exit code.
 
-    What it has started ends with it. Raises PermanentError where there is no such program, and for
-    more than *limit* bytes of output.
+    What it has started ends with it, and with this process. Raises PermanentError where there is no
+    such program, and for more than *limit* bytes of output.
     """
     kept = {name: os.environ[name] for name in _INHERITED if name in os.environ}
-    program = _Program(limit)
+    program, kept_by = _Program(limit), reaper()
+    if shutil.which(argv[0], path={**kept, **env}.get("PATH", os.defpath)) is None:
+        msg = f"{argv[0]!r} cannot be run: there is no such program"
+        raise PermanentError(msg)
     try:
         transport, _ = await asyncio.get_running_loop().subprocess_exec(
-            lambda: program, *argv, env={**kept, **env}, start_new_session=True
+            lambda: program, *kept_by.begin(argv), env={**kept, **env}, start_new_session=True
         )
     except (OSError, ValueError) as error:
         msg = f"{argv[0]!r} cannot be run: {getattr(error, 'strerror', None) or error}"
@@ -123,6 +128,7 @@ async def run_program(
         await program.is_done.wait()
     finally:
         await program.end(transport.get_pid())
+        kept_by.forget(transport.get_pid())
         transport.close()
     if len(program.output) > limit:
         msg = f"the script printed over {limit:,} bytes; write them to a file instead"

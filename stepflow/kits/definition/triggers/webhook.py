@@ -6,7 +6,7 @@ import base64
 import hashlib
 import hmac
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from stepflow.engine.spec import RunSpec
@@ -78,8 +78,17 @@ def _signature(secret: str, signed: bytes) -> str:
 
 def webhook_at(definitions: Mapping[str, Definition], path: str) -> Incoming | None:
     """Find the trigger of *path*."""
+    found = (each for each in _all(definitions) if each.trigger.path == path.strip("/"))
+    return next(found, None)
+
+
+def webhook_paths(definitions: Mapping[str, Definition]) -> list[str]:
+    """Name the paths of all webhooks."""
+    return [each.trigger.path for each in _all(definitions)]
+
+
+def _all(definitions: Mapping[str, Definition]) -> Iterator[Incoming]:
     for definition in definitions.values():
         for trigger in definition.triggers:
-            if isinstance(trigger, OnWebhook) and trigger.path == path.strip("/"):
-                return Incoming(definition, trigger)
-    return None
+            if isinstance(trigger, OnWebhook):
+                yield Incoming(definition, trigger)
