@@ -192,6 +192,7 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.errors import PayloadTooLarge as PayloadTooLarge
     from stepflow.errors import PermanentError as PermanentError
     from stepflow.errors import Postponed as Postponed
+    from stepflow.errors import ProcessDied as ProcessDied
     from stepflow.errors import QuestionClosed as QuestionClosed
     from stepflow.errors import QuestionNotFound as QuestionNotFound
     from stepflow.errors import RateLimited as RateLimited
@@ -345,16 +346,15 @@ _EXPORTS = {
         ChildFailed UnknownPrice CircuitOpen ClaimLost DataError DefinitionFailed
         EmbeddedServerError HookNotFound InvalidDefinition InvalidExpression InvalidMachine
         InvalidName InvalidOption NoSuchValue GroupBusy GroupMismatch GroupNotFound InvalidRunId
-        JoinNotMet LifespanFailed LifespanNotOpen LimitFull LimitNotFound LimitTimeout
-        MailboxFull MapNotMet
-        NameTaken NoServer NotAnswered NotArchived NotAnInteger NotDeletable NotInStep NotPausable
-        NotReplayable NotResumable NotRetryable NotRunning NotScheduled OutputOverflow
-        PayloadMismatch PayloadTooLarge PermanentError Postponed QuestionClosed QuestionNotFound
-        RateLimited RedisRefused RedisUnreachable ReplyLost ReservedHeader ResourceFailed
-        ResourceNotOpen ResultMismatch RightsMissing RunCancelled RunConflict SingletonTaken
-        RunFailed RunNotFound RunStateError ScheduleNotFound ServerUnfit SignalMisfit SignalRefused
-        SpawnRefused StepError StepFailed StepOver StepflowError TransientError UnavailableError
-        UndecryptableValue UnknownChild UnknownRunner UnknownStep UnreadableArchive
+        JoinNotMet LifespanFailed LifespanNotOpen LimitFull LimitNotFound LimitTimeout MailboxFull
+        MapNotMet NameTaken NoServer NotAnswered NotArchived NotAnInteger NotDeletable NotInStep
+        NotPausable NotReplayable NotResumable NotRetryable NotRunning NotScheduled OutputOverflow
+        PayloadMismatch PayloadTooLarge PermanentError Postponed ProcessDied QuestionClosed
+        QuestionNotFound RateLimited RedisRefused RedisUnreachable ReplyLost ReservedHeader
+        ResourceFailed ResourceNotOpen ResultMismatch RightsMissing RunCancelled RunConflict
+        SingletonTaken RunFailed RunNotFound RunStateError ScheduleNotFound ServerUnfit SignalMisfit
+        SignalRefused SpawnRefused StepError StepFailed StepOver StepflowError TransientError
+        UnavailableError UndecryptableValue UnknownChild UnknownRunner UnknownStep UnreadableArchive
         UnreadableHistory UnreadableRecord UnreadableValue UnsupportedValue UsageError
         WebhookRefused WorkerSilent WrongTransition
     """,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, overload
 
 from stepflow.client import AsyncClient, Client, resolve
 from stepflow.core.backoff import RetryPolicy
@@ -144,6 +144,7 @@ class CoreApp(Around, Listening, Scheduling, Supplying):
         retry: RetryPolicy | None = None,
         step_timeout: float | timedelta | None = None,
         limits: Sequence[Limit] = (),
+        isolation: Literal["process"] | None = None,
     ) -> Callable[[F], F]: ...
 
     def runner(
@@ -153,21 +154,26 @@ class CoreApp(Around, Listening, Scheduling, Supplying):
         retry: RetryPolicy | None = None,
         step_timeout: float | timedelta | None = None,
         limits: Sequence[Limit] = (),
+        isolation: Literal["process"] | None = None,
     ) -> Any:
         """
         Register the function below as runner *name*. It receives a step and returns what happens.
 
         Without a name it is called as the function. *retry* applies where a submit brings no policy
         of its own; *step_timeout* (seconds or a timedelta) limits one attempt. *limits* say how
-        much of its runs, and of those of other runners that name them, may go on at once. Raises
-        InvalidName or InvalidOption for what cannot be.
+        much of its runs, and of those of other runners that name them, may go on at once. With
+        *isolation* "process" a plain function runs in a child process. Raises InvalidName or
+        InvalidOption for what cannot be.
         """
 
         def register(function: F) -> F:
             check_declared(function, "@app.runner")
+            called = own_name(function, "@app.runner") if name is None else name
             self.register(
-                own_name(function, "@app.runner") if name is None else name,
-                function,
+                called,
+                function
+                if isolation is None
+                else self._isolated_runner(function, isolation, called),
                 retry=retry,
                 step_timeout=step_timeout,
                 limits=limits,
@@ -284,6 +290,7 @@ class CoreApp(Around, Listening, Scheduling, Supplying):
         queue: str = "default",
         dedup: bool = False,
         limits: Sequence[Limit] = (),
+        isolation: Literal["process"] | None = None,
     ) -> JobDecorator: ...
 
     def job(
@@ -296,22 +303,26 @@ class CoreApp(Around, Listening, Scheduling, Supplying):
         queue: str = "default",
         dedup: bool = False,
         limits: Sequence[Limit] = (),
+        isolation: Literal["process"] | None = None,
     ) -> Any:
         """
         Make a typed function a run of one step.
 
         `await resize.submit("a.png", 80)` returns a handle with `result()`. With *dedup* the run id
         follows from the arguments, so the same call is the same run. *timeout* (seconds or a
-        timedelta) limits one attempt; *limits* are as for `runner`.
+        timedelta) limits one attempt; *limits* are as for `runner`. With *isolation* "process" a
+        plain function runs in a child process, which is killed when its time is up.
         """
 
         def make(function: Callable[..., Any]) -> Job[..., Any, Any]:
             check_declared(function, "@app.job")
             called = own_name(function, "@app.job", is_dotted=True) if name is None else name
+            what = f"job {called!r}"
+            runs = function if isolation is None else self.isolated(function, isolation, what)
             job = Job[..., Any, Any](function, called, self, queue, dedup=dedup)
             limit = None if timeout is None else seconds(timeout, f"timeout of job {job.name!r}")
             self.registry.add(
-                job.name, call_runner(function, job.name), retry=retry, step_timeout_s=limit,
+                job.name, call_runner(runs, job.name), retry=retry, step_timeout_s=limit,
                 limits=limits,
             )  # fmt: skip
             mark(job, Registration(self.registry, "job", job.name))
@@ -321,6 +332,20 @@ class CoreApp(Around, Listening, Scheduling, Supplying):
             msg = f"@app.job takes its name by keyword; write @app.job(name={function!r})"
             raise InvalidOption(msg)
         return make if function is None else make(function)
+
+    def _isolated_runner(self, function: Any, isolation: object, name: str) -> Any:
+        from stepflow.engine.user_code.processes import isolated  # noqa: PLC0415  few have any
+
+        what = f"runner {name!r}"
+        return isolated.isolated_runner(function, isolation, what, self.settings.process)
+
+    def isolated(
+        self, function: Callable[..., Any], isolation: object, what: str
+    ) -> Callable[..., Any]:
+        """Give what calls *function* in a child process; *what* names it in an InvalidOption."""
+        from stepflow.engine.user_code.processes import isolated  # noqa: PLC0415  few have any
+
+        return isolated.isolated(function, isolation, what, self.settings.process)
 
     def make_worker(
         self,

@@ -57,6 +57,8 @@ class Job(Generic[P, R, T]):
         self, function: Callable[P, R], name: str, app: Submitters, queue: str, *, dedup: bool
     ) -> None:
         self.function = function
+        #: what a child process calls that imports the job
+        self.isolated_function = function
         self.name = name
         self.__doc__ = function.__doc__
         self._app = app

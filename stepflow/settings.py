@@ -21,7 +21,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from stepflow.errors import InvalidOption
-from stepflow.value_settings import EncryptionSettings
+from stepflow.value_settings import EncryptionSettings, ProcessSettings
 
 log = logging.getLogger("stepflow.settings")
 
@@ -250,6 +250,7 @@ class Settings(_Group):
     webhook: WebhookSettings = WebhookSettings()
     archive: ArchiveSettings = ArchiveSettings()
     encryption: EncryptionSettings = EncryptionSettings()
+    process: ProcessSettings = ProcessSettings()
     home: Path | None = None
     """The embedded server's folder; `./.stepflow` without one."""
     embedded: bool | None = None

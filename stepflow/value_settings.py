@@ -41,6 +41,19 @@ def _read_key(key_id: str, written: str) -> bytes:
     return key
 
 
+class ProcessSettings(BaseModel):
+    """The child processes of a worker, for functions with `isolation="process"`."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    most: int = Field(default=0, ge=0, le=10_000)
+    """Child processes of one worker process; 0 for as many as there are cores."""
+    calls: int = Field(default=1000, ge=1)
+    """Calls after which a child process is replaced by a fresh one."""
+    memory_bytes: int = Field(default=0, ge=0)
+    """Bytes of memory (address space) that a child process may have; 0 for no limit."""
+
+
 class EncryptionSettings(BaseModel):
     """Keys with which the values of runs are encrypted before they leave the process."""
 

@@ -285,6 +285,22 @@ class Step(Generic[P]):
         """Whether the runner asked for its memo, which may hold something now: for the runtime."""
         return self._memo is not None
 
+    def told(self) -> list[Any]:
+        """Write what a child process is told of the step beside its payload; see `of_told`."""
+        return [
+            self.run_id, self.number, dict(self.headers), self.attempt, self._generation,
+            self._deadline_at, self.crashes, self._runner,
+        ]  # fmt: skip
+
+    @classmethod
+    def of_told(cls, told: Sequence[Any], payload: Any, runtime: Any) -> Step[Any]:
+        """Make the step that a child process is told of."""
+        run_id, number, headers, attempt, generation, deadline_at, crashes, runner = told
+        return Step(
+            run_id, number, payload, headers, attempt, generation=generation,
+            deadline_at=deadline_at, crashes=crashes, runner=runner, runtime=runtime,
+        )  # fmt: skip
+
     def end(self) -> None:
         """Mark the step as over; the runtime calls it, runners do not."""
         self._is_over = True

@@ -32,6 +32,7 @@ Everything that stepflow raises, as one tree; the branch says what you can do ab
     ├── EmbeddedServerError   the embedded server could not be started or joined
     ├── LifespanFailed        what your app opens with its worker could not be opened
     ├── ResourceFailed        nor could what it sets up with its worker
+    ├── ProcessDied           a child process ended during a call (retryable)
     ├── CancelRequested       this run was asked to stop: leave the step
     ├── CircuitOpen           a circuit breaker lets no call through now
     ├── BudgetExceeded        a budget has no room for what a step may cost
@@ -160,6 +161,7 @@ from stepflow.errors.user_code import (
     LimitTimeout,
     PermanentError,
     Postponed,
+    ProcessDied,
     RateLimited,
     ResourceFailed,
     StepError,
@@ -223,6 +225,7 @@ __all__ = [
     "PayloadTooLarge",
     "PermanentError",
     "Postponed",
+    "ProcessDied",
     "QuestionClosed",
     "QuestionNotFound",
     "RateLimited",

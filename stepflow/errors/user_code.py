@@ -35,6 +35,20 @@ class ResourceFailed(StepflowError):
         )
 
 
+class ProcessDied(StepflowError):
+    """The child process of a function with `isolation="process"` ended during a call."""
+
+    retryable = True
+
+    def __init__(self, function: str, how: str) -> None:
+        self.function = function
+        self.how = how
+        super().__init__(f"the process in which {function} ran is gone: {how}")
+
+    def __reduce__(self) -> tuple[type[ProcessDied], tuple[str, str]]:
+        return type(self), (self.function, self.how)
+
+
 class CancelRequested(StepflowError):
     """The run was asked to stop; `step.cancel.raise_if_set` raises this."""
 

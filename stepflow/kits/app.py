@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from stepflow import app
 from stepflow.core.backoff import RetryPolicy, check_policy
@@ -236,6 +236,7 @@ class Stepflow(app.CoreApp):
         cache: float | timedelta | None = None,
         version: int = 1,
         limit: Limit | LimitRequest | Sequence[Limit | LimitRequest] | None = None,
+        isolation: Literal["process"] | None = None,
     ) -> Callable[[S], S]: ...
 
     def step(
@@ -251,6 +252,7 @@ class Stepflow(app.CoreApp):
         cache: float | timedelta | None = None,
         version: int = 1,
         limit: Limit | LimitRequest | Sequence[Limit | LimitRequest] | None = None,
+        isolation: Literal["process"] | None = None,
     ) -> Any:
         """
         Declare the options of the function below as a step: `await ctx.step(charge, order)`.
@@ -260,7 +262,8 @@ class Stepflow(app.CoreApp):
         default the function's own. With *queue*, workers of that queue run the step as a child run.
         While *breaker* is open the step waits. With *cache* (seconds or timedelta) its values are
         shared with all runs for so long; raise *version* when it computes something else. It waits
-        for a slot of each *limit*: a Limit, `limit.of("acme", units=3)`, or several of them.
+        for a slot of each *limit*: a Limit, `limit.of("acme", units=3)`, or several of them. With
+        *isolation* "process" a plain function runs in a child process.
         """
         limit_s = None if timeout is None else seconds(timeout, "timeout of @app.step")
 
@@ -276,11 +279,16 @@ class Stepflow(app.CoreApp):
                 name, retry, limit_s, compensate, queue, breaker, cache_of(cache, version),
                 requests,
             )  # fmt: skip
+            runs: Callable[..., Any] = function
+            if isolation is not None:
+                called = f"step {getattr(function, '__name__', name)!r}"
+                runs = self.isolated(function, isolation, called)
+                options = replace(options, runs=runs)
             declare(function, options)
             runner = f"step:{name or own_name(function, '@app.step', is_dotted=True)}"
             declare(function, replace(options, runner=runner))
             self.registry.add(
-                runner, call_runner(function, runner), retry=retry, step_timeout_s=limit_s,
+                runner, call_runner(runs, runner), retry=retry, step_timeout_s=limit_s,
                 limits=[each.limit for each in requests],
             )  # fmt: skip
             return function

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import secrets
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -143,6 +144,7 @@ class Worker:
                 WorkerConnections(self._address, self._options.name, self._env.settings)
             )
             # outlives the steps: these are ended before it is closed
+            stack.push_async_callback(_end_processes)
             await stack.enter_async_context(all_opened(self._registry.lifespans))
             await stack.enter_async_context(self._registry.resources.opened())
             parts = self.parts = self._make_parts(connections)
@@ -295,3 +297,10 @@ def handle_message(message: str, state: WorkerState) -> None:
 def facts_of(options: WorkerOptions) -> Mapping[str, Any]:
     """Give what `stepflow workers` shows of this process besides RQ's own fields."""
     return {"concurrency": options.concurrency, "pid": os.getpid()}
+
+
+async def _end_processes() -> None:
+    """End the child processes of this worker's loop, where any function was called in one."""
+    pool = sys.modules.get("stepflow.engine.user_code.processes.pool")
+    if pool is not None:
+        await pool.end_processes()

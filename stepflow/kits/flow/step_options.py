@@ -56,6 +56,8 @@ class DeclaredStep:
     limits: tuple[LimitRequest, ...] = ()
     #: the runner it is registered as, for steps on another queue
     runner: str = ""
+    #: what is called in its place: it runs the function in a child process
+    runs: Callable[..., Any] | None = None
 
 
 #: what a function that was not declared says

@@ -252,7 +252,7 @@ class StepCalls(ContextBase):
                 around_call(breaker, requests, name, self, spending),
             )  # fmt: skip
         command = kind(
-            place, name, self._activation.create_future(), function, args, kwargs,
+            place, name, self._activation.create_future(), own.runs or function, args, kwargs,
             policy=policy, timeout_s=timeout_s, read=known.read,
             scope=place if key is None else self._activation.commands.keyed.occurrence(place),
             around=around,
