@@ -241,6 +241,7 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.kits.app import Stepflow as Stepflow
     from stepflow.kits.definition.definitions import Definitions as Definitions
     from stepflow.kits.definition.model import Definition as Definition
+    from stepflow.kits.flow.calls.agents import RouteOptions as RouteOptions
     from stepflow.kits.flow.calls.agents import ToolLoopOptions as ToolLoopOptions
     from stepflow.kits.flow.calls.batch import BatchOptions as BatchOptions
     from stepflow.kits.flow.calls.children import MapOptions as MapOptions
@@ -361,7 +362,7 @@ _EXPORTS = {
     "hooks.webhook": "Webhook",
     "jobs": "Job JobDecorator",
     "kits.app": "Stepflow",
-    "kits.flow.calls.agents": "ToolLoopOptions",
+    "kits.flow.calls.agents": "RouteOptions ToolLoopOptions",
     "kits.flow.calls.batch": "BatchOptions",
     "kits.flow.calls.pages": "Cursor PageOptions",
     "kits.flow.calls.sync_pages": "SyncCursor",
@@ -393,8 +394,7 @@ __all__ = list(_HOMES)
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
-        msg = f"module 'stepflow' has no attribute {name!r}"
-        raise AttributeError(msg)
+        raise AttributeError(f"module 'stepflow' has no attribute {name!r}")
     value = getattr(import_module(f"stepflow.{_HOMES[name]}"), name)
     globals()[name] = value
     return value

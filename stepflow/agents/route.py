@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import timedelta
+from typing import Any
 
+from stepflow.agents.budgets.charging import charged
 from stepflow.agents.providers.calls import StepCaller, WorkflowCalls, complete
 from stepflow.agents.providers.model import (
     Completion,
@@ -14,7 +15,6 @@ from stepflow.agents.providers.model import (
     Provider,
     ToolSpec,
 )
-from stepflow.core.backoff import RetryPolicy
 from stepflow.errors import InvalidOption, shown
 from stepflow.store.values.digest import digest
 
@@ -31,18 +31,23 @@ async def choose_route(
     provider: Provider,
     text: str,
     routes: Mapping[str, str],
-    *,
-    key: str | None = None,
-    retry: RetryPolicy | None = None,
-    timeout: float | timedelta | None = None,
+    options: Mapping[str, Any],
 ) -> str | None:
-    """Return the name of the route that the model chose; None if it chose none, or no text."""
+    """
+    Return the name of the route that the model chose; None if it chose none, or no text.
+
+    *options* are the RouteOptions of `ctx.route`.
+    """
     check_routes(provider, routes)
     if not text.strip():
         return None
-    request = _request(text, routes)
-    found = key or f"route:{digest('route', [text, sorted(routes.items())]).hex()}"
-    completion = await complete(provider, request, StepCaller(ctx, retry, timeout, key=found))
+    request = _request(text, routes, options.get("max_tokens"))
+    found = options.get("key") or f"route:{digest('route', [text, sorted(routes.items())]).hex()}"
+    call = StepCaller(
+        ctx, options.get("retry"), options.get("timeout"),
+        key=found, budgets=charged(options.get("budget")), limit=options.get("limit"),
+    )  # fmt: skip
+    completion = await complete(provider, request, call)
     return _chosen(completion, routes)
 
 
@@ -56,7 +61,7 @@ def check_routes(provider: object, routes: object) -> None:
         raise InvalidOption(msg)
 
 
-def _request(text: str, routes: Mapping[str, str]) -> CompletionRequest:
+def _request(text: str, routes: Mapping[str, str], max_tokens: int | None) -> CompletionRequest:
     told = "\n".join(f"- {name}: {meaning}" for name, meaning in routes.items())
     schema = {
         "type": "object",
@@ -66,7 +71,9 @@ def _request(text: str, routes: Mapping[str, str]) -> CompletionRequest:
     }
     answer = ToolSpec(_CHOOSE, "Say which route the message takes.", schema)
     return CompletionRequest(
-        (Message("system", _SYSTEM + told), Message("user", text)), answer=answer
+        (Message("system", _SYSTEM + told), Message("user", text)),
+        answer=answer,
+        max_tokens=max_tokens,
     )
 
 

@@ -23,10 +23,12 @@ _HOOK_RQ_ID = re.compile(r"hook-(?P<hook>.+?)(?:-r\d+)?")
 
 #: Crockford's base 32: sorts as the numbers it stands for, has no letters that look alike
 _BASE32 = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+#: two digits at a time: every submit makes an id
+_PAIRS = tuple(high + low for high in _BASE32 for low in _BASE32)
 
 
 def _base32(value: int, length: int) -> str:
-    return "".join(_BASE32[(value >> shift) & 31] for shift in range(5 * (length - 1), -1, -5))
+    return "".join([_PAIRS[(value >> shift) & 1023] for shift in range(5 * length - 10, -1, -10)])
 
 
 def new_run_id(now: float, chance: int) -> str:

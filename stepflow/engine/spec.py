@@ -17,7 +17,11 @@ from stepflow.store.values.codec import pack, unpack
 
 #: header keys under this prefix are the runtime's own
 RESERVED_PREFIX = "workflow."
-_DIGITS = frozenset(map(str, range(PRIORITIES)))
+#: priorities as text: names and digits
+_PRIORITIES = {
+    **{name: int(level) for name, level in Priority.__members__.items()},
+    **{str(level): level for level in range(PRIORITIES)},
+}
 #: the headers that keep the place of a run in a trace, by their names in W3C Trace Context
 TRACE_HEADERS = {name: f"{RESERVED_PREFIX}{name}" for name in ("traceparent", "tracestate")}
 
@@ -131,8 +135,7 @@ def read_priority(priority: str | int) -> int:
     """Read a priority: 0 to 9, as a number or its digit, or the name of one."""
     level: object = priority
     if isinstance(level, str):
-        named = Priority.__members__.get(level.upper())
-        level = int(level) if named is None and level in _DIGITS else named
+        level = _PRIORITIES.get(level.upper())
     if isinstance(level, int) and not isinstance(level, bool) and 0 <= level < PRIORITIES:
         return int(level)
     msg = f"priority {shown(priority)} is not high, normal or low, nor 0 (first) to 9"
@@ -142,7 +145,7 @@ def read_priority(priority: str | int) -> int:
 def pack_options(spec: RunSpec, limit: int) -> bytes:
     """Pack what the run keeps of its spec; empty when there is nothing."""
     kept: dict[str, Any] = {}
-    headers = check_headers(spec.headers)
+    headers = check_headers(spec.headers) if spec.headers else {}
     if spec.trace:
         headers |= {TRACE_HEADERS[name]: value for name, value in spec.trace.items()}
     if spec.scheduled is not None:

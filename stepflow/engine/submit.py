@@ -91,7 +91,8 @@ def prepare(spec: RunSpec, env: Env, *, may_share: bool = False) -> Prepared:
 
     Only one that *may_share* may have the key of a singleton, or be debounced.
     """
-    if spec.once is not None and not may_share:
+    once = spec.once
+    if once is not None and not may_share:
         msg = f"a run of {spec.runner!r} has a singleton or debounce key; only submit takes one"
         raise InvalidOption(msg)
     limits, now = env.settings.limits, env.clock.now()
@@ -131,7 +132,7 @@ def prepare(spec: RunSpec, env: Env, *, may_share: bool = False) -> Prepared:
         version=1 if spec.version is None else check_version(spec.version),
         has_tags=bool(tags),
         lane=lane_of(spec, env),
-        once="" if spec.once is None else spec.once.name,
+        once="" if once is None else once.name,
         schedule="" if spec.scheduled is None else spec.scheduled.schedule_id,
         limits=spec.uses,
         ends_at_timeout=spec.on_timeout == "end",

@@ -34,6 +34,8 @@ def write_tag(key: object, value: object) -> str:
 
 def write_tags(tags: Mapping[str, str]) -> list[str]:
     """Write tags, each as `key=value`; raises InvalidOption as `write_tag`, and for too many."""
+    if not tags:
+        return []
     if len(tags) > MOST_TAGS:
         raise InvalidOption(f"a run has {len(tags)} tags, the most is {MOST_TAGS}")
     items: Iterable[tuple[object, object]] = tags.items()

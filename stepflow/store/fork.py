@@ -36,15 +36,18 @@ def submit_fork(
     or with no fields at all when that journal is not so any more.
     """
     made = submission(keys, run, request=request, data=data, tags=tags)
-    base = keys.run(source.id)
+    base, own = keys.run(source.id), keys.run(run.id)
     _, source_answers, _ = children_keys(keys, source.id, source.generation)
     _, answers, _ = children_keys(keys, run.id, run.generation)
     origin = {
         "source_journal": f"{base}:journal",
         "source_answers": source_answers,
-        "answers": answers,
         "source_variables": f"{base}:vars",
-        "source_kv": f"{base if with_kv else keys.run(run.id)}:kv",
+        "source_kv": f"{base if with_kv else own}:kv",
+        "journal": f"{own}:journal",
+        "answers": answers,
+        "variables": f"{own}:vars",
+        "kv": f"{own}:kv",
     }
     fork: dict[str, Part] = {"entries": entries, "following": following}
     return scripts.SUBMIT_RUN.call(

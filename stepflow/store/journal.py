@@ -164,14 +164,15 @@ def signal_start(
     made = submission(
         keys, run, request=request, data=data, tags=tags, replaces=replaces, is_bounded=True
     )
+    base = keys.run(run.id)
     return scripts.SIGNAL_START.call(
         read_bounded,
-        keys=made.keys,
+        keys={**made.keys, "mail": f"{base}:mail", "sent": f"{base}:sent"},
         args={
             **{name: each for name, each in made.args.items() if name not in _ONCE},
             "signal_id": signal_id, "item": item, "answer": STARTED, "most_ids": SENT,
             "long_bytes": LONG,
         },
         lists={name: made.lists[name] for name in ("fields", "data")},
-        key_lists={name: made.key_lists[name] for name in ("tag", "level")},
+        key_lists={name: made.key_lists[name] for name in ("tag", "level", "replaced")},
     )  # fmt: skip

@@ -106,6 +106,9 @@ class HarnessWorker:
             moved = look.moved
             await self._parts.schedules.fire(look.schedules)
             await self._parts.groups.carry(look.groups)
+            if look.lines:
+                await self._parts.limits.call_due(look.lines)
+                moved = 1  # once more: whose turn has come may stand in a queue now
         await self._serve_all_queues()
         for fetcher in self._parts.fetchers:
             while (await fetcher.claim()).taken:

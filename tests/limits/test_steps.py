@@ -136,6 +136,26 @@ async def test_a_rate_counts_attempts_and_units(app, h):
     assert (await h.status(run)).state == "succeeded"
 
 
+async def test_what_is_given_back_is_for_those_in_line_at_once(app, h):
+    """[L11] Whoever waits for units that turn out not to be used waits no longer."""
+    many, times = Limit("many", rate="10/s", burst=100), []
+
+    async def call() -> None:
+        times.append(round(h.clock.now() - start, 1))
+        await h.sleep(0.5)
+        many.settle(10)
+
+    @app.workflow
+    async def work(ctx) -> None:
+        await ctx.step(call, limit=many.of(units=100))
+
+    start = h.clock.now()
+    for _ in range(3):
+        await h.submit(work)
+    await h.advance(4)
+    assert times == [0, 1, 2]
+
+
 async def test_what_was_used_counts_once_it_is_settled(app, h):
     """[L11] Less gives back, more takes more; a failed attempt settles as well."""
     times = []

@@ -63,6 +63,30 @@ def test_a_library_is_cut_down_to_what_is_used():
     assert "local function whole" in SCRIPTS["claim_one"].text
 
 
+#: a function of a script that is made when it is called, with what is in it
+LAZY = re.compile(
+    r"^local function (\w+)\(\.\.\.\)\nif select.*?\n(.*?)\nreturn \1\(\.\.\.\)\nend$",
+    re.MULTILINE | re.DOTALL,
+)
+LIBRARIES = [path.read_text() for path in lua_source._FOLDER.glob("lib/**/*.lua")]
+FUNCTIONS = {name for text in LIBRARIES for name in re.findall(r"(?m)^local function (\w+)", text)}
+
+
+def missing_in(text):
+    """The functions of libraries that a script calls and does not have above the call."""
+    inner = [missing_in(match[2]) for match in LAZY.finditer(text)]
+    text = LAZY.sub(r"local function \1() end", text)
+    first = {}
+    for match in re.finditer(r"(function )?\b(\w+)\(", text):
+        first.setdefault(match[2], match[1])
+    return sum(inner, [name for name in first if name in FUNCTIONS and not first[name]])
+
+
+@pytest.mark.parametrize("script", SCRIPTS.values(), ids=lambda script: script.name)
+def test_a_script_has_every_function_that_it_calls(script):
+    assert missing_in(script.text) == []
+
+
 def callers():
     """Every call of a script in the store: where, which, and the names it spells out."""
     for path in sorted(STORE.rglob("*.py")):

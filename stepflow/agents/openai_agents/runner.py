@@ -17,6 +17,7 @@ from stepflow.agents.openai_agents.agents_of import StepAgents
 from stepflow.agents.openai_agents.units import StepModel, StepModelProvider, StepSession, Units
 from stepflow.agents.providers.calls import WorkflowCalls
 from stepflow.core.backoff import RetryPolicy
+from stepflow.core.limits.limit import StepLimit
 from stepflow.kits.flow.context import Context
 from stepflow.kits.flow.current import current
 
@@ -30,6 +31,7 @@ async def run(
     *,
     retry: RetryPolicy | None = None,
     timeout: float | timedelta | None = None,
+    limit: StepLimit | None = None,
     notify: Callable[[str], Any] | None = None,
     **options: Any,
 ) -> RunResult:
@@ -37,16 +39,17 @@ async def run(
     Run an agent as `Runner.run(starting_agent, input, **options)` does, in a workflow.
 
     Each answer of a model, call of a function tool, guardrail and call of a session is a step, by
-    the name of the tool or guardrail. *retry* and *timeout* (seconds or timedelta) are those of the
-    model's steps. A tool that needs approval asks people, as `ctx.ask` does, with *notify*. Tracing
-    is off unless *options* have a run_config that says otherwise: a replay would trace again.
+    the name of the tool or guardrail. *retry*, *timeout* (seconds or timedelta) and *limit* (one
+    with `units=` counts tokens) are those of the model's steps. A tool that needs approval asks
+    people, as `ctx.ask` does, with *notify*. Tracing is off unless *options* have a run_config that
+    says otherwise: a replay would trace again.
 
     Outside of workflows it is Runner.run.
     """
     ctx = current()
     if not isinstance(ctx, Context):
         return await Runner.run(starting_agent, input, **options)
-    mark = _copies.set(StepAgents(Units(cast("WorkflowCalls", ctx), retry, timeout)))
+    mark = _copies.set(StepAgents(Units(cast("WorkflowCalls", ctx), retry, timeout, limit)))
     try:
         result = await Runner.run(starting_agent, input, **options)
         while result.interruptions:

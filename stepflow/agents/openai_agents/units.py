@@ -22,13 +22,17 @@ from agents import (
 from agents.models._retry_runtime import provider_managed_retries_disabled
 from pydantic import TypeAdapter
 
+from stepflow.agents.limits import resting, settle_tokens
 from stepflow.agents.providers.calls import MODEL, WorkflowCalls
 from stepflow.core.backoff import RetryPolicy
+from stepflow.core.limits.limit import StepLimit
 from stepflow.engine.user_code.calls import settled
 from stepflow.errors import PermanentError, TransientError
 
 #: statuses of 4xx that are worth another try
 _AGAIN = frozenset({408, 409, 425, 429})
+#: the one that says to come again later
+_TOO_MANY = 429
 #: where 5xx begins
 _SERVER = 500
 #: how the API says that waiting for quota does not help
@@ -40,11 +44,12 @@ _verdict = TypeAdapter(GuardrailFunctionOutput)
 
 @dataclass(frozen=True, slots=True)
 class Units:
-    """Makes steps of *ctx*; *retry* and *timeout* are those of the model's steps."""
+    """Makes steps of *ctx*; *retry*, *timeout* and *limit* are those of the model's steps."""
 
     ctx: WorkflowCalls
     retry: RetryPolicy | None = None
     timeout: float | timedelta | None = None
+    limit: StepLimit | None = None
 
     def step(self, name: str, function: Callable[..., Any], *args: Any) -> Awaitable[Any]:
         """Run *function* once; it gives what JSON can say."""
@@ -52,7 +57,8 @@ class Units:
 
     def model_step(self, function: Callable[..., Any]) -> Awaitable[Any]:
         """Run a call of a model once."""
-        return self.ctx.options(retry=self.retry, timeout=self.timeout).step(MODEL, function)
+        options = self.ctx.options(retry=self.retry, timeout=self.timeout, limit=self.limit)
+        return options.step(MODEL, function)
 
 
 class StepModel(Model):
@@ -65,6 +71,7 @@ class StepModel(Model):
         async def ask() -> Any:
             with provider_managed_retries_disabled(True), _Judging():  # noqa: FBT003  its own sign
                 response = await self._model.get_response(*args, **kwargs)
+            settle_tokens(response.usage.input_tokens + response.usage.output_tokens)
             return _response.dump_python(response, mode="json")
 
         return _response.validate_python(await self._units.model_step(ask))
@@ -107,7 +114,8 @@ def _judged(error: openai.APIStatusError) -> Exception:
         wait_s = float(error.response.headers.get("Retry-After", 0))
     except ValueError:  # a date
         wait_s = 0.0
-    return TransientError(str(error), retry_after=wait_s, data=data)
+    again = TransientError(str(error), retry_after=wait_s, data=data)
+    return resting(again, wait_s) if status == _TOO_MANY and wait_s else again
 
 
 def step_tool(tool: FunctionTool, units: Units) -> FunctionTool:

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, Protocol
 
-from stepflow.agents.providers.errors import ProviderOverloaded, note_tries
+from stepflow.agents.limits import resting, settle_tokens
+from stepflow.agents.providers.errors import ProviderFailed, ProviderOverloaded, note_tries
 from stepflow.agents.providers.model import (
     Completion,
     CompletionRequest,
@@ -24,6 +25,7 @@ from stepflow.agents.providers.model import (
 )
 from stepflow.core.backoff import RetryPolicy
 from stepflow.core.budgets.budget import Budget, Spending
+from stepflow.core.limits.limit import StepLimit
 from stepflow.core.output import emit
 from stepflow.errors import PermanentError, StepError
 from stepflow.kits.flow.current_step import current_step
@@ -84,13 +86,15 @@ class StepCaller:
     key: str | None = None
     #: what each call spends of
     budgets: tuple[Budget, ...] = ()
+    #: what each call has to have
+    limit: StepLimit | None = None
 
     async def __call__(
         self, provider: Provider, request: CompletionRequest, *, is_patient: bool = True
     ) -> Completion:
         spends = _spends(self.budgets, provider, request) if self.budgets else None
         caller = self.ctx.options(
-            key=self.key, retry=self.retry, timeout=self.timeout, spends=spends
+            key=self.key, retry=self.retry, timeout=self.timeout, spends=spends, limit=self.limit
         )
         call = _call_streamed if self.is_streamed else call_once
         completion: Completion = await caller.step(MODEL, call, provider, request, is_patient)
@@ -171,6 +175,8 @@ def _judging(is_patient: bool) -> Iterator[None]:  # noqa: FBT001  as above
             note_tries(error, step.attempt)
         if isinstance(error, ProviderOverloaded) and not is_patient:
             raise _OverloadedError(error) from error
+        if isinstance(error, ProviderFailed) and not isinstance(error, ProviderOverloaded):
+            raise resting(error, error.retry_after) from error
         raise
 
 
@@ -183,4 +189,7 @@ class _OverloadedError(PermanentError):
 
 def _counted(completion: Completion) -> Completion:
     step = current_step()
-    return completion if step is None else replace(completion, tries=step.attempt)
+    if step is None:
+        return completion
+    settle_tokens(completion.usage.input_tokens + completion.usage.output_tokens)
+    return replace(completion, tries=step.attempt)

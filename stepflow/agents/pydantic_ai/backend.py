@@ -25,9 +25,15 @@ from pydantic_ai.durable_exec import (
 )
 
 from stepflow.agents.budgets.charging import charged
+from stepflow.agents.limits import settle_tokens
 from stepflow.agents.pydantic_ai.compat import record_durable_unit
 from stepflow.agents.pydantic_ai.errors import judged, raised
-from stepflow.agents.pydantic_ai.options import OptionsOf, UnitOptions, is_remote
+from stepflow.agents.pydantic_ai.options import (
+    OptionsOf,
+    UnitOptions,
+    is_remote,
+    limit_of_model,
+)
 from stepflow.agents.pydantic_ai.remote import Elsewhere, call_elsewhere
 from stepflow.agents.pydantic_ai.runs import runs_of, workflow
 from stepflow.agents.pydantic_ai.streaming import keep_what_was_said, said
@@ -105,6 +111,9 @@ class StepBackend(JournalCallableOperationBackend[UnitOptions]):
         policy = config.get("retry") or ctx._policy  # noqa: SLF001  one house
         was_executed = False
         pieces: list[Piece] = []
+        limit = None
+        if isinstance(operation_id, ModelRequestId):
+            limit = limit_of_model(config, operation_id.model_name)
 
         async def attempt() -> object:
             nonlocal was_executed
@@ -112,9 +121,12 @@ class StepBackend(JournalCallableOperationBackend[UnitOptions]):
             pieces.clear()
             said.set(pieces)
             try:
-                return await body()
+                value = await body()
             except Exception as error:
                 raise judged(error, policy) from error
+            if limit is not None:
+                settle_tokens(_tokens(value))
+            return value
 
         name, undo = f"{self._agent}.{called}", undoing(config.get("compensate"))
         params = calling.get()
@@ -123,11 +135,11 @@ class StepBackend(JournalCallableOperationBackend[UnitOptions]):
                 function = self._remote.get(params.name)
                 value = await call_elsewhere(ctx, name, function, params, key, policy, config, undo)
             else:
-                value = await ctx.step(
-                    name, attempt, key=key, retry=policy, timeout=config.get("timeout"),
-                    compensate=undo, breaker=config.get("breaker"),
-                    spends=_spends(operation_id, run, cache_key),
-                )  # fmt: skip
+                value = await ctx.options(
+                    key=key, retry=policy, timeout=config.get("timeout"), compensate=undo,
+                    breaker=config.get("breaker"), spends=_spends(operation_id, run, cache_key),
+                    limit=limit,
+                ).step(name, attempt)  # fmt: skip
         except StepFailed as failed:
             model = operation_id.model_name if isinstance(operation_id, ModelRequestId) else None
             raise raised(failed, model) from failed
@@ -150,6 +162,12 @@ def _spends(
     from stepflow.agents.pydantic_ai.spending import spending_of  # noqa: PLC0415  wanted by few
 
     return spending_of(budgets, run, cache_key)
+
+
+def _tokens(response: Any) -> int:
+    """Count the tokens of a model's response, as it is recorded."""
+    usage = response["usage"]
+    return int(usage["input_tokens"]) + int(usage["output_tokens"])
 
 
 def _unit(

@@ -50,6 +50,7 @@ from stepflow.agents.pydantic_ai.runs import runs_of, workflow
 from stepflow.agents.pydantic_ai.spans import tell_replays
 from stepflow.agents.pydantic_ai.streaming import publishing
 from stepflow.core.backoff import RetryPolicy
+from stepflow.errors import InvalidOption, shown
 
 #: the kinds of toolsets that an agent may have
 _KINDS: tuple[ToolsetKind, ...] = ("function", "mcp", "dynamic")
@@ -73,7 +74,9 @@ class Durable(BaseDurabilityCapability[AgentDepsT]):
 
     *retry* and *timeout* (seconds or timedelta, for one attempt) are for all units, by default the
     workflow's policy and no limit; *model* and *tools* override them for requests and for tool
-    calls. A tool's own are in its metadata: `metadata={"stepflow": {"timeout": 60}}`. With False
+    calls. `model={"limit": [requests, tokens.of(units=2000)]}` has requests ask for limits: one
+    with `units=` counts tokens, and what the provider says in a 429 counts for all workers. A
+    tool's own are in its metadata: `metadata={"stepflow": {"timeout": 60}}`. With False
     there, the tool is called in the workflow, where it may use `stepflow.current()`.
     """
 
@@ -103,6 +106,9 @@ class Durable(BaseDurabilityCapability[AgentDepsT]):
     ) -> None:
         super().__init__(models=models, event_stream_handler=event_stream_handler, name=name)
         every = checked({"retry": retry, "timeout": timeout}, "Durable")
+        if model and isinstance(model.get("limit"), str):
+            msg = f"limit of model= of Durable is {shown(model['limit'])}; write Limit(...)"
+            raise InvalidOption(msg)
         self._options = OptionsOf(
             model={**every, **checked(model or {}, "model= of Durable")},
             tools={**every, **checked(tools or {}, "tools= of Durable")},

@@ -17,6 +17,7 @@ from pydantic_ai import exceptions
 from pydantic_ai.exceptions import ModelAPIError, ModelHTTPError, UserError
 from pydantic_ai.messages import ModelResponse
 
+from stepflow.agents.limits import resting
 from stepflow.core.backoff import RetryPolicy
 from stepflow.errors import PermanentError, StepError, StepFailed, StepflowError, TransientError
 
@@ -26,6 +27,10 @@ KEPT = "pydantic_ai"
 _STREAMED = "_pydantic_ai_streamed_before_failing"
 #: statuses of 4xx that are worth another attempt
 _AGAIN = frozenset({408, 409, 425, 429})
+#: the one that says to come again later
+_TOO_MANY = 429
+#: what a step fails with whose time is up, its own or that of its place in line for a limit
+_TIMED_OUT = frozenset({"TimeoutError", "LimitTimeout"})
 
 _response = TypeAdapter(ModelResponse)
 _anything: TypeAdapter[Any] = TypeAdapter(Any)
@@ -64,7 +69,8 @@ def judged(error: Exception, policy: RetryPolicy) -> Exception:
     retry_after = getattr(error, "retry_after", None)
     if isinstance(retry_after, int | float) and retry_after >= 0:
         again = cast("type[TransientError]", _as(TransientError, error))
-        return again(readable(error), retry_after=retry_after, data=data)
+        later = again(readable(error), retry_after=retry_after, data=data)
+        return resting(later, retry_after) if _is_rate_limit(error) else later
     return _as(TransientError, error)(readable(error), data=data)
 
 
@@ -77,6 +83,10 @@ def _is_for_good(error: Exception) -> bool:
         return False
     status = error.status_code
     return (400 <= status < 500 and status not in _AGAIN) or "insufficient_quota" in str(error.body)  # noqa: PLR2004  the range of HTTP
+
+
+def _is_rate_limit(error: Exception) -> bool:
+    return isinstance(error, ModelHTTPError) and error.status_code == _TOO_MANY
 
 
 def readable(error: BaseException) -> str:
@@ -153,7 +163,7 @@ def raised(failed: StepFailed, model: str | None = None) -> BaseException:
     """
     if isinstance(failed.data, Mapping) and KEPT in failed.data:
         return _made_again(failed.data[KEPT]) or failed
-    if failed.error_type == "TimeoutError":
+    if failed.error_type in _TIMED_OUT:
         return _timed_out(failed, model)
     found = getattr(builtins, failed.error_type, None)
     if isinstance(found, type) and issubclass(found, Exception):
@@ -163,7 +173,7 @@ def raised(failed: StepFailed, model: str | None = None) -> BaseException:
 
 def _timed_out(failed: StepFailed, model: str | None) -> BaseException:
     if model is None:
-        return TimeoutError(failed.error_message)
+        return TimeoutError(failed.error_message) if failed.error_type == "TimeoutError" else failed
     kind = getattr(exceptions, "ModelTimeoutError", ModelAPIError)
     made: BaseException = kind(model, f"the request {failed.error_message or 'took too long'}")
     return made

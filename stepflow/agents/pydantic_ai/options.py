@@ -11,7 +11,7 @@ from pydantic_ai.toolsets import ToolsetTool
 
 from stepflow.core.backoff import RetryPolicy, check_policy
 from stepflow.core.breakers.breaker import Breaker
-from stepflow.core.limits.limit import Limit
+from stepflow.core.limits.limit import StepLimit, requests_of
 from stepflow.errors import InvalidOption, did_you_mean, shown
 from stepflow.times import seconds
 
@@ -26,8 +26,10 @@ class UnitOptions(TypedDict, total=False):
     *timeout* (seconds or timedelta) limits one attempt. *compensate* is called with what the tool
     returned if the run fails or is cancelled later. While *breaker* is open the unit waits. A tool
     with *queue* is called by a worker of that queue, one with *limit* as a run that counts against
-    it. *ask* is what people are asked when the call
-    needs their approval: "Refund {amount}?", with the names of the tool's parameters.
+    it. A model request asks for its *limit* as a step does, one for all models or a dict by their
+    names; one with `units=` counts tokens. *ask*
+    is what people are asked when the call needs their approval: "Refund {amount}?", with the names
+    of the tool's parameters.
     """
 
     retry: RetryPolicy | None
@@ -35,7 +37,7 @@ class UnitOptions(TypedDict, total=False):
     compensate: Callable[[Any], Any] | None
     breaker: Breaker | None
     queue: str
-    limit: str | Limit
+    limit: str | StepLimit | Mapping[str, StepLimit]
     ask: str
 
 
@@ -52,7 +54,20 @@ def checked(options: Mapping[str, Any], what: str) -> UnitOptions:
         check_policy(options["retry"], what)
     if options.get("timeout") is not None:
         seconds(options["timeout"], f"timeout of {what}")
+    _check_limit(options.get("limit"), what)
     return cast("UnitOptions", dict(options))
+
+
+def _check_limit(limit: Any, what: str) -> None:
+    for each in limit.values() if isinstance(limit, Mapping) else (limit,):
+        if not isinstance(each, str | None):
+            requests_of(each, what)
+
+
+def limit_of_model(options: UnitOptions, name: str) -> StepLimit | None:
+    """Return the limit that requests of model *name* ask for."""
+    limit = options.get("limit")
+    return cast("StepLimit | None", limit.get(name) if isinstance(limit, Mapping) else limit)
 
 
 def is_remote(options: Mapping[str, Any]) -> bool:

@@ -25,7 +25,7 @@ from stepflow.agents.pydantic_ai.errors import judged
 from stepflow.agents.pydantic_ai.options import METADATA, UnitOptions, checked, is_remote
 from stepflow.core.backoff import RetryPolicy
 from stepflow.core.limits.limit import Limit
-from stepflow.errors import InvalidOption, did_you_mean
+from stepflow.errors import InvalidOption, did_you_mean, shown
 from stepflow.jobs import call_runner
 from stepflow.kits.flow.context import Context
 from stepflow.kits.flow.for_libraries import queue_of
@@ -95,10 +95,13 @@ def _registered(
     return carry
 
 
-def _limit(app: Stepflow, tool: str, given: Limit | str) -> Limit:
+def _limit(app: Stepflow, tool: str, given: object) -> Limit:
     """Return the limit that a tool names; raises InvalidOption for a name that no runner has."""
     if isinstance(given, Limit):
         return given
+    if not isinstance(given, str):
+        msg = f"the limit of tool {tool!r} is {shown(given)}; a tool has one, written as Limit(...)"
+        raise InvalidOption(msg)
     every = {limit.name: limit for limits in app.registry.limited.values() for limit in limits}
     if given not in every:
         near = did_you_mean(given, list(every))

@@ -22,6 +22,7 @@ from stepflow.agents.tools.errors import AnswerCutOff, TooManyRounds
 from stepflow.agents.tools.tool import Tool, as_tool
 from stepflow.core.backoff import RetryPolicy, check_policy
 from stepflow.core.budgets.budget import Budget
+from stepflow.core.limits.limit import StepLimit, requests_of
 from stepflow.errors import InvalidOption, shown
 
 
@@ -54,6 +55,7 @@ class LoopOptions:
     stream: bool = False
     notify: Callable[[str], Any] | None = None
     budget: Budget | Sequence[Budget] | None = None
+    limit: StepLimit | None = None
 
     def __post_init__(self) -> None:
         for name in ("max_rounds", "concurrency"):
@@ -63,6 +65,8 @@ class LoopOptions:
                 raise InvalidOption(msg)
         if self.retry is not None:
             check_policy(self.retry, "ctx.tool_loop")
+        if self.limit is not None:
+            requests_of(self.limit, "ctx.tool_loop")
 
 
 class ToolLoop:
@@ -91,6 +95,7 @@ class ToolLoop:
             options.timeout,
             is_streamed=options.stream,
             budgets=charged(options.budget),
+            limit=options.limit,
         )
         self._tools = ToolCaller(ctx, by_name, options.concurrency, options.notify)
         self._request = CompletionRequest(

@@ -141,13 +141,17 @@ class Part:
 
 @cache
 def _parts_of(library: str) -> tuple[Part, ...]:
-    """Take a library apart; what defines nothing has no name."""
+    """Take a library apart, what is made lazily first; what defines nothing has no name."""
     texts = [text.rstrip() for text in _PARTS.split(library_text(library))]
     names = [_DEFINED.match(text) for text in texts]
-    return tuple(
-        Part("" if name is None else name[1], text, frozenset(_WORD.findall(text)))
-        for name, text in zip(names, texts, strict=True)
-        if text
+    lazies = read_source(f"lib/{library}").lazies
+    return (
+        *(Part(words.partition(": ")[2], _lazy(words), frozenset()) for words in lazies),
+        *(
+            Part("" if name is None else name[1], text, frozenset(_WORD.findall(text)))
+            for name, text in zip(names, texts, strict=True)
+            if text
+        ),
     )
 
 

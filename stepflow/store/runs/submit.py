@@ -20,6 +20,10 @@ from stepflow.store.runs.move import DONE, Answer, flow_keys, is_brief
 _TAKEN, _FULL = 3, 4
 
 
+#: what a script that makes a run is given of an ended one that it replaces
+_REPLACED = scripts.Group("lib/runs/clear_away", "replaced_keys")
+
+
 class Submission(NamedTuple):
     """What the scripts that make a run are given for it, by name."""
 
@@ -42,18 +46,14 @@ def submission(
 ) -> Submission:
     """Give what makes *run*, for the scripts that do; `submit_run` says what it is."""
     base, queue = keys.run(run.id), keys.queue_of(run)
-    created, old = format_time(run.created_at), replaces or run
+    created = format_time(run.created_at)
     return Submission(
         {
-            "run": base, "data": f"{base}:data", "steps": f"{base}:steps", "memo": f"{base}:memo",
-            "kv": f"{base}:kv", **flow_keys(base), "job": keys.rq_job(run.delivery),
+            "run": base, "data": f"{base}:data", "job": keys.rq_job(run.delivery),
             "list": keys.rq_list(queue), "queued_at": keys.queued_at(queue),
             "wake": keys.wake_of(run.queue), "rq_queues": RQ_QUEUES, "live": keys.live,
             "live_of": keys.runner_index(LIVE, run.runner), "deadlines": keys.deadlines,
-            "due": keys.due, "scheduled": keys.rq_scheduled(queue), "expiry": keys.expiry,
-            "old_ended": keys.ended_index(old.state),
-            "old_of": keys.runner_index(old.state, old.runner),
-            "counts": keys.new_counts,
+            "due": keys.due, "scheduled": keys.rq_scheduled(queue), "counts": keys.new_counts,
         },
         {
             "request": request, "replaces": "" if replaces is None else replaces.rev,
@@ -61,7 +61,8 @@ def submission(
             "created": created, "due": format_time(run.due_at), "rq_id": run.delivery,
             "queue": queue, "lane": run.lane, "rq_time": rq_time(run.created_at),
             "ns": keys.namespace, "deadline": format_time(run.deadline_at),
-            "is_brief": is_brief(run.due_at, run.created_at), "expired": expiry_member(old),
+            "is_brief": is_brief(run.due_at, run.created_at),
+            "expired": "" if replaces is None else expiry_member(replaces),
             "counted": field_of(Counted.SUBMITTED, run.runner), "once": run.once,
             "bounded": run.limits if is_bounded else "", "ousted": ousted,
             "waits": int(run.once.startswith("debounce:")),
@@ -73,8 +74,19 @@ def submission(
         {
             "source": (), "tag": [keys.tag_index(tag) for tag in tags],
             "level": keys.level_of(run), "once": keys.once_of(run),
+            "replaced": () if replaces is None else _replaced(keys, replaces),
         },
     )  # fmt: skip
+
+
+def _replaced(keys: Keys, old: Run) -> Sequence[str]:
+    """Give the keys of an ended run, and the sets in which it stands."""
+    base = keys.run(old.id)
+    return _REPLACED.order({
+        "expiry": keys.expiry, "old_ended": keys.ended_index(old.state),
+        "old_of": keys.runner_index(old.state, old.runner), "steps": f"{base}:steps",
+        "memo": f"{base}:memo", "kv": f"{base}:kv", **flow_keys(base),
+    })  # fmt: skip
 
 
 class Taken(NamedTuple):

@@ -7,6 +7,7 @@ Equal input has the same digest in every process, whatever the order of maps and
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from hashlib import blake2b
 from operator import itemgetter
 from typing import Any
@@ -35,7 +36,12 @@ def digest(runner: str, payload: Any) -> bytes:
         # raises with the path of the value, which the canonical form has lost
         pack(payload, in_clear=True)
         raise UnsupportedValue("payload", f"it is nested too deeply ({error})") from error
-    return blake2b(pack(runner, in_clear=True) + packed, digest_size=_SIZE).digest()
+    return blake2b(_packed_name(runner) + packed, digest_size=_SIZE).digest()
+
+
+@lru_cache(maxsize=1024)
+def _packed_name(runner: str) -> bytes:
+    return pack(runner, in_clear=True)
 
 
 def _form(value: Any) -> Any:

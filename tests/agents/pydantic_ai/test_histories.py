@@ -23,11 +23,7 @@ from tests.agents.pydantic_ai.desk import Desk, refund
 from tests.agents.pydantic_ai.shop import Shop
 from tests.agents.pydantic_ai.test_sub_agents import Desk as Editors
 
-#: what the library leaves open where a run is put aside or cut complains as it is collected
-pytestmark = [
-    pytest.mark.crash,
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
+pytestmark = pytest.mark.crash
 
 
 @pytest.fixture(autouse=True)

@@ -20,11 +20,7 @@ from tests.agents.fake_openai import FakeOpenAI, Text, ToolCalls
 from tests.conftest import Working
 from tests.support import until
 
-#: what the library leaves open where a run is put aside or cut complains as it is collected
-pytestmark = [
-    pytest.mark.crash,
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
+pytestmark = pytest.mark.crash
 
 
 @pytest.fixture(autouse=True)

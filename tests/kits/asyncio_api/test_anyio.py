@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import math
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
@@ -13,7 +15,7 @@ import pytest
 
 from stepflow import Context, RunFailed, Stepflow
 from stepflow.core.journal import Entry
-from stepflow.core.outcomes import Succeed
+from stepflow.core.outcomes import Park, Succeed
 from stepflow.settings import Settings
 from stepflow.testing import Harness
 from tests.kits.memory import MemoryRuntime, activate
@@ -273,3 +275,28 @@ async def test_threads_in_steps_and_elsewhere_are_as_ever(h: Harness) -> None:
 
     assert await h.result(await h.submit("threads")) == 3
     assert await anyio.to_thread.run_sync(len, "ab") == 2
+
+
+async def test_cleanup_that_waits_ends_with_the_activation_it_is_of() -> None:
+    """[G12] Else it would go on when it is collected, in the task of whichever run that is."""
+    ended: list[tuple[str, bool]] = []
+
+    @asynccontextmanager
+    async def opened(name: str) -> AsyncIterator[None]:
+        task = asyncio.current_task()
+        try:
+            with anyio.CancelScope():
+                yield
+        finally:
+            try:
+                await anyio.sleep(1)
+            finally:
+                ended.append((name, asyncio.current_task() is task))
+
+    async def workflow(ctx: Context) -> None:
+        async with opened("outer"), opened("inner"):
+            await ctx.wait_for_signal("never")
+
+    assert isinstance(await activate(MemoryRuntime(), workflow), Park)
+    gc.collect()
+    assert ended == [("inner", True), ("outer", True)]

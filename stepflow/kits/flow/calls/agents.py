@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from stepflow.agents.tools.loop import ToolLoopResult
     from stepflow.agents.tools.tool import Tool
     from stepflow.core.budgets.budget import Budget
+    from stepflow.core.limits.limit import Limit, LimitRequest
 
 D = TypeVar("D")
 
@@ -31,6 +32,18 @@ class ToolLoopOptions(TypedDict, total=False):
     stream: bool
     notify: Callable[[str], Any] | None
     budget: Budget | Sequence[Budget] | None
+    limit: Limit | LimitRequest | Sequence[Limit | LimitRequest] | None
+
+
+class RouteOptions(TypedDict, total=False):
+    """The options of `ctx.route`."""
+
+    key: str | None
+    retry: RetryPolicy | None
+    timeout: float | timedelta | None
+    max_tokens: int | None
+    budget: Budget | Sequence[Budget] | None
+    limit: Limit | LimitRequest | Sequence[Limit | LimitRequest] | None
 
 
 class AgentCalls(ContextBase):
@@ -55,7 +68,8 @@ class AgentCalls(ContextBase):
         *max_tokens* limits an answer, *retry* and *timeout* are those of the model's steps. With
         *stream* its words go out under topic `model`. *notify* is called with the token of each
         question that a tool has people asked, as by `ctx.ask`. The model's calls spend of *budget*,
-        a Budget or several, which needs *max_tokens*.
+        a Budget or several, which needs *max_tokens*. *limit* is asked for by each of them, as by a
+        step; one with `units=` counts tokens.
 
         Raises TooManyRounds, and StepFailed where the model could not be asked.
         """
@@ -74,15 +88,14 @@ class AgentCalls(ContextBase):
         routes: Mapping[str, str],
         *,
         default: D = None,  # type: ignore[assignment]  # of type None then
-        key: str | None = None,
-        retry: RetryPolicy | None = None,
-        timeout: float | timedelta | None = None,
+        **options: Unpack[RouteOptions],
     ) -> Coroutine[Any, Any, str | D]:
         """
         Have a model choose one of *routes* for *text*: `{"refund": "wants money back", ...}`.
 
         Returns its name; *default* when the model says that none fits, says something else, or the
-        text is empty. One step, found by *key*, by default by the text and the routes.
+        text is empty. One step, found by *key*, by default by the text and the routes. The other
+        options are those of `tool_loop`.
         """
         from stepflow.agents.route import check_routes, choose_route  # noqa: PLC0415  wanted by few
 
@@ -91,9 +104,7 @@ class AgentCalls(ContextBase):
 
         async def choose() -> str | D:
             calls = cast("WorkflowCalls", self)
-            chosen = await choose_route(
-                calls, provider, text, routes, key=key, retry=retry, timeout=timeout
-            )
+            chosen = await choose_route(calls, provider, text, routes, options)
             return default if chosen is None else chosen
 
         running = choose()

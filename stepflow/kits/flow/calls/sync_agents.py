@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
-from stepflow.core.backoff import RetryPolicy
-from stepflow.kits.flow.calls.agents import ToolLoopOptions
+from stepflow.kits.flow.calls.agents import RouteOptions, ToolLoopOptions
 from stepflow.kits.flow.calls.blocking import Blocking
 
 if TYPE_CHECKING:
@@ -39,13 +37,10 @@ class SyncAgentCalls(Blocking):
         routes: Mapping[str, str],
         *,
         default: D = None,  # type: ignore[assignment]  # of type None then
-        key: str | None = None,
-        retry: RetryPolicy | None = None,
-        timeout: float | timedelta | None = None,
+        **options: Unpack[RouteOptions],
     ) -> str | D:
         """Have a model choose one of *routes*; see `Context.route`."""
         chosen: str | D = self._wait(
-            self._of.route, provider, text, routes, default=default, key=key, retry=retry,
-            timeout=timeout,
-        )  # fmt: skip
+            self._of.route, provider, text, routes, default=default, **options
+        )
         return chosen

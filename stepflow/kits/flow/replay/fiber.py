@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from greenlet import GreenletExit, getcurrent, greenlet
 
+from stepflow.kits.flow.evicted import Evicted
 from stepflow.kits.flow.replay.loop import OUTSIDE, WorkflowLoop
 
 T = TypeVar("T")
@@ -53,14 +54,14 @@ async def run_plain(code: Callable[[], T], loop: WorkflowLoop) -> T:
     """
     Run plain code in a fiber of its own, awaiting here what it waits for.
 
-    Closed, as workflow code is that is evicted, this ends the fiber: its `finally` blocks run.
+    Evicted, this ends the fiber: its `finally` blocks run.
     """
     fiber = Fiber(code, loop)
     switched = fiber.switch()
     while not fiber.dead:
         try:
             result = await switched
-        except GeneratorExit:
+        except (Evicted, GeneratorExit):
             fiber.throw(GreenletExit)
             raise
         except BaseException as error:  # noqa: BLE001  whatever it is, it is raised where the code waits
@@ -79,7 +80,7 @@ async def run_all(codes: Sequence[Callable[[], T]], loop: WorkflowLoop) -> list[
     branches = [loop.create_task(run_plain(code, loop)) for code in codes]
     try:
         values: list[T] = await asyncio.gather(*branches)
-    except GeneratorExit:
+    except (Evicted, GeneratorExit):
         raise
     except BaseException:
         for branch in branches:

@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 
 from stepflow.errors import NotReplayable
 from stepflow.kits.flow.branches import Branch, BranchTask
+from stepflow.kits.flow.evicted import Evicted, put_aside
 from stepflow.kits.flow.replay.misuse import find_call
 from stepflow.kits.flow.replay.timing.timer import TimerBook, WorkflowTimer
 
@@ -30,14 +31,6 @@ _CANCEL_AGAIN = "_deliver_cancellation"
 
 #: what is refused where no code of the workflow runs
 OUTSIDE = "ctx outside of the workflow's own code, such as inside a step"
-
-
-class Evicted(BaseException):
-    """
-    Ends workflow code that is evicted.
-
-    Its run waits, and goes on from the top in another activation.
-    """
 
 
 class ReadyHandle(asyncio.Handle):
@@ -316,7 +309,7 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         try:
             for task, branch in list(self._branches.items()):
                 if not task.done():
-                    _put_aside(task, branch.context)
+                    put_aside(task, branch.context, self)
         finally:
             self._end(outer, hooks)
         self._branches.clear()
@@ -343,17 +336,6 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
             self.refuse(what)
         finally:
             self.misuse = self.misuse or self.refused
-
-
-def _put_aside(task: asyncio.Task[Any], context: contextvars.Context | None) -> None:
-    """Close the code of *task*, in its own context: `finally` may reset a variable there."""
-    task._log_destroy_pending = False  # type: ignore[attr-defined]  # noqa: SLF001  it is meant to go
-    with contextlib.suppress(BaseException):
-        close = task.get_coro().close
-        if context is None:
-            close()
-        else:
-            context.run(close)
 
 
 def _refusing(name: str) -> Callable[..., NoReturn]:

@@ -10,8 +10,9 @@
 --@ include clock
 --@ include limits/at
 --@ lazily limits/admit: admit
+--@ include ids
 --@ include keys
---@ include lanes/refill
+--@ lazily lanes/refill: refill_list
 --@ keys claims record data queued_at paused_queues
 --@ args given ns prefix rq_id token lease_s running member queue
 local now = clock(given)

@@ -2,21 +2,18 @@
 -- worker. One with a lane waits there for its turn. Gives the length of the queue; nil where its key
 -- is of another type. lane: as `lane_in` gives it, or nil.
 --@ include total
---@ include lanes/join
---@ include lanes/refill
---@ include lanes/levels
+--@ include lanes/lane
+--@ lazily lanes/levels: note_level
+--@ lazily lanes/levels: note_list
+--@ lazily lanes/enter: enter_lane
 local function enqueue(list, queued_at, wake, id, member, now, lane)
-  local length
-  if lane and join_lane(lane, member, now) then
-    length = refill(lane.ns, lane.queue, list, queued_at, window_of(lane.ns, lane.queue), now)
-  else
+  local length = lane and enter_lane(lane, list, queued_at, member, now)
+  if not length then
     length = soft('RPUSH', list, id)
     soft('ZADD', queued_at, now, member)
   end
   if redis.call('EXISTS', wake) == 0 then redis.call('RPUSH', wake, '1') end
-  if string.sub(list, -7, -2) == '.level' then
-    note_level(string.match(queued_at, '^(.*):queued_at:'), string.sub(list, #list_of('') + 1))
-  end
+  if string.sub(list, -7, -2) == '.level' then note_list(queued_at, list) end
   return length
 end
 

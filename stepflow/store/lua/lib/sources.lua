@@ -3,26 +3,14 @@
 --@ include clock
 --@ include keys
 --@ include ids
---@ include lanes/refill
---@ include lanes/levels
+--@ lazily lanes/levels: note_level
+--@ lazily lanes/source: refill_source
 
 -- Read what waits in a queue: nothing in one that is paused. paused_queues: false when none is.
 local function source_of(queue, paused_queues, list, queued_at, wip, wake)
   local is_paused = paused_queues and soft('HEXISTS', paused_queues, queue_of(queue)) == 1
   return {list = list, queued_at = queued_at, wip = wip, wake = wake, queue = queue,
     is_paused = is_paused, left = not is_paused and soft('LLEN', list) or 0, members = {}, leases = {}, started = {}}
-end
-
--- Fill the list of a fair queue out of its lanes: up to its window, and *least* entries at least.
--- Gives what is left in it.
-local function refill_source(source, ns, laned, least, now)
-  source.is_laned = not source.is_paused and source.list == list_of(source.queue)
-    and soft('SISMEMBER', laned, source.queue) == 1
-  if source.is_laned then
-    local size = math.max(least, window_of(ns, source.queue))
-    source.left = refill(ns, source.queue, source.list, source.queued_at, size, now)
-  end
-  return source.left
 end
 
 -- Note that one waits elsewhere from now on.

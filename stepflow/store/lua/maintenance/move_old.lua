@@ -8,6 +8,7 @@
 --@ include total
 --@ include clock
 --@ include ids
+--@ include keys
 --@ include indexes/tags
 --@ keys old expiry old_expiry
 --@ args given ns limit

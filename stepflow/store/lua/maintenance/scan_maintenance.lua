@@ -9,6 +9,7 @@
 -- of the version before hold anything, the RQ queues of priorities without a name}; a list holds at
 -- most 50, but for those after the strays.
 --@ include total clock ids keys sources lanes/levels indexes/rebuild
+--@ lazily lanes/refill: refill_list
 --@ keys claims due deadlines suspended paused_queues waiting_lists workers expiry dead_hooks live levels laned source* old*
 --@ args given worker silent_s prefix dead_s ns lease_s
 local now = clock(given)

@@ -6,7 +6,8 @@
 -- Gives how many were looked at: as many as asked for means that there may be more.
 --@ include total
 --@ include clock
---@ include indexes/tags
+--@ include keys
+--@ include indexes/each_tag
 --@ keys expiry
 --@ args given ns limit
 local gone = {}

@@ -11,11 +11,13 @@
 -- members, and a wake list; counts, counted: where and in what an end without a worker is counted.
 -- Gives {1}, {2} for a second arrival, or {0, rev, token} when the run is not as the caller saw it,
 -- or when the hooks of a noted end were announced since the caller looked.
---@ include lists guard publish hook
+--@ include lists guard publish indexes/tags
 --@ lazily limits/admit: give_back
---@ include family_update
---@ include indexes/tags submit/once
---@ include groups/count
+--@ lazily hook: leave_hooks
+--@ lazily family_update: leave_children
+--@ lazily family_update: tell_parent
+--@ lazily submit/once: leave_once
+--@ lazily groups/count: count_member
 --@ keys run data steps kv memo claims claimed_job wip live live_of ended ended_of expiry deadlines due
 --@      scheduled hook_list hook_queued_at hook_wake live_hooks rq_queues journal mail sent
 --@      variables questions replies output questions_index hook* own* parent* note* counts* schedule*
@@ -45,7 +47,7 @@ end
 if has_deadline == '1' then redis.call('ZREM', deadlines_key, run_id) end
 move_to_ended(live_key, live_of_key, ended_key, ended_of_key, now, run_id)
 local tags = has_tags == '1' and tags_of(data_key) or ''
-score_tags(ns, tags, now, run_id)
+if tags ~= '' then score_tags(ns, tags, now, run_id) end
 soft('ZADD', expiry_key, expires_at, expiring(expiry_member, tags))
 --@ insert runs/expire
 if hook_keys[1] or own_keys[1] or parent_keys[1] then

@@ -8,13 +8,12 @@
 --@ include job
 --@ include enqueue
 --@ include mailbox
---@ include indexes/tags
+--@ lazily runs/clear_away: clear_away
 --@ include limits/at
 --@ lazily limits/full: join_limits
 --@ constants PARKED_LIMIT
---@ keys run data steps memo kv journal mail sent variables questions replies output
---@      job list queued_at wake rq_queues live live_of deadlines due scheduled
---@      expiry old_ended old_of counts tag* level*
+--@ keys run data mail sent job list queued_at wake rq_queues live live_of deadlines due scheduled
+--@      counts tag* level* replaced*
 --@ args request replaces member run_id created due rq_id queue lane rq_time ns deadline is_brief
 --@      expired counted bounded signal_id item answer most_ids long_bytes fields* data*
 --@ insert room_for_run

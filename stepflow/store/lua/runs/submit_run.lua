@@ -1,8 +1,8 @@
 -- Make a run, its step 0 and the RQ job that delivers it: all, or nothing where the run id is
 -- taken.
 -- Caller: store/runs/submit.py submit_run, and store/fork.py submit_fork.
--- Names: replaces: rev of an ended run of that id that may be replaced, or ''; old_ended, old_of,
--- expired: where that one stands; due, deadline: or ''; is_brief: 1 or 0; counted: in what count the
+-- Names: replaces: rev of an ended run of that id that may be replaced, or ''; replaced, expired: what
+-- it has, as lib/runs/clear_away has them; due, deadline: or ''; is_brief: 1 or 0; counted: in what count the
 -- run is; source, fork: of a fork what it begins with, else none; tag: the indexes of its tags; once,
 -- waits: as lib/submit/once has them; bounded: its limits, or '' where their lines
 -- may be overfilled, its key else none; ousted: the run whose place it takes, or ''.
@@ -12,14 +12,13 @@
 --@ include lists
 --@ include job
 --@ include enqueue
---@ include indexes/tags
+--@ lazily runs/clear_away: clear_away
 --@ include limits/at
 --@ lazily limits/full: join_limits
---@ include submit/once
+--@ lazily submit/once: holder_of
 --@ constants PARKED_LIMIT
---@ keys run data steps memo kv journal mail sent variables questions replies output
---@      job list queued_at wake rq_queues live live_of deadlines due scheduled
---@      expiry old_ended old_of counts source* tag* level* once*
+--@ keys run data job list queued_at wake rq_queues live live_of deadlines due scheduled counts
+--@      source* tag* level* once* replaced*
 --@ args request replaces member run_id created due rq_id queue lane rq_time ns deadline is_brief
 --@      expired counted bounded once ousted waits fields* data* fork*
 if once_keys[1] and soft('HGET', run_key, 'submit_id') ~= request then
@@ -29,25 +28,26 @@ end
 --@ insert room_for_run
 if once_keys[1] then redis.call('SET', once_keys[1], run_id) end
 if source_keys[1] then
-  --@ unpack source_keys: source_journal source_answers answers source_variables source_kv
+  --@ unpack source_keys: source_journal source_answers source_variables source_kv
+  --@                     journal answers variables kv
   --@ items fork: entries following
   local count = tonumber(entries)
   if redis.call('LINDEX', source_journal, count) ~= following then return {0, {}} end
-  redis.call('DEL', journal_key)
+  redis.call('DEL', journal)
   if count > 0 then
-    redis.call('COPY', source_journal, journal_key)
-    redis.call('LTRIM', journal_key, 0, count - 1)
-    redis.call('PERSIST', journal_key)
+    redis.call('COPY', source_journal, journal)
+    redis.call('LTRIM', journal, 0, count - 1)
+    redis.call('PERSIST', journal)
     if redis.call('COPY', source_answers, answers) == 1 then
       redis.call('PERSIST', answers)
       redis.call('HSET', run_key, 'children', '1')
     end
   end
-  if redis.call('COPY', source_variables, variables_key, 'REPLACE') == 1 then
-    redis.call('PERSIST', variables_key)
+  if redis.call('COPY', source_variables, variables, 'REPLACE') == 1 then
+    redis.call('PERSIST', variables)
   end
-  if source_kv ~= kv_key and redis.call('COPY', source_kv, kv_key, 'REPLACE') == 1 then
-    redis.call('PERSIST', kv_key)
+  if source_kv ~= kv and redis.call('COPY', source_kv, kv, 'REPLACE') == 1 then
+    redis.call('PERSIST', kv)
   end
 end
 local turn = nil

@@ -6,7 +6,7 @@ from pydantic_ai import ModelHTTPError
 from pydantic_ai.messages import ModelMessage, ModelResponse, TextPart, ToolCallPart, ToolReturnPart
 from pydantic_ai.models.function import AgentInfo, FunctionModel
 
-from stepflow import Context, RetryPolicy, Stepflow
+from stepflow import Context, Limit, RetryPolicy, Stepflow
 
 app = Stepflow()
 
@@ -36,4 +36,4 @@ async def check(h, space):
     assert await h.result(run) == "refunded 30 euros"
 
 
-__all__ = ["Context", "ModelHTTPError", "RetryPolicy", "timedelta"]
+__all__ = ["Context", "Limit", "ModelHTTPError", "RetryPolicy", "timedelta"]

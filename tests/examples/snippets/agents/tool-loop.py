@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 import stepflow
-from stepflow import Context, Stepflow
+from stepflow import Context, Limit, Stepflow
 from stepflow.agents.providers import Completion, CompletionRequest, Message, ToolCall
 
 app = Stepflow()
@@ -56,4 +56,4 @@ async def check(h, space):
     assert await h.result(run) == "30 EUR are on their way"
 
 
-__all__ = ["Annotated", "Context", "Field", "Message", "stepflow"]
+__all__ = ["Annotated", "Context", "Field", "Limit", "Message", "stepflow"]

@@ -2,19 +2,10 @@
 -- are any, so a run without tags costs nothing. How the set of what expires names them: that is
 -- read when the data are gone.
 --@ include total
---@ include keys
+--@ lazily indexes/each_tag: score_tags
+--@ lazily indexes/each_tag: drop_tags
 
 local function tags_of(data) return soft('HGET', data, 'tags') or '' end
-local function each_tag(tags) return string.gmatch(tags, '[^\n]+') end
-
--- Give the run's places in the indexes of its tags a score.
-local function score_tags(ns, tags, score, run_id)
-  for tag in each_tag(tags) do soft('ZADD', tag_index_of(ns, tag), score, run_id) end
-end
-
-local function drop_tags(ns, tags, run_id)
-  for tag in each_tag(tags) do soft('ZREM', tag_index_of(ns, tag), run_id) end
-end
 
 -- Move an ended run from the indexes of live runs to those of its end.
 local function move_to_ended(live, live_of, ended, ended_of, now, run_id)

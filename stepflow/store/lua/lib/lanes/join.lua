@@ -8,11 +8,7 @@
 --@ include ids
 --@ include keys
 --@ include lanes/levels
-
--- The lane that a record names, and where it is; nil for none.
-local function lane_in(ns, queue, name)
-  return name and name ~= '' and {ns = ns, queue = queue, name = name} or nil
-end
+--@ include lanes/lane
 
 local function weight_of(lane)
   local weight = tonumber(soft('HGET', fair_of(lane.ns), queue_of(lane.queue) .. '|' .. lane.name))

@@ -18,6 +18,11 @@ local function note_level(ns, queue)
   redis.call('SET', level_of(ns, queue), '1', 'EX', USED_S)
 end
 
+-- The same by the keys of the queue.
+local function note_list(queued_at, list)
+  note_level(string.match(queued_at, '^(.*):queued_at:'), string.sub(list, #list_of('') + 1))
+end
+
 -- Give those in use, and forget those that are not, and in which nothing waits: in one write, so none
 -- is forgotten that gets something now.
 local function levels_in_use(ns, waiting_lists)
