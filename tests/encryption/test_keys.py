@@ -5,10 +5,11 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import httpx
 import pytest
 from click.testing import CliRunner
 
-from stepflow import Client, Stepflow, Succeed
+from stepflow import AsyncClient, Client, Stepflow, Succeed
 from stepflow.cli.main import cli
 from stepflow.core.outcomes import ErrorInfo
 from stepflow.core.step_record import StepRecord
@@ -19,6 +20,8 @@ from stepflow.store.values.codec import opened, pack, pack_alike, pack_list, unp
 from stepflow.store.values.digest import digest
 from stepflow.store.values.keyring import forget_keys, use_keys
 from stepflow.value_settings import EncryptionSettings
+from stepflow.web import app as make_api
+from stepflow.web import everything
 from tests.encryption.conftest import NEW, OLD, with_keys
 from tests.support import until
 
@@ -124,6 +127,7 @@ def test_keys_are_not_shown(monkeypatch):
     assert NEW.partition(":")[2] not in shown
 
 
+@pytest.mark.crash
 def test_without_keys_nothing_of_it_is_loaded():
     """[S17]"""
     code = "import sys, stepflow; stepflow.Stepflow('redis://localhost').async_client; "
@@ -173,3 +177,21 @@ def test_a_list_needs_no_key(url, settings):
     with Client(url, settings=settings) as client:
         assert [run.id for run in client.list().runs] == ["r1"]
         assert client.why("r1").run_id == "r1"
+
+
+@pytest.mark.crash
+async def test_the_dashboard_and_the_api_show_a_run_without_its_key(url, settings):
+    """[S17]"""
+    with Client(url, settings=with_keys(settings, OLD)) as client:
+        client.submit("echo", "word", run_id="r1")
+    forget_keys()
+    async with AsyncClient(url, settings=settings) as client:
+        transport = httpx.ASGITransport(make_api(client, access=everything))
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:
+            listed = await http.get("/ui/runs")
+            page = await http.get("/ui/runs/r1")
+            told = await http.get("/runs/r1")
+    assert [each.status_code for each in (listed, page, told)] == [200, 200, 200], told.text
+    assert "r1" in listed.text
+    assert "2026-05" in page.text
+    assert "2026-05" in str(told.json())

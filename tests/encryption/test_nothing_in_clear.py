@@ -88,6 +88,7 @@ def app(url, settings, tmp_path):
     app.client.close()
 
 
+@pytest.mark.crash
 async def test_nothing_that_a_run_is_about_reaches_redis_or_the_archive(
     app, real, working, tmp_path
 ):
