@@ -19,7 +19,15 @@ from stepflow.engine.spec import RunSpec
 from stepflow.engine.submit import Submitted, submit, submit_many
 from stepflow.engine.user_code.registered import registration_of
 from stepflow.engine.versions import Versions
-from stepflow.errors import RedisRefused, RightsMissing, RunCancelled, RunFailed, UnreadableRecord
+from stepflow.errors import (
+    InvalidOption,
+    RedisRefused,
+    RightsMissing,
+    RunCancelled,
+    RunFailed,
+    UnreadableRecord,
+    shown,
+)
 from stepflow.hooks.given import read_webhooks
 from stepflow.hooks.ssrf import Allowlist, check_url
 from stepflow.settings import Settings, load_settings, redis_url
@@ -83,6 +91,14 @@ def result_of(run: RunStatus) -> Any:
     return run.result
 
 
+def _spec_of(given: object) -> RunSpec:
+    """Read (runner, payload), as submit_many and groups take it; raises InvalidOption."""
+    if isinstance(given, list | tuple) and 1 <= len(given) <= 2:  # noqa: PLR2004  a pair
+        return RunSpec(*given)
+    msg = f"{shown(given)} is no run; write RunSpec(runner, payload), or (runner, payload)"
+    raise InvalidOption(msg)
+
+
 class BaseClient:
     """
     What both clients are built from.
@@ -142,7 +158,7 @@ class BaseClient:
         self, specs: Iterable[RunSpec | tuple[str | Callable[..., Any], Any]]
     ) -> tuple[list[RunSpec], list[Reader | None]]:
         """Read what submit_many takes: RunSpecs, or (runner, payload)."""
-        read = (spec if isinstance(spec, RunSpec) else RunSpec(*spec) for spec in specs)  # type: ignore[arg-type]
+        read = (spec if isinstance(spec, RunSpec) else _spec_of(spec) for spec in specs)
         named = [self._named(spec, "client.submit_many") for spec in read]
         return [spec for spec, _ in named], [reader for _, reader in named]
 

@@ -14,6 +14,7 @@ from stepflow.core.fanout.group import member_run_id
 from stepflow.core.fanout.join import JoinLike
 from stepflow.core.ids import group_member
 from stepflow.engine.groups import verbs
+from stepflow.engine.groups.given import check_given
 from stepflow.engine.groups.info import GroupInfo
 from stepflow.engine.groups.manifest import check_members, make_manifest
 from stepflow.engine.groups.submit import submit_group
@@ -47,6 +48,7 @@ class _Plans:
         join: JoinLike | None,
         webhooks: Sequence[Webhook | str],
     ) -> GroupInfo:
+        check_given(members)
         named, _ = self._base._all_named(members.values())  # noqa: SLF001  one house
         checked = self._base._checked(named)  # noqa: SLF001  one house
         specs = dict(zip(members, checked, strict=True))

@@ -76,6 +76,19 @@ def check_text(
     raise InvalidOption(msg)
 
 
+def check_count(what: str, number: object, *, least: int = 0, most: int = 1_000_000_000) -> int:
+    """Return *number* if it is a whole number in these bounds, else raise InvalidOption."""
+    if isinstance(number, int) and not isinstance(number, bool) and least <= number <= most:
+        return number
+    msg = f"{what} is {shown(number)}; it is a whole number, {least} to {most:,}"
+    raise InvalidOption(msg)
+
+
+def page_of(limit: object, offset: object) -> tuple[int, int]:
+    """Give where a page of a list begins, and how long it is; raises InvalidOption."""
+    return check_count("offset", offset), check_count("limit", limit, least=1)
+
+
 def check_version(version: object) -> int:
     """Return *version* if it is a whole number from 1, else raise InvalidOption."""
     if isinstance(version, int) and not isinstance(version, bool) and version >= 1:

@@ -117,7 +117,11 @@ NO_OPTIONS = StoredOptions()
 
 def check_headers(headers: Mapping[str, str]) -> dict[str, str]:
     """Give the headers back as a dict of strings; raises ReservedHeader or InvalidOption."""
-    items: Iterable[tuple[object, object]] = headers.items()
+    given: object = headers
+    if not isinstance(given, Mapping):
+        msg = f"headers are {shown(given)}; they are a mapping of str to str"
+        raise InvalidOption(msg)
+    items: Iterable[tuple[object, object]] = given.items()
     for key, value in items:
         if not isinstance(key, str) or not isinstance(value, str):
             msg = f"header {shown(key)}: {shown(value)} is not str to str; write both as text"

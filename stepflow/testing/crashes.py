@@ -11,7 +11,7 @@ from stepflow.core.journal import Entry, EntryKind, batch_name
 from stepflow.store.calls import Call
 from stepflow.store.connection.fake import FakeConnection
 from stepflow.store.connection.sync import SyncCaller
-from stepflow.store.scripts import ADD_ENTRY, SETTLE_BUDGET, TAKE_SIGNAL
+from stepflow.store.scripts import ADD_ENTRY, ADD_ENTRY_LIMITED, SETTLE_BUDGET, TAKE_SIGNAL
 
 T = TypeVar("T")
 
@@ -33,7 +33,7 @@ class Crash:
 
     def matches(self, call: Call[Any]) -> bool:
         """Say whether *call* writes the entry that is waited for."""
-        scripts = (ADD_ENTRY, SETTLE_BUDGET)
+        scripts = (ADD_ENTRY, ADD_ENTRY_LIMITED, SETTLE_BUDGET)
         if self.left <= 0 or call.script not in (
             (*scripts, TAKE_SIGNAL) if self.written else scripts
         ):

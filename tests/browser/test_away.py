@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
-from stepflow import Client
+from stepflow import Client, RunSpec
 from tests.crash.support.server import Server
 
 pytestmark = pytest.mark.crash
@@ -31,6 +31,30 @@ def test_what_was_shown_stays_with_its_age_until_redis_is_back(own_server, serve
     own_server.start()
     expect(page.locator("#away")).to_be_hidden(timeout=15_000)
     expect(page.locator(f"#run-{run_id}")).to_be_visible()
+
+
+def test_pages_of_flow_control_stay_until_redis_is_back(own_server, serve_pages, open_tab):
+    """[O21] One server is killed for all of them."""
+    with Client(own_server.url) as client:
+        client.schedules.put("nightly", "etl", "30 2 * * *")
+        client.limits.set("stripe", concurrency=3)
+        client.groups.submit("load", {"a": RunSpec("etl")})
+        client.breakers.open("bank")
+        client.budgets.set("acme", usd=1)
+    site = serve_pages(own_server.url)
+    shown = {
+        "schedules": "nightly", "limits": "stripe", "groups": "load", "breakers": "bank",
+        "budgets": "acme", "shared": "",
+    }  # fmt: skip
+    pages = {place: open_tab(site=site).open(place) for place in shown}
+    own_server.kill()
+    for place, page in pages.items():
+        expect(page.locator("#away")).to_contain_text("Redis is unavailable", timeout=60_000)
+        expect(page.locator("main")).to_contain_text(shown[place])
+    own_server.start()
+    for place, page in pages.items():
+        expect(page.locator("#away")).to_be_hidden(timeout=60_000)
+        expect(page.locator("main")).to_contain_text(shown[place])
 
 
 def test_a_page_that_is_opened_meanwhile_comes_by_itself(own_server, serve_pages, open_tab):

@@ -79,7 +79,7 @@ class Breaker:
         if seconds(self.reset, f"reset of breaker {self.name!r}") <= 0:
             msg = f"reset of breaker {self.name!r} is {self.reset}; it must be above 0 seconds"
             raise InvalidOption(msg)
-        if self.when_open not in {"wait", "raise"}:
+        if self.when_open not in ("wait", "raise"):
             msg = (
                 f"when_open of breaker {self.name!r} is {shown(self.when_open)}; "
                 "it is 'wait' or 'raise'"

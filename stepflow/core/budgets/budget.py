@@ -73,7 +73,7 @@ class Budget:
         if self.on_exceeded not in _ON_EXCEEDED:
             msg = f"on_exceeded of {what} is {shown(self.on_exceeded)}; 'fail', 'wait' or 'ask'"
             raise InvalidOption(msg)
-        if self.unknown_price not in {"refuse", "allow"}:
+        if self.unknown_price not in ("refuse", "allow"):
             msg = f"unknown_price of {what} is {shown(self.unknown_price)}; 'refuse' or 'allow'"
             raise InvalidOption(msg)
 
@@ -144,7 +144,7 @@ class Spending:
         """The budgets, each once."""
         several = isinstance(self.budget, list | tuple)
         given: Any = self.budget if several else (self.budget,)
-        return tuple(dict.fromkeys(given))
+        return tuple(each for at, each in enumerate(given) if each not in given[:at])
 
 
 def budget(

@@ -22,7 +22,7 @@ class Window(NamedTuple):
 
 def check_per(per: object, what: str) -> None:
     """Raise InvalidOption, which names *what*, unless *per* is a kind of window or None."""
-    if per is not None and per not in _NAMES:
+    if per is not None and not (isinstance(per, str) and per in _NAMES):
         kinds = ", ".join(repr(kind) for kind in _NAMES)
         msg = f"per of {what} is {shown(per)}; it is one of {kinds}, or None for all time"
         raise InvalidOption(msg)

@@ -26,6 +26,8 @@ from typing import Any, Literal
 from stepflow.errors import InvalidOption, shown
 from stepflow.times import seconds
 
+#: more than so many of anything cannot be meant
+MOST = 1_000_000_000
 #: the kinds of joins, as they are called
 JoinKind = Literal["all", "any", "quorum", "percentage", "partial", "settled"]
 
@@ -195,7 +197,7 @@ def as_join(given: JoinLike, verb: str) -> Join:
         return Join.all()
     if given == "settled":
         return Join.settled()
-    if isinstance(given, int) and not isinstance(given, bool) and given >= 0:
+    if isinstance(given, int) and not isinstance(given, bool) and 0 <= given <= MOST:
         return Join.quorum(given)
     msg = (
         f"{verb} was given join {shown(given)}; it is a Join, 'all', 'settled', "
@@ -205,8 +207,8 @@ def as_join(given: JoinLike, verb: str) -> Join:
 
 
 def _count(number: int, what: str) -> int:
-    if isinstance(number, bool) or not isinstance(number, int) or number < 0:
-        msg = f"{what} was given {shown(number)}; it is a whole number from 0"
+    if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number <= MOST:
+        msg = f"{what} was given {shown(number)}; it is a whole number from 0 to {MOST:,}"
         raise InvalidOption(msg)
     return number
 

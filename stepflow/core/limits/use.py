@@ -40,7 +40,10 @@ def label_of(name: str, key: str) -> str:
 
 def split_label(label: str) -> tuple[str, str]:
     """Read limit and key back from `stripe[acme]`; raises InvalidName."""
-    name, bracket, rest = label.partition("[")
+    given: object = label
+    if not isinstance(given, str):
+        raise InvalidName("limit", given, "write it as NAME or NAME[KEY]")
+    name, bracket, rest = given.partition("[")
     if bracket and not rest.endswith("]"):
         raise InvalidName("limit", label, "write it as NAME or NAME[KEY]")
     return check_limit_name(name), check_key(rest[:-1]) if bracket else ""

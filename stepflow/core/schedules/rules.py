@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import Any, TypeVar
 
+from stepflow.core.ids import check_count
 from stepflow.core.schedules.times import Times, after, read_times
 from stepflow.errors import InvalidName, InvalidOption, shown
 
@@ -97,8 +98,7 @@ def check_rules(rules: Rules) -> Rules:
     """Give *rules* back if they can be kept, else raise InvalidOption."""
     if rules.jitter_s < 0 or rules.catch_up_within_s < 0 or rules.until < 0:
         raise InvalidOption("jitter, catch_up_within and until of a schedule cannot be negative")
-    if rules.max_runs < 0 or not isinstance(rules.max_runs, int):
-        raise InvalidOption(f"max_runs is {shown(rules.max_runs)}; it must be a whole number")
+    check_count("max_runs", rules.max_runs)
     return rules
 
 

@@ -16,6 +16,7 @@ from hashlib import blake2b
 from itertools import count, takewhile
 from typing import Any, Protocol
 
+from stepflow.core.ids import check_text
 from stepflow.core.schedules.cron import CronLine
 from stepflow.durations import number
 from stepflow.errors import InvalidOption, shown
@@ -93,7 +94,9 @@ def cron(line: str, tz: str = "UTC") -> CronLine:
 
     Raises InvalidOption for a line that is none, or that names no time within 50 years.
     """
-    made = CronLine(line, tz)
+    made = CronLine(
+        check_text("a cron line", line, least=0, most=1000), check_text("tz", tz, least=0)
+    )
     if after(made, 0.0) is None:
         raise InvalidOption(f"cron {line!r} can never be: no day of the next 50 years fits it")
     return made

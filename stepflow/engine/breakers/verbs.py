@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from stepflow.core.breakers.breaker import check_breaker_name
+from stepflow.core.ids import page_of
 from stepflow.core.outcomes import readable
 from stepflow.engine.breakers.info import BreakerInfo, info_of
 from stepflow.engine.env import Env
@@ -34,7 +35,7 @@ async def get(name: str, env: Env) -> BreakerInfo:
 
 async def breakers(env: Env, *, limit: int, offset: int = 0) -> list[BreakerInfo]:
     """Read some breakers, by name; those that nobody used for a week are gone."""
-    names = sorted(await breaker_names(env.keys, offset, limit))
+    names = sorted(await breaker_names(env.keys, *page_of(limit, offset)))
     records = await batch_of([load_breaker(env.keys, each) for each in names])
     return [await _told(record, env) for record in records if record is not None]
 

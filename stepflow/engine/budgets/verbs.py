@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stepflow.core.budgets.cost import Money, micros, whole
-from stepflow.core.ids import check_text
+from stepflow.core.ids import check_text, page_of
 from stepflow.core.outcomes import readable
 from stepflow.engine.budgets.info import BudgetInfo, info_of, window_of
 from stepflow.engine.env import Env
@@ -45,7 +45,7 @@ async def get(account: str, env: Env) -> BudgetInfo:
 
 async def budgets(env: Env, *, limit: int, offset: int = 0) -> list[BudgetInfo]:
     """Read some budgets, by name, those that were used last."""
-    names = sorted(await budget_names(env.keys, offset, limit))
+    names = sorted(await budget_names(env.keys, *page_of(limit, offset)))
     records = await batch_of([load_budget(env.keys, each) for each in names])
     return [await _told(record, env) for record in records if record is not None]
 

@@ -23,13 +23,22 @@ def read_given(given: object, runner: str | None = None) -> dict[str, RunSpec]:
     With *runner* each value is the payload of a run of that. Raises InvalidOption.
     """
     if not isinstance(given, Mapping):
-        raise InvalidOption(
-            f"the members of a group are a map from key to run, not {shown(given)}; write "
-            '{"acme": {"runner": "load", "payload": 1}, ...}'
-        )
+        raise _no_map(given, '{"acme": {"runner": "load", "payload": 1}, ...}')
     if runner is not None:
         return {key: RunSpec(runner, payload) for key, payload in given.items()}
     return {key: _member(key, said) for key, said in given.items()}
+
+
+def check_given(members: object) -> None:
+    """Raise InvalidOption for what is no map of the members of a group."""
+    if not isinstance(members, Mapping):
+        raise _no_map(members, '{"acme": RunSpec("load", 1), ...}')
+
+
+def _no_map(given: object, example: str) -> InvalidOption:
+    return InvalidOption(
+        f"the members of a group are a map from key to run, not {shown(given)}; write {example}"
+    )
 
 
 def _member(key: str, said: Any) -> RunSpec:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import replace
 
-from stepflow.core.fanout.group import GroupState
+from stepflow.core.fanout.group import GroupState, check_group_id
+from stepflow.core.ids import check_count
 from stepflow.core.outcomes import readable
 from stepflow.engine.env import Env
 from stepflow.engine.groups.carry import look
@@ -47,7 +48,7 @@ async def status(group_id: str, env: Env) -> GroupInfo:
 
 async def groups(env: Env, *, limit: int) -> list[GroupInfo]:
     """Read the groups that are kept, the newest first, in numbers alone."""
-    found = await newest(env.keys.groups, before=None, count=limit)
+    found = await newest(env.keys.groups, before=None, count=check_count("limit", limit, least=1))
     records = await together([load_group(env.keys, group_id) for group_id, _ in found])
     gone = [name for (name, _), group in zip(found, records, strict=True) if group is None]
     with suppress(RedisRefused):  # of a user who may only look
@@ -113,6 +114,7 @@ async def forget(group_id: str, env: Env) -> bool:
 
     Raises GroupBusy for one that has not ended.
     """
+    check_group_id(group_id)
     while True:
         group = await load_group(env.keys, group_id)
         if group is None:

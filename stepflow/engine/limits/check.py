@@ -14,7 +14,11 @@ def check_limits(
     limits: Sequence[Limit], runner: str, known: Mapping[str, Sequence[Limit]]
 ) -> tuple[Limit, ...]:
     """Give the limits of *runner*; raises InvalidOption, also where one is *known* otherwise."""
-    given: tuple[object, ...] = tuple(limits)
+    listed: object = limits
+    if not isinstance(listed, list | tuple):
+        msg = f"limits of runner {runner!r} are {shown(listed)}; write limits=[Limit(...)]"
+        raise InvalidOption(msg)
+    given: tuple[object, ...] = tuple(listed)
     for limit in given:
         if not isinstance(limit, Limit):
             msg = f"limits of runner {runner!r} hold {shown(limit)}; they are Limit objects"

@@ -16,6 +16,7 @@ from stepflow.core.limits.use import (
 )
 from stepflow.engine.env import Env
 from stepflow.engine.spec import RunSpec
+from stepflow.errors import InvalidOption, shown
 from stepflow.store.limits.hash import key_of_header, load_runners
 
 
@@ -37,6 +38,15 @@ async def with_limits(
     return [replace(spec, uses=write_uses(_uses(spec, at_hand, said))) for spec in specs]
 
 
+def check_mappings(spec: RunSpec) -> None:
+    """Raise InvalidOption where `limits` or `units` of a submit say nothing by name."""
+    said: dict[str, object] = {"limits": spec.limits, "units": spec.units}
+    for what, given in said.items():
+        if not isinstance(given, Mapping):
+            msg = f"{what} of a submit are {shown(given)}; write {what}={{'stripe': ...}}"
+            raise InvalidOption(msg)
+
+
 def _uses(
     spec: RunSpec,
     at_hand: Mapping[str, Sequence[Limit]],
@@ -47,6 +57,7 @@ def _uses(
         uses[limit.name] = use_of(limit, spec.headers)
     for name, source in said.get(key, ()):
         uses[name] = LimitUse(name, check_key(key_of_header(source, spec.headers)))
+    check_mappings(spec)
     for name, given in spec.limits.items():
         uses[check_limit_name(name)] = LimitUse(name, check_key(given))
     for name, units in spec.units.items():

@@ -15,13 +15,14 @@ from stepflow.core.ids import new_run_id
 from stepflow.core.schedules.rules import CatchUp, Overlap, read_overlap
 from stepflow.core.schedules.state import LastRun
 from stepflow.core.schedules.times import between, run_id_of
+from stepflow.durations import number
 from stepflow.engine.env import Env
 from stepflow.engine.schedules.load import load
 from stepflow.engine.spec import RunSpec
 from stepflow.engine.steering.bulk import MOST_RATE, RATE, BulkInfo, delivery_of, info_of
 from stepflow.engine.submit import submit
 from stepflow.engine.versions import Versions
-from stepflow.errors import InvalidOption, RunConflict
+from stepflow.errors import InvalidOption, RunConflict, shown
 from stepflow.store.calls import together
 from stepflow.store.schedules.reads import load_last
 from stepflow.store.steering.bulk import BACKFILL, BulkRecord, start_bulk
@@ -50,8 +51,10 @@ async def begin_backfill(
     policy = read_overlap(overlap, CatchUp.ALL)
     if policy not in (Overlap.BUFFER_ALL, Overlap.ALLOW):
         raise InvalidOption(f"backfill takes buffer_all or allow, not {policy}")
-    if not 0 < rate <= MOST_RATE:
-        raise InvalidOption(f"rate is {rate:g}; it must be above 0, at most {MOST_RATE:g} a second")
+    if not 0 < (number(rate) or 0.0) <= MOST_RATE:
+        raise InvalidOption(
+            f"rate is {shown(rate)}; it must be above 0, at most {MOST_RATE:g} a second"
+        )
     schedule, now = await load(schedule_id, env), env.clock.now()
     end = min(end, now)
     count = sum(1 for _ in islice(between(schedule.rules.times, start - 1, end), MOST + 1))

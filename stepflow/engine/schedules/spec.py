@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, TypedDict
@@ -22,7 +22,13 @@ from stepflow.core.schedules.rules import (
 from stepflow.core.schedules.scheduled import Scheduled
 from stepflow.core.schedules.times import Times, at, cron, every, run_id_of
 from stepflow.engine.spec import RunSpec, check_headers, read_priority
-from stepflow.errors import InvalidOption, StepflowError, UndecryptableValue, UnreadableValue
+from stepflow.errors import (
+    InvalidOption,
+    StepflowError,
+    UndecryptableValue,
+    UnreadableValue,
+    shown,
+)
 from stepflow.store.values.codec import pack, pack_alike, unpack
 from stepflow.times import seconds, unix_time
 
@@ -156,9 +162,16 @@ def make_times(line: str | None, options: ScheduleOptions) -> Times:
     if "tz" in options:
         raise InvalidOption(f"tz goes with a cron line; {named[0]} needs none")
     if "at" in options:
-        return at([unix_time(moment, "at") for moment in options["at"]])
+        return at([unix_time(moment, "at") for moment in _listed(options["at"])])
     offset_s = seconds(options.get("offset", 0.0), "offset")
     return every(seconds(options["every"], "every"), offset_s)
+
+
+def _listed(moments: object) -> Iterable[object]:
+    """Give the moments of `at`; raises InvalidOption for one alone."""
+    if isinstance(moments, Iterable) and not isinstance(moments, str | bytes | Mapping):
+        return moments
+    raise InvalidOption(f"at is {shown(moments)}; it is a list of moments: at=[...]")
 
 
 def _rules(line: str | None, options: ScheduleOptions) -> Rules:

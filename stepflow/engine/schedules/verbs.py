@@ -6,10 +6,10 @@ import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from stepflow.core.ids import new_run_id
+from stepflow.core.ids import check_count, new_run_id, page_of
 from stepflow.core.outcomes import readable
 from stepflow.core.schedules.decide import catch_up_after_pause, stand
-from stepflow.core.schedules.rules import CatchUp, Overlap, read_overlap
+from stepflow.core.schedules.rules import CatchUp, Overlap, check_schedule_id, read_overlap
 from stepflow.core.schedules.state import (
     Decision,
     Firing,
@@ -100,7 +100,7 @@ async def get(schedule_id: str, env: Env) -> ScheduleInfo:
 
 async def schedules(env: Env, *, limit: int, offset: int = 0) -> list[ScheduleInfo]:
     """Read some schedules, the one put first first; those that cannot be read are left out."""
-    ids = await schedule_ids(env.keys, offset, limit)
+    ids = await schedule_ids(env.keys, *page_of(limit, offset))
     records = await batch_of([load_schedule(env.keys, each) for each in ids])
     found = []
     for record in records:
@@ -120,7 +120,8 @@ async def firings(schedule_id: str, env: Env) -> list[FiringInfo]:
 async def upcoming(schedule_id: str, env: Env, *, count: int) -> Sequence[NextTime]:
     """Give the next times of a schedule, whether or not it is paused; raises ScheduleNotFound."""
     schedule, now = await load(schedule_id, env), env.clock.now()
-    return next_times(schedule.rules, max(now, schedule.state.through), count)
+    most = check_count("count", count, most=10_000)
+    return next_times(schedule.rules, max(now, schedule.state.through), most)
 
 
 async def pause(schedule_id: str, note: str, by: str, env: Env) -> bool:
@@ -198,5 +199,5 @@ async def trigger(
 
 async def delete(schedule_id: str, env: Env) -> bool:
     """Delete a schedule; its runs stay. False when there is none."""
-    deleted: bool = await delete_schedule(env.keys, schedule_id)
+    deleted: bool = await delete_schedule(env.keys, check_schedule_id(schedule_id))
     return deleted

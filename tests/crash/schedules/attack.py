@@ -41,12 +41,13 @@ def attack(
     every_s: int,
     seed: int,
     patience_s: float = 60.0,
+    share: float = 0.1,
 ) -> Attack:
     """Have schedules fire while workers and the server die and replies are lost."""
     dice, lost, kills = random.Random(seed), random.Random(seed), 0
     with Proxy(cluster.server.socket, cluster.folder / "lossy.sock") as proxy:
         cluster.environment["STEPFLOW_REDIS_URL"] = proxy.url
-        proxy.rule = lambda name: LOSE if name in LOST and lost.random() < 0.1 else PASS
+        proxy.rule = lambda name: LOSE if name in LOST and lost.random() < share else PASS
         living = [cluster.worker("--concurrency", "50") for _ in range(workers)]
         on_time = OnTime(cluster.client, many, skipping=skipping, every_s=every_s)
         end = time.monotonic() + lasts_s
@@ -82,11 +83,13 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--every", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--share", type=float, default=0.02, help="of the replies that are lost")
     given = parser.parse_args()
     with Cluster() as cluster:
         seen = attack(
             cluster, workers=given.workers, many=given.schedules, skipping=0,
             lasts_s=given.seconds, every_s=given.every, seed=given.seed, patience_s=600,
+            share=given.share,
         )  # fmt: skip
         made = sum(1 for _ in runs_of(cluster.client, seen.expected))
     print(
