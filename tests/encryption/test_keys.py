@@ -121,6 +121,7 @@ def test_two_apps_of_one_process_have_the_same_keys(settings):
 
 def test_keys_are_not_shown(monkeypatch):
     monkeypatch.setenv("STEPFLOW_ENCRYPTION_KEYS", NEW)
+    monkeypatch.setattr("stepflow.settings.load_settings", Settings)  # the process keeps its own
     assert NEW.partition(":")[2] not in repr(Settings())
     shown = CliRunner().invoke(cli, ["config", "show", "--json"]).output
     assert "2026-11" in shown
