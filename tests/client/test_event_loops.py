@@ -27,25 +27,31 @@ def shared(url, settings):
     return AsyncClient(url, settings=settings)
 
 
+@pytest.fixture
 def connections(real):
-    """The connections that the server has, beside the one that asks and the one that cleans up."""
-    return len(real.client_list()) - 2
+    """Ask for the connections that the server has beside those at the beginning."""
+
+    def ids():
+        return {client["id"] for client in real.client_list()}
+
+    before = ids()
+    return lambda: ids() - before
 
 
 def descriptors():
     return len(list(Path("/dev/fd").iterdir()))
 
 
-def test_one_client_serves_one_loop_after_the_other(shared, real):
+def test_one_client_serves_one_loop_after_the_other(shared, connections):
     """[U14]"""
     for number in range(3):
         assert asyncio.run(shared.submit("x", number, run_id=f"r{number}")).created
     assert [run.id for run in asyncio.run(shared.list())] == ["r2", "r1", "r0"]
-    until_blocking(lambda: connections(real) == 0)
+    until_blocking(lambda: not connections())
 
 
 @pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
-def test_connections_of_many_loops_are_closed_with_them(shared, real, run):
+def test_connections_of_many_loops_are_closed_with_them(shared, connections, run):
     """[U14] Neither sockets nor loops stay behind, nor does a listening connection."""
 
     async def submit_and_wait(number):
@@ -63,10 +69,10 @@ def test_connections_of_many_loops_are_closed_with_them(shared, real, run):
     gc.collect()
     assert [loop() for loop in loops] == [None] * 30
     assert descriptors() <= before
-    until_blocking(lambda: connections(real) == 0)
+    until_blocking(lambda: not connections())
 
 
-def test_what_a_loop_left_that_was_closed_rudely_is_dropped_by_the_next_one(shared, real):
+def test_what_a_loop_left_that_was_closed_rudely_is_dropped_by_the_next_one(shared, connections):
     """[U14] No generator of that loop was shut down, so nothing ran when it ended."""
     for number in range(3):
         loop = asyncio.new_event_loop()
@@ -75,7 +81,7 @@ def test_what_a_loop_left_that_was_closed_rudely_is_dropped_by_the_next_one(shar
         assert len(shared._per_loop) == 1
     asyncio.run(shared.list())
     assert len(shared._per_loop) == 0
-    until_blocking(lambda: connections(real) == 0)
+    until_blocking(lambda: not connections())
 
 
 def test_loops_of_several_threads_use_one_client_at_a_time(shared):
