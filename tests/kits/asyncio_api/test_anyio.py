@@ -300,3 +300,22 @@ async def test_cleanup_that_waits_ends_with_the_activation_it_is_of() -> None:
     assert isinstance(await activate(MemoryRuntime(), workflow), Park)
     gc.collect()
     assert ended == [("inner", True), ("outer", True)]
+
+
+async def test_tasks_that_cleanup_begins_are_put_aside_as_well() -> None:
+    """[G12] They never begin, and nobody complains that they were not awaited."""
+    begun: list[str] = []
+
+    async def close(name: str) -> None:
+        begun.append(name)
+
+    async def workflow(ctx: Context) -> None:
+        try:
+            await ctx.wait_for_signal("never")
+        finally:
+            begun.append("cleanup")
+            await asyncio.gather(close("a"), asyncio.create_task(close("b")))
+
+    assert isinstance(await activate(MemoryRuntime(), workflow), Park)
+    gc.collect()
+    assert begun == ["cleanup"]

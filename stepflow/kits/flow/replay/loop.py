@@ -306,10 +306,14 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         self.is_over = True
         self._ready.clear()
         outer, hooks = self._begin()
+        aside: set[asyncio.Task[Any]] = set()
         try:
-            for task, branch in list(self._branches.items()):
-                if not task.done():
-                    put_aside(task, branch.context, self)
+            # cleanup may begin tasks, which are put aside as well
+            while left := [item for item in self._branches.items() if item[0] not in aside]:
+                for task, branch in left:
+                    aside.add(task)
+                    if not task.done():
+                        put_aside(task, branch.context, self)
         finally:
             self._end(outer, hooks)
         self._branches.clear()
