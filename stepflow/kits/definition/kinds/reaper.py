@@ -8,6 +8,7 @@ and takes the folder away. A program that comes later than that finds no folder 
 
 from __future__ import annotations
 
+import atexit
 import os
 import subprocess
 import tempfile
@@ -30,6 +31,10 @@ while ! rmdir "$0" 2>/dev/null; do
   done
 done
 """
+
+
+#: seconds that a worker which ends gives the reaper
+LET_GO_S = 5.0
 
 
 class Reaper:
@@ -58,8 +63,14 @@ class Reaper:
             (self._folder / str(group)).unlink(missing_ok=True)
 
     def let_go(self) -> None:
-        """End what is left now, and the reaper with it; after that nothing begins."""
-        self._shell.communicate()
+        """
+        End what is left now, and the reaper with it; after that nothing begins.
+
+        A process that user code forked off, and that still runs, may hold the pipe open: the reaper
+        waits for that one too, and nobody waits for the reaper.
+        """
+        with suppress(subprocess.TimeoutExpired):
+            self._shell.communicate(timeout=LET_GO_S)
 
 
 def reaper() -> Reaper:
@@ -73,5 +84,12 @@ def reaper() -> Reaper:
 
 @cache
 def _reaper_of(process: int) -> Reaper:
-    del process  # a forked process has one of its own
-    return Reaper()
+    made = Reaper()
+    atexit.register(_end, made, process)
+    return made
+
+
+def _end(made: Reaper, process: int) -> None:
+    """End with the process in good order; one that was forked off it has a reaper of its own."""
+    if os.getpid() == process:
+        made.let_go()
