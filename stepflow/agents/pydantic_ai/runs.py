@@ -12,11 +12,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from contextvars import ContextVar
-from weakref import WeakKeyDictionary
 
 from stepflow.kits.flow.context import Context
 from stepflow.kits.flow.current import current
-from stepflow.kits.flow.for_libraries import derived_uuid, places_apart
+from stepflow.kits.flow.for_libraries import derived_uuid, kept_with, places_apart
 
 #: the part of a key that names the tool call whose code is running in the workflow: a sub-agent's
 #: runs belong to it
@@ -65,16 +64,9 @@ class AgentRuns:
         return name if number == 1 else f"{name}#{number}"
 
 
-#: by the `ctx` of the activation, which it goes with
-_of: WeakKeyDictionary[Context, AgentRuns] = WeakKeyDictionary()
-
-
 def runs_of(ctx: Context) -> AgentRuns:
     """Return the agent runs of the activation of *ctx*."""
-    found = _of.get(ctx)
-    if found is None:
-        found = _of[ctx] = AgentRuns(ctx)
-    return found
+    return kept_with(ctx, AgentRuns)
 
 
 def workflow() -> Context | None:

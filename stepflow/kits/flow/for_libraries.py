@@ -23,6 +23,21 @@ def derived_uuid(ctx: Context, name: str) -> uuid.UUID:
     return uuid.UUID(hex=key, version=4)
 
 
+def kept_with(ctx: Context, kind: Callable[[Context], T]) -> T:
+    """
+    Return what a library keeps for the activation of *ctx*, made of it on first use.
+
+    It stands in *ctx*, so both are collected together, though it may hold *ctx* itself: no
+    dictionary of weak keys would let go of that.
+    """
+    kept = vars(ctx)
+    name = f"{kind.__module__}.{kind.__qualname__}"
+    if name not in kept:
+        kept[name] = kind(ctx)
+    found: T = kept[name]
+    return found
+
+
 def places_apart(ctx: Context) -> Callable[[], None]:
     """
     Have what the present task asks for take places below one of its own.

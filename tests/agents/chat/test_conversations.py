@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 from typing import Any
 
@@ -14,6 +15,8 @@ from pydantic_ai.models.function import FunctionModel
 from stepflow import InvalidOption, OutputItem, PermanentError, RunNotFound, Stepflow
 from stepflow.agents.chat import KeepLast, Summarize, read_turns
 from stepflow.agents.pydantic_ai import Durable
+from stepflow.agents.pydantic_ai.runs import AgentRuns
+from stepflow.kits.flow.replay.activation import Activation
 from stepflow.testing import Harness
 
 pytestmark = pytest.mark.crash  # importing pydantic-ai takes seconds
@@ -169,3 +172,21 @@ async def test_what_cannot_be_said_is_refused() -> None:
         Summarize(echo([]), past=3, keep=3)
     with pytest.raises(InvalidOption, match="from 1"):
         KeepLast(0)
+
+
+def left() -> int:
+    gc.collect()
+    return sum(type(each) in (AgentRuns, Activation) for each in gc.get_objects())
+
+
+async def test_a_turn_leaves_nothing_of_itself_in_the_process() -> None:
+    """[A11] Not its activation, nor what the agent's runs are known by."""
+    app = Stepflow()
+    app.chat("support", echo([]))
+    async with Harness(app) as h:
+        await h.client.say("c", "hello", chat="support")
+        before = left()
+        for number in range(10):
+            await h.client.say("c", f"word {number}")
+        assert left() <= before + 1
+        await h.client.cancel("c")
