@@ -263,8 +263,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         finish = reply.finish if isinstance(reply, Text) else "tool_calls"
         for delta in self._deltas(call, reply, serial):
-            call.output += 1
             self._event(serial, choices=[{"index": 0, "delta": delta, "finish_reason": None}])
+            call.output += 1
             with self.server.state.change:
                 self.server.state.change.notify_all()
         if isinstance(reply, Text) and reply.cut_after is not None:
@@ -298,8 +298,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _write(self, data: bytes) -> None:
         state = self.server.state
+        is_late = state.stopped_at is not None
         self.wfile.write(data)
-        if state.stopped_at is not None and time.monotonic() > state.stopped_at:
+        if is_late:
             state.sent_after_stop += len(data)
 
     def _cut(self) -> None:
