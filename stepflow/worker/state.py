@@ -99,10 +99,7 @@ class WorkerState:
         self.is_suspended = False
         #: whether user code blocks the loop while other workers could do its work
         self.is_lagging = False
-        #: how the resources of the app are, the worst of them
-        self._health = Health()
-        #: whether the worker takes nothing until its resources are better
-        self.is_unhealthy = False
+        self.health = Health()
         #: whether the worker is through: whatever is cancelled from now on is not to be settled
         self.is_over = False
         #: when the loop last turned, by its own clock; the renewing thread looks at it
@@ -133,12 +130,13 @@ class WorkerState:
 
     @property
     def health(self) -> Health:
-        """How its resources are."""
+        """How the resources of the app are, the worst of them."""
         return self._health
 
     @health.setter
     def health(self, health: Health) -> None:
         self._health = health
+        #: whether the worker takes nothing until its resources are better
         self.is_unhealthy = health.state is HealthState.UNHEALTHY
 
     @property

@@ -67,7 +67,7 @@ class Reaper:
         End what is left now, and the reaper with it; after that nothing begins.
 
         A process that user code forked off, and that still runs, may hold the pipe open: the reaper
-        waits for that one too, and nobody waits for the reaper.
+        waits for that one too, and this waits LET_GO_S for the reaper at most.
         """
         with suppress(subprocess.TimeoutExpired):
             self._shell.communicate(timeout=LET_GO_S)
