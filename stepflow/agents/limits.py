@@ -8,7 +8,7 @@ provider that says when to come again has the first limit rest until then, for e
 from __future__ import annotations
 
 from stepflow.core.limits.slot import present_slot
-from stepflow.errors import RateLimited
+from stepflow.errors import RateLimited, TransientError
 
 
 def settle_tokens(tokens: int) -> None:
@@ -23,12 +23,14 @@ def resting(error: Exception, retry_after: float | None) -> Exception:
     """
     Return what the present step is to raise when its provider fails by *error*.
 
-    Where it says when to come again and the step has a limit, the limit's key rests until then: no
-    attempt counts, and a limit of tokens gets its units back.
+    Where it says when to come again and the step has a limit, the limit's key rests until then, and
+    a limit of tokens gets its units back. The attempt counts: a provider that always refuses is
+    asked as often as the policy says.
     """
     slot = present_slot.get()
-    if slot is None or retry_after is None:
+    if slot is None or retry_after is None or not isinstance(error, TransientError):
         return error
     settle_tokens(0)
     first = slot.uses[0]
-    return RateLimited(first.name, first.key, retry_after=retry_after)
+    error.rests = RateLimited(first.name, first.key, retry_after=retry_after)
+    return error

@@ -252,6 +252,13 @@ def settled_maps(journal: Sequence[bytes]) -> list[ChildGroup]:
 #: stands for the type of the error of an attempt that somebody else's limit has refused, and which
 #: does not count: no class of anybody has this name
 RATE_LIMITED = "rate limited"
+#: the same, of one that does count; a version before reads it as the type of any other error
+RATE_LIMITED_ATTEMPT = "rate limited, an attempt"
+
+
+def was_refused(brief: str) -> bool:
+    """Say whether somebody else's limit has refused an attempt that failed so."""
+    return brief.startswith((f"{RATE_LIMITED}:", f"{RATE_LIMITED_ATTEMPT}:"))
 
 
 def counts_as_attempt(brief: str) -> bool:

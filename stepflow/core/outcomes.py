@@ -291,6 +291,8 @@ class Rest(NamedTuple):
     limit: str
     key: str | None
     for_s: float
+    #: whether the attempt that says so counts as one that failed
+    is_attempt: bool = False
 
 
 class Resting(NamedTuple):
@@ -312,7 +314,7 @@ class Raised(Outcome):
     retryable: bool = True
     #: seconds that the error itself asks to wait
     retry_after_s: float | None = None
-    #: the limit that is used up; then no attempt counts
+    #: the limit that is used up; then no attempt counts, unless it says so
     rest: Rest | None = None
 
 

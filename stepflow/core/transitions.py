@@ -352,7 +352,7 @@ def _after_error(
     failures = run.failures + 1
     if raised.retryable and _is_late(run, now):
         return end_of_stop(run, StopRequest(StopKind.DEADLINE))
-    if raised.retryable and raised.rest is not None:
+    if raised.retryable and raised.rest is not None and not raised.rest.is_attempt:
         return Transition.rest(run, raised.rest, now)
     if not raised.retryable or failures >= policy.max_attempts:
         why = (

@@ -145,6 +145,8 @@ class TransientError(StepError):
     """
 
     retryable = True
+    #: what is to rest as well, though the attempt counts: set by calls of models
+    rests: RateLimited | None = None
 
     def __init__(
         self, message: str = "", *, retry_after: float | timedelta | None = None, data: Any = None

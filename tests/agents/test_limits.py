@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from itertools import chain, repeat
 
 import pytest
 
@@ -12,18 +13,19 @@ from stepflow.agents.providers import Completion, CompletionRequest, ProviderFai
 from stepflow.settings import Settings
 from stepflow.testing import Harness
 
-ONCE = RetryPolicy(max_attempts=1)
+TWICE = RetryPolicy(max_attempts=2, initial=0.1)
 REQUESTS = Limit("requests", concurrency=1)
 TOKENS = Limit("tokens", rate="10/s", burst=100)
 
 
 class Model:
-    """Says what it was told to, and notes when it was asked."""
+    """Says what it was told to, the last for ever, and notes when it was asked."""
 
     name = "model"
 
     def __init__(self, h: Harness, *replies: float) -> None:
-        self._h, self._replies, self._start = h, iter(replies), h.clock.now()
+        self._h, self._start = h, h.clock.now()
+        self._replies = chain(replies, repeat(replies[-1]))
         self.asked: list[int] = []
 
     async def complete(self, request: CompletionRequest) -> Completion:
@@ -45,7 +47,7 @@ async def h() -> AsyncIterator[Harness]:
 def ask(h: Harness, model: Model, limit: object) -> object:
     @h.app.workflow("ask")
     async def ask(ctx: Context) -> str:
-        done = await ctx.tool_loop(model, [], "go", retry=ONCE, limit=limit)
+        done = await ctx.tool_loop(model, [], "go", retry=TWICE, limit=limit)
         return done.text
 
     return ask
@@ -62,7 +64,7 @@ async def test_requests_wait_for_the_tokens_that_others_have_used(h: Harness) ->
 
 
 async def test_when_a_provider_asks_for_quiet_nobody_asks_it_meanwhile(h: Harness) -> None:
-    """No attempt counts, a crash in between changes nothing, and no tokens were used."""
+    """A crash in between changes nothing: the refused goes first. No tokens were used."""
     model = Model(h, -3, 40, 40, 40)
     flow = ask(h, model, [REQUESTS, TOKENS.of(units=40)])
     first = await h.submit(flow)
@@ -72,6 +74,20 @@ async def test_when_a_provider_asks_for_quiet_nobody_asks_it_meanwhile(h: Harnes
     await h.advance(3.1)
     assert model.asked == [0, 3, 3, 5]
     assert [await h.result(run) for run in (first, *others)] == ["done"] * 3
+
+
+async def test_a_provider_that_always_asks_for_quiet_is_asked_as_often_as_the_policy_says(
+    h: Harness,
+) -> None:
+    """[A3] Twice for each run; the last refusal of one, too, has the other wait."""
+    model = Model(h, -3)
+    flow = ask(h, model, REQUESTS)
+    runs = [await h.submit(flow) for _ in range(2)]
+    await h.advance(60)
+    for run in runs:
+        with pytest.raises(RunFailed, match="too many"):
+            await h.result(run)
+    assert model.asked == [0, 3, 6, 9]
 
 
 async def test_a_request_that_waits_longer_than_it_may_fails(h: Harness) -> None:
@@ -108,6 +124,6 @@ async def test_a_route_has_limits_and_budgets_as_well(h: Harness) -> None:
 
 
 async def test_what_is_no_limit_is_refused(h: Harness) -> None:
-    run = await h.submit(ask(h, Model(h), "requests"))
+    run = await h.submit(ask(h, Model(h, 1), "requests"))
     with pytest.raises(RunFailed, match=r"write limit=Limit\(...\)"):
         await h.result(run)

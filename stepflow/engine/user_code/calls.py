@@ -182,12 +182,17 @@ def raised(error: BaseException, policy: RetryPolicy) -> Raised:
     )
     return Raised(
         error_info(error), retryable=retryable, retry_after_s=max(waits, default=None),
-        rest=next((_rest_of(leaf) for leaf in leaves if isinstance(leaf, RateLimited)), None),
+        rest=next(filter(None, map(_rest_of, leaves)), None),
     )  # fmt: skip
 
 
-def _rest_of(error: RateLimited) -> Rest:
-    return Rest(error.limit, error.key, _wait_asked_by(error) or 0.0)
+def _rest_of(error: BaseException) -> Rest | None:
+    if isinstance(error, RateLimited):
+        return Rest(error.limit, error.key, _wait_asked_by(error) or 0.0)
+    rests = vars(error).get("rests") if isinstance(error, TransientError) else None
+    if not isinstance(rests, RateLimited):
+        return None
+    return Rest(rests.limit, rests.key, _wait_asked_by(rests) or 0.0, is_attempt=True)
 
 
 def postponed(error: BaseException) -> Postponed | None:

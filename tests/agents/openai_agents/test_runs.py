@@ -26,7 +26,7 @@ from openai.types.responses import (
     ResponseOutputText,
 )
 
-from stepflow import Context, RetryPolicy, RunFailed, Stepflow
+from stepflow import Context, Limit, RetryPolicy, RunFailed, Stepflow
 from stepflow.agents.openai_agents import run
 from stepflow.settings import Settings
 from stepflow.testing import Harness
@@ -182,6 +182,33 @@ async def test_the_provider_is_asked_as_often_as_the_policy_says(h):
             with pytest.raises(RunFailed, match="429"):
                 await h.result(handle)
     assert made == [2, 2, 3, 3, 4]
+
+
+async def test_requests_have_limits_that_a_429_closes_for_all_and_tokens_count_as_used(h):
+    """[A3] Each reserves ten tokens, uses three; a provider that only refuses is asked thrice."""
+    requests, tokens = Limit("requests", concurrency=10), Limit("tokens", rate="1/s", burst=10)
+    policy, made = RetryPolicy(max_attempts=3), []
+    with FakeOpenAI(TooMany(retry_after_s=4), Text("two words")) as server:
+        async with AsyncOpenAI(base_url=server.url, api_key="none") as client:
+            asker = Agent("a", model=OpenAIChatCompletionsModel("fake", client))
+
+            @h.app.workflow
+            async def agent(ctx: Context) -> str:
+                limit = [requests, tokens.of(units=10)]
+                return (await run(asker, "hi", retry=policy, limit=limit)).final_output
+
+            runs = [await h.submit(agent) for _ in range(3)]
+            for wait_s in (3.9, 0.2, 3, 3):
+                await h.advance(wait_s)
+                made.append(len(server.calls))
+            assert [await h.result(each) for each in runs] == ["two words"] * 3
+            assert made == [1, 2, 3, 4]
+            server.reply(TooMany(retry_after_s=4))
+            refused = await h.submit(agent)
+            await h.advance(60)
+            with pytest.raises(RunFailed, match="429"):
+                await h.result(refused)
+    assert len(server.calls) == 4 + policy.max_attempts
 
 
 async def test_outside_of_workflows_and_in_steps_it_is_the_runner_of_the_sdk(h):

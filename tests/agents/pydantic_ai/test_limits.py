@@ -8,10 +8,11 @@ import pytest
 from openai import AsyncOpenAI
 from pydantic_ai import Agent
 from pydantic_ai.capabilities import ModelFallback
+from pydantic_ai.exceptions import ModelHTTPError
 from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.providers.openai import OpenAIProvider
 
-from stepflow import InvalidOption, Limit, RetryPolicy, Stepflow
+from stepflow import Context, InvalidOption, Limit, RetryPolicy, Stepflow
 from stepflow.agents.pydantic_ai import Durable
 from stepflow.testing import Harness
 from tests.agents.fake_openai import FakeOpenAI, Text, TooMany
@@ -38,11 +39,11 @@ async def model(server: FakeOpenAI) -> AsyncIterator[OpenAIChatModel]:
 async def test_a_429_closes_the_limit_for_all_runs_and_tokens_count_as_they_were_used(
     server: FakeOpenAI, model: OpenAIChatModel, stream: bool
 ) -> None:
-    """No attempt counts. Each asks for ten tokens and uses five: the third waits for the rest."""
+    """Each asks for ten tokens and uses five: the third waits for the rest."""
     app = Stepflow()
     durable = Durable(
         model={"limit": [REQUESTS, TOKENS.of(units=10)]}, stream=stream,
-        retry=RetryPolicy(max_attempts=1),
+        retry=RetryPolicy(max_attempts=2),
     )  # fmt: skip
     app.agent("desk", Agent(model, name="desk", capabilities=[durable]))
     async with Harness(app) as h:
@@ -76,6 +77,31 @@ async def test_a_request_that_may_not_wait_as_long_goes_to_the_fallback(
             assert await h.result(first) == "late"
             assert await h.result(other) == "from the second"
         await client.close()
+
+
+async def test_a_provider_that_always_says_429_is_asked_as_often_as_the_policy_says(
+    server: FakeOpenAI, model: OpenAIChatModel
+) -> None:
+    """[A3] Also where a limit rests meanwhile; the workflow catches the provider's error."""
+    server.reply(TooMany(retry_after_s=3))
+    app = Stepflow()
+    durable = Durable(model={"limit": REQUESTS}, retry=RetryPolicy(max_attempts=3))
+    agent = Agent(model, name="desk", capabilities=[durable])
+
+    @app.workflow
+    async def desk(ctx: Context) -> int:
+        try:
+            await agent.run("hello")
+        except ModelHTTPError as error:
+            await ctx.sleep(1)
+            return error.status_code
+        return 0
+
+    async with Harness(app) as h:
+        run = await h.submit(desk)
+        await h.advance(60)
+        assert await h.result(run) == 429
+    assert len(server.calls) == 3
 
 
 def test_what_is_no_limit_is_refused() -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 
-from stepflow.core.journal import RATE_LIMITED, write_try
-from stepflow.core.outcomes import ErrorInfo, Rest, Resting
+from stepflow.core.journal import RATE_LIMITED, RATE_LIMITED_ATTEMPT, write_try
+from stepflow.core.outcomes import ErrorInfo, Raised, Rest, Resting
 from stepflow.errors import BudgetExceeded, CircuitOpen
 from stepflow.kits.flow.runtime import FlowRuntime
 from stepflow.store.values.codec import pack
@@ -42,10 +42,22 @@ def rest_for(runtime: FlowRuntime, name: str, rest: Rest, message: str) -> bytes
 
     Gives the data of that entry: the step is due again when the limit has rested.
     """
-    until = runtime.now() + max(rest.for_s, _LEAST_REST_S)
     log.warning(
         "run=%s step %r: limit %s is used up, and rests for %.3g s; no attempt counts",
         runtime.run.id, name, rest.limit, rest.for_s,
     )  # fmt: skip
-    runtime.limits.rest(Resting(rest.limit, rest.key, until))
+    until = _rest(runtime, rest)
     return write_try(until, ErrorInfo(RATE_LIMITED, message).brief())
+
+
+def rest_beside(runtime: FlowRuntime, rest: Rest, fault: Raised) -> str:
+    """Have a limit rest with the entry that is written next; gives how the attempt failed."""
+    _rest(runtime, rest)
+    return ErrorInfo(RATE_LIMITED_ATTEMPT, fault.error.message).brief()
+
+
+def _rest(runtime: FlowRuntime, rest: Rest) -> float:
+    """Give until when (unix seconds) the limit rests."""
+    until = runtime.now() + max(rest.for_s, _LEAST_REST_S)
+    runtime.limits.rest(Resting(rest.limit, rest.key, until))
+    return until

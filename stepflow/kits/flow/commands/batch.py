@@ -22,6 +22,7 @@ from stepflow.core.journal import (
     counts_as_attempt,
     read_batch,
     read_try,
+    was_refused,
     write_batch,
 )
 from stepflow.core.under_way import UnderWay
@@ -127,9 +128,10 @@ class BatchCommand(Command):
             failures, _ = self._tries.get(index, (0, 0.0))
             counts = counts_as_attempt(self.last_error)
             self._tries[index] = failures + counts, due_at
+            is_first = was_refused(self.last_error)
             if index in self._under_way:
                 self._idle[index] = self._under_way[index]
-                self._under_way[index].failed_again(due_at, counts=counts)
+                self._under_way[index].failed_again(due_at, counts=counts, is_first=is_first)
             return False
         return True
 

@@ -66,10 +66,10 @@ class ItemCommand(StepCommand):
         self.due_at = due_at
         self._failures = failures
 
-    def failed_again(self, due_at: float, *, counts: bool) -> None:
+    def failed_again(self, due_at: float, *, counts: bool, is_first: bool) -> None:
         """Learn that it is remembered how its attempt failed; the next is due then."""
         self._failures += counts
-        self.was_refused = self.was_refused or not counts
+        self.was_refused = self.was_refused or is_first
         self.due_at, self.is_busy = due_at, False
 
     def _postpone(self, host: CommandHost, wait: Postponed) -> None:

@@ -14,7 +14,14 @@ from functools import partial
 from typing import Any
 
 from stepflow.core.backoff import RetryPolicy
-from stepflow.core.journal import Entry, EntryKind, counts_as_attempt, read_try, write_try
+from stepflow.core.journal import (
+    Entry,
+    EntryKind,
+    counts_as_attempt,
+    read_try,
+    was_refused,
+    write_try,
+)
 from stepflow.engine.user_code.arguments import ResultReader
 from stepflow.engine.user_code.calls import escaped, postponed, raised
 from stepflow.errors import (
@@ -27,7 +34,7 @@ from stepflow.errors import (
 )
 from stepflow.kits.flow.around.attempt import Attempt
 from stepflow.kits.flow.around.failed import pack_error, with_usage
-from stepflow.kits.flow.around.refused import pack_refused, read_refused, rest_for
+from stepflow.kits.flow.around.refused import pack_refused, read_refused, rest_beside, rest_for
 from stepflow.kits.flow.around.spends import Spends
 from stepflow.kits.flow.commands.command import Command
 from stepflow.kits.flow.commands.host import CommandHost
@@ -120,10 +127,9 @@ class StepCommand(Command):
 
     def is_resolved_by(self, entry: Entry) -> bool:
         if entry.kind is EntryKind.TRY:
-            if counts_as_attempt(read_try(entry.data)[1]):
-                self._failures += 1
-            else:
-                self.was_refused = True
+            brief = read_try(entry.data)[1]
+            self._failures += counts_as_attempt(brief)
+            self.was_refused = self.was_refused or was_refused(brief)
         elif entry.kind is EntryKind.MEMO:
             name, value = unpack(entry.data)
             self.memo[name] = value
@@ -339,11 +345,13 @@ class StepCommand(Command):
 
     def _write_failure(self, host: CommandHost, error: BaseException) -> None:
         fault, failures = raised(error, self._policy), self._failures + 1
-        if fault.retryable and fault.rest is not None:
+        rest = fault.rest if fault.retryable else None
+        if rest is not None and not rest.is_attempt:
             self.began_at = None  # no attempt counts
-            data = rest_for(host.runtime, self.name, fault.rest, fault.error.message)
+            data = rest_for(host.runtime, self.name, rest, fault.error.message)
             self._write(host, EntryKind.TRY, data, error)
             return
+        brief = fault.error.brief() if rest is None else rest_beside(host.runtime, rest, fault)
         info, most = fault.error, self._policy.max_attempts
         if not fault.retryable or failures >= most:
             self._error = escaped(error)
@@ -360,7 +368,7 @@ class StepCommand(Command):
             failures, most, info.summary, wait_s,
         )  # fmt: skip
         due_at = runtime.now() + wait_s
-        self._write(host, EntryKind.TRY, write_try(due_at, fault.error.brief()), error)
+        self._write(host, EntryKind.TRY, write_try(due_at, brief), error)
 
     def _write(self, host: CommandHost, kind: EntryKind, data: bytes, came_to: Any) -> None:
         """Remember an attempt, and settle in that write what it has cost."""
