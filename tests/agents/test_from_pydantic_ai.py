@@ -8,6 +8,7 @@ import httpx2
 import pytest
 from pydantic import Field
 
+import stepflow
 from stepflow import OutputItem, OutputReset, RetryPolicy, RunFailed, Stepflow
 from stepflow.agents.providers import Completion, Resilient, from_pydantic_ai
 from stepflow.agents.tools import tool
@@ -21,6 +22,7 @@ from tests.agents.fake_openai import (
     ToolCalls,
     TooMany,
 )
+from tests.agents.scripted import InTurn
 
 #: what they import takes longer than they do
 pytestmark = pytest.mark.crash
@@ -133,6 +135,28 @@ async def test_what_a_cut_stream_has_said_is_void_and_the_whole_answer_comes_onc
             case OutputReset():
                 said = ""
     assert said == "one two three"
+
+
+async def test_what_came_of_streams_that_were_cut_is_in_the_ledger_and_in_the_budget(h, model_at):
+    """[A7] At least a token for each piece; what is not known stays reserved as lost."""
+    whole, first, second = (Text("one two three", cut_after=cut) for cut in (None, 2, 1))
+    budget = stepflow.budget("acme", tokens=10_000)
+    with FakeOpenAI(first, second, whole) as server:
+        options = {"stream": True, "budget": budget, "max_tokens": 50}
+        done = await ask(h, Resilient(model_at(server)), **options)
+        assert [(each.outcome, each.usage.output_tokens) for each in done.ledger] == [
+            ("transient", 2), ("transient", 1), ("stop", 3),
+        ]  # fmt: skip
+        assert (done.usage.output_tokens, done.usage.requests) == (6, 1)
+        spent = (await h.client.budgets.get("acme")).spent
+        assert (spent.calls, spent.lost, spent.settled_tokens, spent.least_tokens) == (3, 2, 5, 3)
+        server.reply(first, whole)
+        assert (await ask(h, model_at(server), **options)).usage.output_tokens == 5
+        server.reply(second)
+        failed = await submit(h, Resilient(model_at(server), [InTurn(["yes"])]), stream=True)
+        await h.advance(60)
+        ledger = (await h.result(failed)).ledger
+        assert [each.usage.output_tokens for each in ledger] == [1, 1, 1, 1]
 
 
 async def test_a_route_has_to_be_called_for(h, model_at):

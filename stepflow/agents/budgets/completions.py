@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from stepflow.agents.budgets.prices import Price, at_most, is_unbilled
+from stepflow.agents.providers.cut import Spoken, at_least
 from stepflow.agents.providers.errors import kind_of
 from stepflow.agents.providers.model import Completion, CompletionRequest, Provider, Usage
 from stepflow.core.budgets.budget import Budget, Spending
@@ -19,10 +20,13 @@ _REFUSED = frozenset({"overloaded", "quota", "prompt_too_long"})
 
 
 def spending_of(
-    budgets: Sequence[Budget], provider: Provider, request: CompletionRequest
+    budgets: Sequence[Budget],
+    provider: Provider,
+    request: CompletionRequest,
+    spoken: Spoken | None = None,
 ) -> Spending:
     """
-    Say what *provider* spends to answer *request*.
+    Say what *provider* spends to answer *request*, and has *spoken* where that is cut off.
 
     Its price is what its method `price` says of a Usage, in dollars; without one nobody knows it.
     Raises InvalidOption where the answer has no limit.
@@ -45,7 +49,7 @@ def spending_of(
             kind_of(came_to) in _REFUSED or is_unbilled(came_to)
         ):
             return NOTHING
-        return None
+        return None if spoken is None else at_least(spoken.pieces, price)
 
     parts = len(request.messages) + len(request.tools) + 1
     return Spending(budgets, lambda: at_most(_weight(request), parts, most, price), used)

@@ -16,6 +16,7 @@ from datetime import timedelta
 from typing import Any, Protocol
 
 from stepflow.agents.limits import resting, settle_tokens
+from stepflow.agents.providers.cut import Spoken, cut_before, note_cut, spoken
 from stepflow.agents.providers.errors import ProviderFailed, ProviderOverloaded, note_tries
 from stepflow.agents.providers.model import (
     Completion,
@@ -92,12 +93,18 @@ class StepCaller:
     async def __call__(
         self, provider: Provider, request: CompletionRequest, *, is_patient: bool = True
     ) -> Completion:
-        spends = _spends(self.budgets, provider, request) if self.budgets else None
+        mine = Spoken() if self.is_streamed else None
+        spends = _spends(self.budgets, provider, request, mine) if self.budgets else None
         caller = self.ctx.options(
             key=self.key, retry=self.retry, timeout=self.timeout, spends=spends, limit=self.limit
         )
         call = _call_streamed if self.is_streamed else call_once
-        completion: Completion = await caller.step(MODEL, call, provider, request, is_patient)
+        mark = spoken.set(mine)
+        try:
+            answer = caller.step(MODEL, call, provider, request, is_patient)
+        finally:
+            spoken.reset(mark)
+        completion: Completion = await answer
         return completion
 
 
@@ -131,11 +138,11 @@ class DirectCaller:
 
 
 def _spends(
-    budgets: tuple[Budget, ...], provider: Provider, request: CompletionRequest
+    budgets: tuple[Budget, ...], provider: Provider, request: CompletionRequest, mine: Spoken | None
 ) -> Spending:
     from stepflow.agents.budgets.completions import spending_of  # noqa: PLC0415  wanted by few
 
-    return spending_of(budgets, provider, request)
+    return spending_of(budgets, provider, request, mine)
 
 
 async def call_once(provider: Provider, request: CompletionRequest, is_patient: bool) -> Completion:  # noqa: FBT001  of a step
@@ -153,15 +160,23 @@ async def _call_streamed(
     if not isinstance(provider, StreamingProvider):
         return await call_once(provider, request, is_patient)
     completion: Completion | None = None
+    mine = spoken.get() or Spoken()
+    mine.pieces = 0
     with _judging(is_patient):
-        async for part in provider.stream(request):
-            if isinstance(part, Completion):
-                completion = part
-            else:
-                await emit(part, MODEL)
+        try:
+            async for part in provider.stream(request):
+                if isinstance(part, Completion):
+                    completion = part
+                else:
+                    mine.pieces += 1
+                    await emit(part, MODEL)
+        except Exception as error:
+            await note_cut(error, mine.pieces)
+            raise
     if completion is None:
         raise PermanentError(f"model {provider.name!r} ended its stream without a Completion")
-    return _counted(completion)
+    before = tuple((await cut_before()).items())
+    return replace(_counted(completion), cut=before) if before else _counted(completion)
 
 
 @contextmanager

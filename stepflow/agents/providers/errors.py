@@ -13,6 +13,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any, ClassVar
 
+from stepflow.agents.providers.cut import CUT
 from stepflow.errors import PermanentError, StepError, StepFailed, StepflowError, TransientError
 
 
@@ -78,6 +79,12 @@ def tries_of(error: Exception) -> int:
     """Say how many tries have failed before *error* was the last word."""
     tries = data_of(error).get("tries", 1)
     return tries if isinstance(tries, int) else 1
+
+
+def cut_of(error: Exception) -> dict[int, int]:
+    """Say how many tokens had come, at least, of each try that was cut off, by its number."""
+    found = data_of(error).get(CUT, [])
+    return dict(found) if isinstance(found, list) else {}
 
 
 def note_tries(error: Exception, tries: int) -> None:

@@ -100,7 +100,8 @@ class Completion:
     What a model answered.
 
     *tries* counts the attempts of the call, failed ones too; *ledger* lists those that `Resilient`
-    made.
+    made. *cut* has those of them that were cut off while they were streamed, each its number and
+    the tokens that had come of it at least.
     """
 
     text: str = ""
@@ -111,6 +112,12 @@ class Completion:
     native: Any = None
     tries: int = 1
     ledger: tuple[LedgerEntry, ...] = ()
+    cut: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def used(self) -> Usage:
+        """What the call has used, with what came of attempts that were cut off, at least."""
+        return self.usage + Usage(output_tokens=sum(tokens for _, tokens in self.cut))
 
     def message(self) -> Message:
         """Return it as the message that goes on with the conversation."""

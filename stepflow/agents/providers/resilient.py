@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 
 from stepflow.agents.providers.calls import Caller, DirectCaller
-from stepflow.agents.providers.errors import kind_of, tries_of
+from stepflow.agents.providers.errors import cut_of, kind_of, tries_of
 from stepflow.agents.providers.model import (
     Completion,
     CompletionRequest,
@@ -102,11 +102,14 @@ class _Carrying:
                     raise
                 request = shorter
                 continue
-            self._note(provider, completion.finish, request, completion.usage, completion.tries)
+            self._note(
+                provider, completion.finish, request, completion.usage, completion.tries,
+                dict(completion.cut),
+            )  # fmt: skip
             room = self._more_room(request, completion)
             if room is None:
                 usage = sum((entry.usage for entry in self._ledger), Usage())
-                return replace(completion, usage=usage, ledger=tuple(self._ledger))
+                return replace(completion, usage=usage, ledger=tuple(self._ledger), cut=())
             request = replace(request, max_tokens=room)
 
     async def _after(
@@ -114,7 +117,9 @@ class _Carrying:
     ) -> CompletionRequest | None:
         """Note a failed call; return what to ask instead of it, if anything."""
         kind = kind_of(error)
-        self._note(provider, kind, request, tries=tries_of(error))
+        tries, cut = tries_of(error), cut_of(error)
+        used = Usage(output_tokens=cut.get(tries, 0))
+        self._note(provider, kind, request, used, tries, cut)
         if kind != "prompt_too_long" or self._on_too_long is None:
             return None
         shorten, self._on_too_long = self._on_too_long, None
@@ -133,9 +138,12 @@ class _Carrying:
         provider: Provider,
         outcome: str,
         request: CompletionRequest,
-        usage: Usage | None = None,
-        tries: int = 1,
+        usage: Usage,
+        tries: int,
+        cut: Mapping[int, int],
     ) -> None:
-        entry = LedgerEntry(provider.name, outcome, usage or Usage(), request.max_tokens)
-        failed = LedgerEntry(provider.name, "transient", Usage(), request.max_tokens)
-        self._ledger += [*([failed] * (tries - 1)), entry]
+        """Note a call of so many *tries*; *cut* has the tokens of those that were cut off."""
+        for attempt in range(1, tries):
+            used = Usage(output_tokens=cut.get(attempt, 0))
+            self._ledger.append(LedgerEntry(provider.name, "transient", used, request.max_tokens))
+        self._ledger.append(LedgerEntry(provider.name, outcome, usage, request.max_tokens))

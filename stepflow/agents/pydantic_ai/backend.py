@@ -137,8 +137,8 @@ class StepBackend(JournalCallableOperationBackend[UnitOptions]):
             else:
                 value = await ctx.options(
                     key=key, retry=policy, timeout=config.get("timeout"), compensate=undo,
-                    breaker=config.get("breaker"), spends=_spends(operation_id, run, cache_key),
-                    limit=limit,
+                    breaker=config.get("breaker"), limit=limit,
+                    spends=_spends(operation_id, run, cache_key, pieces),
                 ).step(name, attempt)  # fmt: skip
         except StepFailed as failed:
             model = operation_id.model_name if isinstance(operation_id, ModelRequestId) else None
@@ -153,7 +153,10 @@ class StepBackend(JournalCallableOperationBackend[UnitOptions]):
 
 
 def _spends(
-    operation: DurableOperationId, run: RunContext[Any] | None, cache_key: tuple[object, ...]
+    operation: DurableOperationId,
+    run: RunContext[Any] | None,
+    cache_key: tuple[object, ...],
+    pieces: list[Piece],
 ) -> Spending | None:
     """Say what a model request spends of; nothing outside of `charging`, nor any other unit."""
     budgets = charged() if isinstance(operation, ModelRequestId) else ()
@@ -161,7 +164,7 @@ def _spends(
         return None
     from stepflow.agents.pydantic_ai.spending import spending_of  # noqa: PLC0415  wanted by few
 
-    return spending_of(budgets, run, cache_key)
+    return spending_of(budgets, run, cache_key, pieces)
 
 
 def _tokens(response: Any) -> int:

@@ -25,6 +25,8 @@ from stepflow.errors import PermanentError, StepError, StepFailed, StepflowError
 KEPT = "pydantic_ai"
 #: what pydantic-ai attaches to the error of a stream that had begun: what had come of it
 _STREAMED = "_pydantic_ai_streamed_before_failing"
+#: links of a chain of causes that are looked at
+_DEEPEST = 5
 #: statuses of 4xx that are worth another attempt
 _AGAIN = frozenset({408, 409, 425, 429})
 #: the one that says to come again later
@@ -130,6 +132,16 @@ def kept(error: BaseException) -> dict[str, Any] | None:
     except Exception:  # noqa: BLE001  what pickles an error is user code as well
         return None
     return {KEPT: found} if found["make"] else None
+
+
+def streamed_usage(error: BaseException | None) -> tuple[int, int]:
+    """Give the tokens, in and out, that a stream has told of before it failed by *error*."""
+    for _ in range(_DEEPEST):
+        streamed = getattr(error, _STREAMED, None)
+        if isinstance(streamed, ModelResponse):
+            return streamed.usage.input_tokens, streamed.usage.output_tokens
+        error = None if error is None else error.__cause__
+    return 0, 0
 
 
 def _path(made: Any) -> str | None:

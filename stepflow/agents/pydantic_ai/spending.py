@@ -11,6 +11,9 @@ from pydantic_ai.messages import ModelMessagesTypeAdapter
 from pydantic_ai.models import Model, ModelRequestParameters
 
 from stepflow.agents.budgets.prices import at_most, is_unbilled, price_of
+from stepflow.agents.providers.cut import at_least
+from stepflow.agents.pydantic_ai.errors import streamed_usage
+from stepflow.agents.streams.pieces import Piece, tokens_in
 from stepflow.core.budgets.budget import Budget, Spending
 from stepflow.core.budgets.cost import NOTHING, Cost
 from stepflow.errors import InvalidOption
@@ -19,9 +22,16 @@ _anything: TypeAdapter[Any] = TypeAdapter(Any)
 
 
 def spending_of(
-    budgets: Sequence[Budget], run: RunContext[Any] | None, given: tuple[object, ...]
+    budgets: Sequence[Budget],
+    run: RunContext[Any] | None,
+    given: tuple[object, ...],
+    pieces: Sequence[Piece],
 ) -> Spending:
-    """Say what a request spends, by what it is *given*; raises InvalidOption without max_tokens."""
+    """
+    Say what a request spends, by what it is *given*; if it is cut off, by the *pieces* that came.
+
+    Raises InvalidOption without max_tokens.
+    """
     settings = next((part for part in given if isinstance(part, Mapping)), {})
     most = settings.get("max_tokens")
     if not isinstance(most, int):
@@ -34,8 +44,11 @@ def spending_of(
     price = _price(model)
 
     def used(came_to: Any) -> Cost | None:
-        if isinstance(came_to, BaseException):
-            return NOTHING if is_unbilled(came_to) else None
+        if came_to is None or isinstance(came_to, BaseException):
+            if came_to is not None and is_unbilled(came_to):
+                return NOTHING
+            given, answered = streamed_usage(came_to)
+            return at_least(max(answered, tokens_in(pieces)), price, given)
         usage = came_to["usage"]
         tokens = (usage["input_tokens"], usage["output_tokens"])
         return Cost(price(*tokens, usage.get("cache_read_tokens", 0)), sum(tokens))

@@ -24,7 +24,7 @@ from pydantic_ai.messages import (
     ToolCallPartDelta,
 )
 
-from stepflow.agents.streams.pieces import MODEL, Piece
+from stepflow.agents.streams.pieces import MODEL, Piece, tokens_in
 from stepflow.core.output import emit
 from stepflow.kits.flow.context import Context
 
@@ -43,7 +43,8 @@ async def keep_what_was_said(ctx: Context, agent: str, key: str, pieces: list[Pi
             call["args"] += piece.get("add", "")
         else:
             answer[piece["kind"]] += piece.get("add", "")
-    kept = {**answer, "tools": [*answer["tools"].values()]}
+    usage = {"output_tokens": tokens_in(pieces)}
+    kept = {**answer, "tools": [*answer["tools"].values()], "usage": usage}
     with anyio.CancelScope(shield=True):  # the task group of the run goes on cancelling
         await ctx.step(f"{agent}.stopped", lambda: kept, key=f"{key}/stopped")
 

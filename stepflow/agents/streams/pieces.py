@@ -7,6 +7,7 @@ output item, whose resets say what is void.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, TypedDict
 
 #: the topic of what models say
@@ -28,3 +29,8 @@ class Piece(TypedDict, total=False):
     name: str
     id: str
     end: bool
+
+
+def tokens_in(pieces: Sequence[Piece]) -> int:
+    """Count the tokens of an answer of which *pieces* came: at least one for each that adds."""
+    return sum(bool(piece.get("add")) for piece in pieces)

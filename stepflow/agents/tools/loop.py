@@ -123,7 +123,7 @@ class ToolLoop:
         request = replace(self._request, messages=tuple(self._messages))
         completion = await complete(self._provider, request, self._call)
         self._messages.append(completion.message())
-        self._usage += completion.usage
+        self._usage += completion.used
         self._ledger += completion.ledger
         return completion
 

@@ -102,8 +102,8 @@ class Spending:
 
     *budget* is a Budget or several, of which each has to have room. *most* is an upper bound of
     one attempt, reserved before the call; a function that gives one is called when that is made.
-    *used* is called with the step's value, or with the
-    exception that ended the attempt; where it gives None, the call counts as lost: it has cost
+    *used* is called with the step's value, with the exception that ended the attempt, or with None
+    for one that was cancelled; where it gives None, the call counts as lost: it has cost
     something between nothing and *most*. By default it reads `stepflow_cost` of either.
 
     Raises UnknownPrice where a budget limits money and *most* has no price.

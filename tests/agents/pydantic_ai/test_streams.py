@@ -13,7 +13,9 @@ from pydantic_ai import Agent
 from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.providers.openai import OpenAIProvider
 
+import stepflow
 from stepflow import AsyncClient, Context, OutputView, RetryPolicy, Stepflow
+from stepflow.agents.budgets import charging
 from stepflow.agents.pydantic_ai import Durable
 from stepflow.agents.streams import ag_ui, ai_sdk, assemble, caught_up
 from tests.agents.fake_openai import FakeOpenAI, Text, ToolCalls
@@ -138,7 +140,48 @@ async def test_a_cancel_closes_the_connection_and_keeps_what_had_come(
     history = await aclient.history(run.id)
     [kept] = [entry for entry in history["journal"] if entry["name"] == "desk.stopped"]
     assert LONG.startswith(kept["value"]["text"])
-    assert len(kept["value"]["text"].split()) >= 5
+    words = len(kept["value"]["text"].split())
+    assert words >= 5
+    assert kept["value"]["usage"]["output_tokens"] == words
+
+
+async def test_what_came_of_answers_that_were_cut_or_stopped_counts_in_the_budget(
+    app: Stepflow, provider: FakeOpenAI, aclient: AsyncClient, working: Working
+) -> None:
+    """[A7] [A12] As what they have cost at least; the rest stays reserved as lost."""
+    provider.reply(Text(LONG, cut_after=50), Text(LONG, pace_s=0.01))
+    client = AsyncOpenAI(base_url=provider.url, api_key="none")
+    model = OpenAIChatModel("fake", provider=OpenAIProvider(openai_client=client))
+    durable = Durable(stream=True, retry=RetryPolicy(initial=0.01))
+    agent = Agent(model, name="desk", capabilities=[durable], model_settings={"max_tokens": 500})
+    acme = stepflow.budget("acme", tokens=10_000)
+
+    @app.workflow
+    async def talk(ctx: Context) -> str:
+        with charging(acme):
+            return (await agent.run("hi")).output
+
+    async with working(app):
+        run = await aclient.submit(talk)
+        await asyncio.to_thread(
+            provider.wait_for, lambda: len(provider.calls) > 1 and provider.calls[1].output > 5
+        )
+        await aclient.cancel(run.id)
+
+        async def are_lost() -> bool:
+            status = await aclient.status(run.id)
+            spent = (await aclient.budgets.get("acme")).spent
+            return status is not None and status.is_finished and spent.lost == 2
+
+        await until(are_lost)
+        spent = (await aclient.budgets.get("acme")).spent
+    [kept] = [
+        entry for entry in (await aclient.history(run.id))["journal"]
+        if entry["name"] == "desk.stopped"
+    ]  # fmt: skip
+    assert spent.least_tokens == 50 + kept["value"]["usage"]["output_tokens"]
+    assert spent.least_tokens < sum(provider.billed) < spent.lost_tokens
+    await client.close()
 
 
 async def test_nothing_is_streamed_that_nobody_asked_for(
