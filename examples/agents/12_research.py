@@ -3,12 +3,13 @@ Research by sub-agents: a lead splits the question, three researchers work side 
 
     python examples/agents/12_research.py    # its model is a script: put a real one in its place
 
-Each call of a model or a tool is a step of one run. A crash repeats those in progress, no other.
+Each call is a step of one run: a crash repeats those in progress. One budget counts all, once.
 """
 
 import asyncio
 
-from stepflow import Context, Stepflow, current
+from stepflow import Context, Stepflow
+from stepflow.agents.budgets import charging
 from stepflow.agents.providers import Completion, CompletionRequest, ToolCall, Usage
 from stepflow.agents.tools import tool
 from stepflow.testing import Harness
@@ -21,13 +22,12 @@ class Model:
     name = "script"
 
     async def complete(self, request: CompletionRequest) -> Completion:
-        used, found = Usage(10, 5, 0, 1), [m.text for m in request.messages if m.role == "tool"]
-        if found:
+        used, wants = Usage(10, 5, 0, 1), request.tools[0]
+        if found := [each.text for each in request.messages if each.role == "tool"]:
             return Completion("; ".join(found), usage=used)
-        [wants] = request.tools
         topics = LIBRARY if wants.name == "research" else [request.messages[-1].text]
-        calls = [ToolCall(t, wants.name, f'{{"topic": "{t}"}}') for t in topics]
-        return Completion(tool_calls=tuple(calls), finish="tools", usage=used)
+        calls = tuple(ToolCall(each, wants.name, f'{{"topic": "{each}"}}') for each in topics)
+        return Completion(tool_calls=calls, finish="tools", usage=used)
 
 
 @tool(read_only=True)
@@ -36,24 +36,23 @@ async def search(topic: str) -> str:
     return f"{topic}: {LIBRARY[topic]}"
 
 
-@tool(read_only=True, in_workflow=True)
-async def research(topic: str) -> str:
-    """Have a researcher find out about one topic."""
-    ctx = current()
-    assert isinstance(ctx, Context)  # it runs in the workflow
-    return (await ctx.tool_loop(Model(), [search], topic, max_rounds=5)).text
-
-
 @app.workflow
 async def report(ctx: Context, question: str) -> str:
-    return (await ctx.tool_loop(Model(), [research], question, concurrency=3)).text
+    @tool(read_only=True, in_workflow=True)
+    async def research(topic: str) -> str:
+        """Have a researcher find out about one topic."""
+        return (await ctx.tool_loop(Model(), [search], topic, max_tokens=99)).text
+
+    with charging(ctx.budget("report", tokens=20_000)):
+        return (await ctx.tool_loop(Model(), [research], question, max_tokens=99)).text
 
 
 async def main() -> None:
     async with Harness(app) as h:
         h.crash_after("search")
         print(await h.result(await h.submit(report, "Why are there tides?")))
-        print(h.called.count("model"), "model calls and", h.called.count("search"), "searches")
+        [budget] = await h.client.budgets.list()
+        print(budget.spent.calls, "calls of models,", budget.spent.settled_tokens, "tokens")
 
 
 if __name__ == "__main__":

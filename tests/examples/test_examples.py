@@ -18,6 +18,10 @@ pytestmark = pytest.mark.crash
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").rglob("*.py"))
 
 
+def lines_of(name: str) -> list[str]:
+    return next(path for path in EXAMPLES if path.name == name).read_text().splitlines()
+
+
 def test_hello(run_example):
     assert run_example("01_hello.py").splitlines() == [
         "created: True",
@@ -57,14 +61,7 @@ def test_support_agent(run_example):
     mail, *rest = run_example("agents/11_support.py").splitlines()
     assert re.fullmatch(r"mail: Refund 30 euros\? /yes/[\w-]+\.[0-9a-f]{20}", mail)
     assert rest == ["page: Thank you.", "agent: I have refunded 30 euros."]
-    assert (
-        len(
-            (next(path for path in EXAMPLES if path.name == "11_support.py"))
-            .read_text()
-            .splitlines()
-        )
-        < 60
-    )
+    assert len(lines_of("11_support.py")) < 60
 
 
 def test_agent(run_example):
@@ -76,11 +73,12 @@ def test_agent(run_example):
 
 
 def test_research(run_example):
-    """[A9] Four model calls and a search each were recorded; the crash lost two searches."""
+    """[A9] [A12] [A16] A crash in the middle, and the calls cost what they would have without."""
     assert run_example("agents/12_research.py").splitlines() == [
         "moon: it pulls the sea; sun: it pulls less; wind: it makes waves",
-        "8 model calls and 5 searches",
+        "8 calls of models, 120 tokens",
     ]
+    assert len(lines_of("12_research.py")) < 60
 
 
 def test_workflow(run_example):
