@@ -96,6 +96,14 @@ WORKLOADS = {
         ("--variant tokens", "--variant flood"),
         rises=False,
     ),
+    "agents": Workload(
+        "agents.calls",
+        "agents: stop to the provider's closed connection, token to reader, cost of a unit",
+        "p50_ms",
+        "ms p50",
+        ("--variant stop", "--variant token", "--variant unit"),
+        rises=False,
+    ),
     "schedules": Workload(
         "schedules",
         "how late the run of a schedule begins: one a second, 1,000 in the same second",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -78,29 +78,36 @@ class Ground:
         )
 
     @contextmanager
-    def worker(self, concurrency: int = 100, processes: int = 1) -> Iterator[c.Proc]:
-        """Run one `stepflow worker` process, or several under its supervisor."""
+    def worker(
+        self,
+        concurrency: int = 100,
+        processes: int = 1,
+        *,
+        app: str = "benchmarks.app:app",
+        env: Mapping[str, str] | None = None,
+    ) -> Iterator[c.Proc]:
+        """Run one `stepflow worker` process of *app*, or several under its supervisor."""
         command = [
             sys.executable,
             "-m",
             "stepflow",
             "worker",
-            "benchmarks.app:app",
+            app,
             "--concurrency",
             str(concurrency),
         ]
         if processes > 1:
             command += ["--processes", str(processes)]
-        process = c.Proc(command, env={"STEPFLOW_REDIS_URL": self.url})
+        process = c.Proc(command, env={"STEPFLOW_REDIS_URL": self.url, **(env or {})})
         try:
             yield process
         finally:
             process.stop()
 
     @contextmanager
-    def idle_worker(self, processes: int = 1) -> Iterator[c.Proc]:
+    def idle_worker(self, processes: int = 1, **options: Any) -> Iterator[c.Proc]:
         """Run worker processes that have said they are there."""
-        with self.worker(processes=processes) as process:
+        with self.worker(processes=processes, **options) as process:
             c.wait_for(lambda: len(self.client.workers()) == processes, 30, 0.02, process)
             yield process
 

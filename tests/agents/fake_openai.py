@@ -44,6 +44,17 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True)
+class Words:
+    """An answer of *count* words, streamed *pace_s* apart; *make* says each when it is sent."""
+
+    count: int
+    make: Callable[[], str]
+    pace_s: float = 0.0
+    finish: str = "stop"
+    cut_after: None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ToolCalls:
     """Calls of tools, each a name and its arguments, as a dict or as the text that a model sent."""
 
@@ -90,7 +101,7 @@ def PromptTooLong() -> Refusal:  # noqa: N802  as above
     return Refusal(400, "context_length_exceeded", "This model's maximum context length is 8 words")
 
 
-Reply = Text | ToolCalls | Refusal
+Reply = Text | Words | ToolCalls | Refusal
 Source = Reply | Callable[[dict[str, Any]], Reply]
 
 
@@ -214,7 +225,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._refuse(reply)
             return
         call.input = sum(len(str(m.get("content") or "").split()) for m in call.body["messages"])
-        if call.body.get("stream"):
+        if call.body.get("stream") or isinstance(reply, Words):
             self._stream(call, reply, serial)
         else:
             self._whole(call, reply, serial)
@@ -256,12 +267,12 @@ class _Handler(BaseHTTPRequestHandler):
             return
         self._write(data)
 
-    def _stream(self, call: Call, reply: Text | ToolCalls, serial: int) -> None:
+    def _stream(self, call: Call, reply: Text | Words | ToolCalls, serial: int) -> None:
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
-        finish = reply.finish if isinstance(reply, Text) else "tool_calls"
+        finish = "tool_calls" if isinstance(reply, ToolCalls) else reply.finish
         for delta in self._deltas(call, reply, serial):
             self._event(serial, choices=[{"index": 0, "delta": delta, "finish_reason": None}])
             call.output += 1
@@ -276,7 +287,14 @@ class _Handler(BaseHTTPRequestHandler):
         self._chunk(b"data: [DONE]\n\n")
         self._chunk(b"")
 
-    def _deltas(self, call: Call, reply: Text | ToolCalls, serial: int) -> Iterator[dict[str, Any]]:
+    def _deltas(
+        self, call: Call, reply: Text | Words | ToolCalls, serial: int
+    ) -> Iterator[dict[str, Any]]:
+        if isinstance(reply, Words):
+            for _ in range(reply.count):
+                self._wait(call, reply.pace_s)
+                yield {"role": "assistant", "content": reply.make()}
+            return
         if isinstance(reply, ToolCalls):
             self._hold(call, reply)
             for index, made in enumerate(reply.as_json(serial)):

@@ -1,0 +1,1 @@
+"""Agents: what a call costs, how soon a token is read and a stop arrives."""
