@@ -219,6 +219,8 @@ class ArchiveSettings(_Group):
     """Seconds that Redis keeps an ended run, at least, while it waits to be archived."""
     batch: int = Field(default=100, ge=1, le=1000)
     """Ends that a worker writes in one transaction."""
+    processes: int = Field(default=1, ge=0, le=64)
+    """Processes that archive beside each `stepflow worker`; 0 if `stepflow archive work` does."""
     pool_size: int = Field(default=5, ge=1, le=1000)
     """Connections to the archive that one process may have."""
     pool_timeout_s: float = Field(default=10.0, gt=0, le=HOUR_S)

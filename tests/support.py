@@ -137,6 +137,8 @@ class Leaks:
                 self._unless(record.get(b"state") in {b"selecting", b"running"}, key)
             case "bulks":
                 self._members(key, lambda bulk_id: self._record(f"bulk:{bulk_id}"))
+            case "to_archive":
+                pass  # ends wait there until they are archived
             case "claims":
                 self._members(key, lambda member: self._record(member).get(b"token"))
             case "due" | "queued_at":

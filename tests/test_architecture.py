@@ -37,6 +37,7 @@ FLOORS = [
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 #: modules that are part of a room without being in its folder
 ROOMMATES = {
+    "archiver": "entry",
     "jobs": "app",
     "forks": "entry",
     "loop": "entry",

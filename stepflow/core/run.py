@@ -218,8 +218,8 @@ class Run:
     has_output: bool = False
     #: whether only its input and its end were kept when it ended
     is_cleared: bool = False
-    #: whether the run was given tags
-    has_tags: bool = False
+    is_to_archive: bool = False  # its end is noted for the archive
+    has_tags: bool = False  # it was given some
     #: the id of the schedule that began the run at one of its times
     schedule: str = ""
     #: whether its timeout ends it as it stands, with nothing undone

@@ -17,6 +17,7 @@ from stepflow.core.transition import Transition, TransitionKind
 from stepflow.core.transitions import decide_stop, end_of_stop
 from stepflow.engine.env import Env
 from stepflow.engine.gate import set_run_aside
+from stepflow.engine.hooks.ended import note_for_archive
 from stepflow.engine.hooks.hold import kept_for
 from stepflow.engine.outbox import (
     end_fields,
@@ -160,6 +161,7 @@ async def finish_from_outside(
         env.keys, run, fence, state=move.state, now=now,
         **kept_for(run.runner, move.state, known or (), env.settings),
         data=fields, hooks=hooks, update=plan_family_update(run, move, options, fields, env, now),
+        archived=note_for_archive(run, move, options, known or (), fields, now),
         untold=note_untold(run, move, options, now) if known is None else None, stopped_by=by,
         counted=[*end_counts(run.runner, move.state, move.error), *counted],
     )  # fmt: skip

@@ -34,6 +34,11 @@ if TYPE_CHECKING:
 FUNCTION, APP_WEBHOOK, RUN_WEBHOOK = "function", "app webhook", "webhook"
 #: the archive of the app
 ARCHIVE = "archive"
+#: what such a delivery is for that the database has refused; without it, one of a version that
+#: had no notes for the archive, or of an end that was noted before a worker had announced it
+REFUSED = "refused"
+#: its number among the deliveries of an end, higher than those of hooks
+_REFUSED_NUMBER = 31
 #: and one of our own: the children that end with the run
 CHILDREN = "children"
 #: and another one: a bulk to carry on
@@ -123,12 +128,13 @@ def plan_hooks(
     """
     Give the deliveries to write with the end of *run*.
 
-    *app_hooks* are the app's own hooks, as (kind, name).
+    *app_hooks* are the app's own hooks, as (kind, name). The archive gets a note instead, see
+    `hooks/ended.py`.
     """
     targets: list[tuple[str, list[Any]]] = [
         (ANYONE, [RUN_WEBHOOK, web]) for web in _wanting(end, options)
     ]
-    targets += _targets(run.runner, app_hooks)
+    targets += _targets(run.runner, [hook for hook in app_hooks if hook[0] != ARCHIVE])
     if not targets:
         return []
     body = pack_outcome(outcome_of(run, end, options, now), options.trace)
@@ -199,6 +205,14 @@ def deliveries(
         )
         jobs.append(HookJob(hook_id, rq_id, write_new_hook(record, env.keys)))
     return jobs
+
+
+def refused_end(outcome: RunOutcome, env: Env, now: float) -> list[HookJob]:
+    """Make the delivery of an end that the archive has refused: it is tried again as hooks are."""
+    stem = f"{outcome.run_id}-{outcome.generation}-{outcome.end}"
+    target = (ARCHIVER, [ARCHIVE, REFUSED])
+    body = pack_outcome(outcome)
+    return deliveries(outcome.run_id, stem, _REFUSED_NUMBER, [target], body, env, now)
 
 
 def note_untold(run: Run, end: Transition, options: StoredOptions, now: float) -> bytes:

@@ -147,5 +147,7 @@ _SAMPLES: Mapping[str, Callable[[Snapshot], Samples]] = {
         ((), sum(queue.length for queue in it.queues if queue.is_hooks))
     ],
     "stepflow_hooks_dead": lambda it: [((), it.dead_hooks)],
+    "stepflow_archive_pending": lambda it: [((), it.to_archive)],
+    "stepflow_archive_lag_seconds": lambda it: [((), it.archive_lag_s)],
     "stepflow_due_lag_seconds": lambda it: [((), it.due_lag_s)],
 }

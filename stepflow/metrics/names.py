@@ -111,6 +111,11 @@ METRICS = _table(
     ),
     Metric("stepflow_hooks_pending", Kind.GAUGE, "Hook deliveries that wait in their queue."),
     Metric("stepflow_hooks_dead", Kind.GAUGE, "Hook deliveries that were given up and are kept."),
+    Metric("stepflow_archive_pending", Kind.GAUGE, "Ends of runs that wait to be archived."),
+    Metric(
+        "stepflow_archive_lag_seconds", Kind.GAUGE,
+        "How long the oldest end has waited to be archived, 0 when none waits.",
+    ),
     Metric("stepflow_due_lag_seconds", Kind.GAUGE, "How late the first is of what is due."),
     Metric("stepflow_redis_memory_bytes", Kind.GAUGE, "Memory that Redis uses."),
     Metric(

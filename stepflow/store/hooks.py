@@ -258,11 +258,18 @@ def tell_untold(
 
     Gives 1 written, 0 somebody has done it.
     """
+    return tell_noted(keys, keys.untold(runner), note, hooks, now=now)
+
+
+def tell_noted(
+    keys: Keys, notes: str, note: bytes, hooks: Sequence[HookJob], *, now: float
+) -> Call[int]:
+    """Write the deliveries that a *note* calls for, and take it out of the sorted set *notes*."""
     queue = keys.hook_queue
     return scripts.TELL_UNTOLD.call(
         int,
         keys={
-            "notes": keys.untold(runner),
+            "notes": notes,
             "list": keys.rq_list(queue),
             "queued_at": keys.queued_at(queue),
             "wake": keys.wake(queue),

@@ -101,6 +101,7 @@ Every key stepflow uses, in one table.
     <ns>:hooks:dead                  zset     hook id -> died at    hook TTL
     <ns>:app_hooks                   hash     runner -> its hooks   for good
     <ns>:untold:<runner>             zset     noted end -> when     result TTL, or announced
+    <ns>:to_archive                  zset     noted end -> ended at until it is archived
     <ns>:session:<id>                hash     variables, as :vars   days after their last use
     <ns>:versions                    zset     runner key -> seen    a month after that
     <ns>:builds                      hash     worker -> its builds  while it lives

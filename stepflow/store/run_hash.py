@@ -221,6 +221,7 @@ _FIELDS = (
     Field("has_output", "out", "is_set"),
     Field("ends_at_timeout", "hard_end", "is_set", is_new=True),
     Field("is_cleared", "cleared", "is_set"),
+    Field("is_to_archive", "to_archive", "is_set"),
     Field("has_tags", "tagged", "is_set", is_new=True),
     Field("schedule", "sched", "text", is_new=True),
     Field("group", "group", "text", is_new=True),

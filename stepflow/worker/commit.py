@@ -33,6 +33,7 @@ from stepflow.core.runner import DELETED
 from stepflow.core.step_record import StepRecord, attempt_name, closed_name, write_good
 from stepflow.core.transition import Transition, TransitionKind
 from stepflow.core.transitions import decide
+from stepflow.engine.hooks.ended import note_for_archive
 from stepflow.engine.hooks.hold import kept_for
 from stepflow.engine.insist import insist
 from stepflow.engine.outbox import (
@@ -121,11 +122,8 @@ async def commit(claimed: ClaimedRun, outcome: Outcome, worker_state: WorkerStat
         if keeps:
             _begin_next_step(claimed, payload, answer, worker_state)
         return keeps
-    log.warning(
-        "run=%s step=%s not committed: the claim was lost meanwhile",
-        claimed.run.id,
-        claimed.run.step,
-    )
+    run = claimed.run
+    log.warning("run=%s step=%s not committed: the claim was lost meanwhile", run.id, run.step)
     return False
 
 
@@ -259,6 +257,7 @@ def _finish(
         hooks=plan_hooks(run, move, claimed.options, app_hooks, env, now),
         **kept_for(run.runner, move.state, app_hooks, env.settings),
         update=plan_family_update(run, move, claimed.options, data, env, now),
+        archived=note_for_archive(run, move, claimed.options, app_hooks, data, now),
     )  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from stepflow.core import probes
 from stepflow.core.counts import HookCount
@@ -16,6 +16,7 @@ from stepflow.engine.children import stop_children
 from stepflow.engine.env import Env
 from stepflow.engine.events.telemetry import HookFacts, Telemetry
 from stepflow.engine.gate import bury, one_by_one
+from stepflow.engine.hooks.ended import note_of_outcome
 from stepflow.engine.insist import insist
 from stepflow.engine.outbox import (
     APP_WEBHOOK,
@@ -24,6 +25,7 @@ from stepflow.engine.outbox import (
     CHILDREN,
     FUNCTION,
     NO_TRACE,
+    REFUSED,
     RUN_WEBHOOK,
     read_outcome,
     read_target,
@@ -47,14 +49,12 @@ from stepflow.store.hooks import (
     read_hook,
     rq_id_of,
 )
+from stepflow.store.runs.to_archive import leave_end
 from stepflow.worker.claimed_run import hook_id_of
 from stepflow.worker.counting.counters import Counters
 from stepflow.worker.fetcher import Slots
 from stepflow.worker.hooks.functions import HookFunctions, left_by
 from stepflow.worker.threads import Threads
-
-if TYPE_CHECKING:
-    from stepflow.worker.hooks.archiving import Archiver
 
 log = logging.getLogger("stepflow.hook")
 
@@ -99,9 +99,6 @@ class Notifier:
         self.slots = Slots(env.settings.worker.hook_slots)
         self._in_progress: dict[str, tuple[HookRecord, asyncio.Task[None]]] = {}
         self._functions = HookFunctions(env, connection, registry, threads)
-        self._archiver: Archiver | None = None
-        #: told whether this worker reaches the archive, when that changes
-        self.on_archive: Callable[[bool], None] = _ignore
         self._is_over = False
 
     def claims(self) -> list[tuple[str, str]]:
@@ -126,11 +123,6 @@ class Notifier:
 
     async def leave(self, grace_s: float) -> None:
         """Wait for deliveries in progress, at most *grace_s*; the rest is left to recovery."""
-        await self._leave(grace_s)
-        if self._archiver is not None:
-            self._archiver.leave()
-
-    async def _leave(self, grace_s: float) -> None:
         tasks = [task for _, task in self._in_progress.values()]
         if not tasks:
             return
@@ -197,7 +189,7 @@ class Notifier:
             )
             return Verdict.delivered()
         if kind == ARCHIVE:
-            return await self._archive(outcome)
+            return await self._archive(outcome, is_refused=what == REFUSED)
         if self._registry.telemetry is None:
             return await self._tell(kind, what, record, outcome)
         return await self._tell_traced(kind, what, record, outcome, self._registry.telemetry)
@@ -219,18 +211,19 @@ class Notifier:
             what = self._registry.webhooks[what]
         return await self._deliver(with_headers(what, trace), record.id, outcome)
 
-    async def _archive(self, outcome: RunOutcome) -> Verdict:
-        """Archive an end; what archives is loaded for the first."""
-        settings = self._registry.archive
+    async def _archive(self, outcome: RunOutcome, *, is_refused: bool) -> Verdict:
+        """Note an end for the archive; try one again that the archive has refused."""
+        env, settings = self._env, self._registry.archive
+        if not is_refused:
+            note, ended_at = note_of_outcome(outcome), outcome.ended_at
+            at = env.clock.now() if ended_at is None else ended_at.timestamp()
+            await self._connection.call(leave_end(env.keys, note, ended_at=at))
+            return Verdict.delivered()
         if settings is None:  # a stock RQ worker took it, or the app has none any more
             return Verdict.busy(NO_ARCHIVE_S, "the app of this worker has no archive")
-        if self._archiver is None:
-            from stepflow.worker.hooks.archiving import Archiver  # noqa: PLC0415  few have any
+        from stepflow.worker.archiving.refused import try_refused  # noqa: PLC0415  few have any
 
-            self._archiver = Archiver(
-                self._env, self._connection, settings, self._threads, self.on_archive
-            )
-        return await self._archiver.deliver(outcome)
+        return await try_refused(outcome, env, self._connection, settings, self._threads)
 
     async def _tell_traced(
         self, kind: str, what: Any, record: HookRecord, outcome: RunOutcome, telemetry: Telemetry
@@ -342,10 +335,6 @@ class Notifier:
         fields += ("due", f"{due_at:.6f}", "state", PENDING)
         fields += ("delivery", rq_id_of(keys, record.id, rev))
         return commit_hook(keys, record, fields=fields, due_at=due_at)
-
-
-def _ignore(reaches: bool) -> None:  # noqa: FBT001
-    del reaches
 
 
 def _is_our_own(record: HookRecord) -> bool:

@@ -81,8 +81,6 @@ class WorkerParts:
             env, main, registry, deliver=deliver, next_wait=next_wait, threads=self.state.threads,
             counters=self.state.counters, on_due=self._note_due,
         )  # fmt: skip
-        self._reaches_archive = registry.archive is not None
-        self.notifier.on_archive = self._note_archive
         self._burst = (
             None if on_idle is None else Burst(2, is_busy=lambda: self.is_busy, leave=on_idle)
         )
@@ -154,13 +152,8 @@ class WorkerParts:
 
     def _hook_runners(self) -> list[str]:
         """Give whose hook deliveries it takes; hooks know no versions."""
-        return [*self._registry.names, ANYONE, *([ARCHIVER] if self._reaches_archive else [])]
-
-    def _note_archive(self, reaches: bool) -> None:  # noqa: FBT001
-        """Take deliveries for the archive from now on only if it *reaches* that."""
-        self._reaches_archive = reaches
-        self.fetchers[1].know(self._hook_runners())
-        self.maintenance.serve([*self._sources(), self._hooks], self._served(self._sources()))
+        archiver = [ARCHIVER] if self._registry.archive is not None else []
+        return [*self._registry.names, ANYONE, *archiver]
 
     def _note_levels(self, levels: frozenset[str]) -> None:
         """Serve those priorities without a name from now on that are in use."""

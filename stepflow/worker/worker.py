@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stepflow.engine.env import Env
 from stepflow.engine.registry import Registry
@@ -27,6 +27,9 @@ from stepflow.worker.parts import WorkerParts
 from stepflow.worker.renew import HeartbeatThread
 from stepflow.worker.shutdown import shut_down
 from stepflow.worker.state import WorkerState
+
+if TYPE_CHECKING:
+    from stepflow.worker.archiving.rounds import Archiver
 
 log = logging.getLogger("stepflow.worker")
 
@@ -53,6 +56,8 @@ class WorkerOptions:
     concurrency: int = 100
     burst: bool = False
     name: str = field(default_factory=new_worker_name)
+    #: whether it archives ends of runs in a thread, where another process does not
+    archives: bool = True
 
 
 class Worker:
@@ -171,6 +176,7 @@ class Worker:
                 )
             tasks += await self._watch_health(parts)
             tasks += self._mirror(parts, connections.main)
+            archiver = self._archive()
             fetching = [asyncio.ensure_future(fetcher.run()) for fetcher in parts.fetchers]
             tasks += fetching
             tasks += [
@@ -182,6 +188,8 @@ class Worker:
             for fetcher in parts.fetchers:
                 fetcher.leave()
             await shut_down(parts, fetching, is_stuck=self.is_stuck)
+            if archiver is not None:
+                await parts.state.threads.run(self._end_archiver, archiver)
 
     def _make_parts(self, connections: WorkerConnections) -> WorkerParts:
         options = self._options
@@ -219,6 +227,25 @@ class Worker:
         from stepflow.worker.upkeep.mirror import Mirror  # noqa: PLC0415  few apps have any
 
         return [asyncio.ensure_future(Mirror(parts.state, connection, settings).run())]
+
+    def _archive(self) -> Archiver | None:
+        """Archive ends in a thread from now on, if that is for this worker to do."""
+        settings = self._registry.archive
+        if settings is None or not self._options.archives:
+            return None
+        from stepflow.worker.archiving.rounds import archiver_of  # noqa: PLC0415  few apps have any
+
+        archiver = archiver_of(self._address, self._env, settings)
+        archiver.start()
+        return archiver
+
+    def _end_archiver(self, archiver: Archiver) -> None:
+        """Have it leave; after a burst it archives first what waits. In a thread."""
+        if self._options.burst:
+            archiver.finish()
+        else:
+            archiver.leave()
+        archiver.join()
 
     @staticmethod
     def _answer_if_blocked(parts: WorkerParts, connection: SyncCaller) -> None:

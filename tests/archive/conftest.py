@@ -24,6 +24,11 @@ BEGAN = datetime(2026, 3, 1, 12, tzinfo=UTC)
 MakeArchive = Callable[..., Archive]
 
 
+@pytest.fixture(autouse=True)
+def quick_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stepflow.worker.archiving.rounds.LOOK_S", 0.05)
+
+
 @pytest.fixture(scope="session")
 def pg() -> Iterator[Postgres]:
     """A PostgreSQL of this test process's own."""

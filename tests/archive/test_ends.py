@@ -102,7 +102,7 @@ async def test_while_the_archive_is_away_steps_go_on_and_nothing_is_dropped(
     app, archive, real, working, monkeypatch, caplog
 ):
     """[H2]"""
-    monkeypatch.setattr("stepflow.worker.hooks.archiving.FIRST_LOOK_S", 0.05)
+    monkeypatch.setattr("stepflow.worker.archiving.rounds.FIRST_LOOK_S", 0.05)
     away = [ArchiveUnreachable("sqlite", "gone")]
     write, ping = Archive.write, Archive.ping
 
@@ -128,16 +128,19 @@ async def test_while_the_archive_is_away_steps_go_on_and_nothing_is_dropped(
         for n, payload in enumerate(payloads):
             await app.async_client.submit("etl", payload, run_id=f"r{n}")
         await until(lambda: len(told) == 5)
-        [waiting] = await until(lambda: real.keys("stepflow:waiting:*:.archive"))
-        await until(lambda: real.llen(waiting) == 5)
+        await until(lambda: "steps go on" in caplog.text)
+        assert real.zcard("stepflow:to_archive") == 5
         assert all(ttl(real, f"r{n}") > 1000 for n in range(5))
         why = await app.async_client.why("r0")
-        assert (why.code, why.commands) == ("ended.telling", ("stepflow archive health",))
+        assert (why.code, why.commands) == (
+            "ended.telling",
+            ("stepflow archive health", "stepflow archive work"),
+        )
         assert "its end is to be archived" in why.sentence
         lines, findings = await doctor(app)
         assert [line for line in lines if "5 ends wait to be archived" in line["sentence"]]
         assert not findings
-        with pytest.raises(NotDeletable, match="still to be delivered"):
+        with pytest.raises(NotDeletable, match="still to be archived"):
             await app.async_client.delete("r0")
         await app.async_client.retry("r1")
         away.clear()

@@ -154,10 +154,11 @@ def test_lists_of_keys_are_told_apart_by_their_lengths():
         key_lists={
             "hook": ["h", "j"], "own": (), "parent": ["p"], "note": ["n"], "counts": ["c"],
             "schedule": (), "group": (), "queued": (), "once": (),
+            "archive": ("z",),
         },
     )  # fmt: skip
-    assert call.keys[-5:] == ("h", "j", "p", "n", "c")
-    assert call.args[-19:] == (2, 0, 1, 1, 1, 0, 0, 0, *[0] * len(lists))
+    assert call.keys[-6:] == ("h", "j", "p", "n", "c", "z")
+    assert call.args[-21:] == (2, 0, 1, 1, 1, 0, 0, 0, 0, *[0] * len(lists))
 
 
 def test_a_group_takes_exactly_its_names():

@@ -1,4 +1,4 @@
-"""`stepflow archive health`, `show`, `prune`, `snapshot`, `snapshots` and `restore`."""
+"""`stepflow archive health`, `show`, `prune`, `snapshot`, `snapshots`, `restore` and `work`."""
 
 from __future__ import annotations
 
@@ -127,6 +127,26 @@ def restore_command(
         context.output.data({"id": restored})
     else:
         context.output.line(restored)
+
+
+@archive_command.command("work")
+@click.option("--burst", is_flag=True, help="Stop when nothing waits any more.")
+@click.option("--beside", is_flag=True, hidden=True, help="As the child of a worker.")
+@common_options
+@pass_context
+def work_command(context: CliContext, burst: bool, beside: bool) -> None:
+    """
+    Archive the ends of runs that wait, until SIGTERM or Ctrl-C.
+
+    `stepflow worker` does so beside itself, unless STEPFLOW_ARCHIVE_PROCESSES is 0. It needs no
+    app: the ends of all apps of the name space are archived, to STEPFLOW_ARCHIVE_URL.
+    """
+    from stepflow.cli.archived.work import work, work_beside
+
+    if beside:
+        work_beside()
+    else:
+        work(context, burst=burst)
 
 
 def _in_words(gone: Pruned) -> str:

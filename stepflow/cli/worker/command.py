@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 import click
@@ -119,12 +120,27 @@ def worker_command(
     log_to_stderr(log_level, JsonLines(name) if context.json else None)
     if metrics_port is not None and not is_child:  # of several processes the supervisor serves them
         _serve_metrics(context, app, metrics_host, metrics_port)
-    if not is_single:
-        return _supervise(context, app, count, burst=burst)
-    from stepflow.entry import work
-    from stepflow.worker.worker import WorkerOptions
+    with nullcontext() if is_child else _archiving(context, app, log_level, burst=burst):
+        if not is_single:
+            return _supervise(context, app, count, burst=burst)
+        from stepflow.entry import work
+        from stepflow.worker.worker import WorkerOptions
 
-    return work(app, WorkerOptions(names, slots, burst, str(name)), url=context.url(app))
+        options = WorkerOptions(names, slots, burst, str(name), archives=False)
+        return work(app, options, url=context.url(app))
+
+
+def _archiving(
+    context: CliContext, app: CoreApp, log_level: str, *, burst: bool
+) -> AbstractContextManager[None]:
+    """Have the ends of runs archived beside the workers, where the app has an archive."""
+    if app.registry.archive is None or not app.settings.archive.processes:
+        return nullcontext()
+    from stepflow.archiver import Place, beside
+
+    url = str(context.url(app) or app.url)
+    place = Place(url, app.namespace, app.settings, log_level, is_json=context.json)
+    return beside(place, burst=burst)
 
 
 def _serve_metrics(context: CliContext, app: CoreApp, host: str, port: int) -> None:

@@ -14,7 +14,8 @@ FORMAT = "%(asctime)s %(levelname)-7s %(message)s"
 OURS = "stepflow"
 #: how the names of our loggers go on
 ROOMS = (
-    "cli", "client", "connection", "embedded", "flow", "hook", "log", "run", "supervisor", "worker",
+    "archive", "cli", "client", "connection", "embedded", "flow", "hook", "log", "run",
+    "supervisor", "worker",
 )  # fmt: skip
 
 

@@ -13,8 +13,8 @@ from stepflow.engine.why.words import count, lasting, listed, moment
 from stepflow.store.calls import batch
 from stepflow.store.connection.server_check import server_info, warnings_in
 from stepflow.store.evidence.whole import ping
-from stepflow.store.hooks import ARCHIVER
-from stepflow.store.query import list_length, server_time
+from stepflow.store.query import server_time
+from stepflow.store.runs.to_archive import count_ends, oldest_end
 
 #: pings whose times are told
 _PINGS = 50
@@ -25,6 +25,8 @@ _SLOW_S = 0.1
 #: part of the memory that is left when it is getting scarce
 _SCARCE = 0.1
 _MIB = 2**20
+#: seconds that an end may wait to be archived
+_ARCHIVED_S = 60.0
 
 
 async def look_at_server(env: Env) -> list[Line]:
@@ -131,19 +133,19 @@ def _of_workers(world: World, env: Env) -> Iterator[Line]:
 
 
 async def _of_archive(world: World, env: Env) -> list[Line]:
-    """Say how many ends wait because no worker reaches the archive."""
-    queue = env.keys.hook_queue
-    if f"{queue}|{ARCHIVER}" not in world.waiting_lists:
+    """Say how many ends wait to be archived, and since when."""
+    ends, since = await batch(count_ends(env.keys), oldest_end(env.keys))
+    if not ends or not since:
         return []
-    waiting = await list_length(env.keys.waiting_list(queue, ARCHIVER))
-    if not waiting:
-        return []
-    ends = count(waiting, "end waits", "ends wait")
+    waiting = f"{count(ends, 'end waits', 'ends wait')} to be archived, the oldest since"
+    waiting = f"{waiting} {moment(since, world.now)}"
+    if world.now - since < _ARCHIVED_S:
+        return [Line(Level.NOTE, "archive", waiting)]
     held = lasting(env.settings.archive.hold_s)
     return [
         Line(
             Level.BAD, "archive",
-            f"{ends} to be archived, and no live worker reaches the archive: stepflow archive "
-            f"health; Redis keeps these runs for {held} from their end",
+            f"{waiting}: nothing archives them, or not as fast as they come: stepflow archive "
+            f"health, stepflow archive work; Redis keeps these runs for {held} from their end",
         )
     ]  # fmt: skip

@@ -17,6 +17,7 @@ from stepflow.store.counting.counts import load_counts
 from stepflow.store.evidence.of_run import info_if_allowed
 from stepflow.store.indexes.lists import all_runs
 from stepflow.store.query import earliest, index_size, members, server_time
+from stepflow.store.runs.to_archive import count_ends, oldest_end
 
 #: breakers that are told of
 _MOST_BREAKERS = 100
@@ -40,6 +41,9 @@ class Snapshot:
     server: Mapping[str, str]
     #: the first of the circuit breakers, by name
     breakers: Sequence[BreakerInfo] = ()
+    #: ends of runs that wait to be archived, and for how long the oldest does
+    to_archive: int = 0
+    archive_lag_s: float = 0.0
 
     @property
     def slots(self) -> int:
@@ -53,6 +57,7 @@ async def snapshot(env: Env) -> Snapshot:
     now, due, dead, server = await batch(
         server_time(), earliest(keys.due), index_size(keys.dead_hooks), info_if_allowed()
     )
+    to_archive, since = await batch(count_ends(keys), oldest_end(keys))
     found = [queue for queue in await queues(env) if not queue.is_foreign]
     return Snapshot(
         counts=await _counts(env),
@@ -62,6 +67,8 @@ async def snapshot(env: Env) -> Snapshot:
         dead_hooks=dead,
         due_lag_s=0.0 if due is None else max(0.0, now - due),
         server=server,
+        to_archive=to_archive,
+        archive_lag_s=max(0.0, now - since) if since else 0.0,
         breakers=await breakers(env, limit=_MOST_BREAKERS),
     )
 

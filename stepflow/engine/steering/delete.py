@@ -35,8 +35,9 @@ async def delete(run_id: str, env: Env) -> bool:
     """
     Take an ended run away, with all that is kept of it.
 
-    False when there is no such run. Raises NotDeletable for one that has not ended, that has a hook
-    to be delivered, or children that live; UnreadableRecord for a damaged one.
+    False when there is no such run. Raises NotDeletable for one that has not ended, whose end is to
+    be archived, that has a hook to be delivered, or children that live; UnreadableRecord for a
+    damaged one.
     """
     while True:
         run = await load_run(env.keys, run_id)
@@ -44,6 +45,8 @@ async def delete(run_id: str, env: Env) -> bool:
             return False
         if not check_readable(run).is_finished:
             raise NotDeletable(run_id, f"it is {run.state}; cancel it first, or force it")
+        if run.is_to_archive:
+            raise NotDeletable(run_id, "its end is still to be archived: stepflow archive health")
         hooks = await _hooks_of(run, env)
         answer = await delete_run(env.keys, run, hooks, await _notes_of(run, env))
         match answer[0]:

@@ -101,6 +101,12 @@ def _ended(facts: Facts, run: Run) -> Why:
                       else f"stepflow hooks redeliver {hook.id}"],
             evidence={**evidence, "hooks": [one.id for one in undelivered]},
         )  # fmt: skip
+    if run.is_to_archive:
+        return make(
+            facts, "ended.telling", f"it has {_end(run.state)}; its end is to be archived",
+            since=run.ended_at, moved_by="a process that archives",
+            commands=["stepflow archive health", "stepflow archive work"], evidence=evidence,
+        )  # fmt: skip
     dead = [hook for hook in facts.hooks if hook.state == DEAD]
     if dead:
         return make(

@@ -34,7 +34,7 @@ CODES: Mapping[str, str] = {
     "ended.succeeded": "it has succeeded",
     "ended.failed": "it has failed",
     "ended.cancelled": "it was cancelled",
-    "ended.telling": "it has ended, and a hook of it is still to be delivered",
+    "ended.telling": "it has ended, and a hook of it is to be delivered, or its end to be archived",
     "ended.untold": "it has ended, and a hook of it was given up",
     "ended.children": "it has ended, and its children are still being stopped",
     "running.step": "a worker is at its step",

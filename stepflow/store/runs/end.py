@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from stepflow.core.fanout.group import GroupState
 from stepflow.core.ids import run_member, worker_of
@@ -34,6 +35,7 @@ from stepflow.store.runs.move import (
     pause_fields,
     wip_member,
 )
+from stepflow.store.runs.to_archive import ends_key
 
 
 def mark_run(
@@ -80,6 +82,7 @@ def finish_run(
     hooks: Sequence[HookJob] = (),
     update: FamilyUpdate = NO_UPDATE,
     untold: bytes | None = None,
+    archived: bytes | None = None,
     stopped_by: str = "",
     output_ttl_s: float | None = None,
     keeps_all: bool = True,
@@ -89,17 +92,16 @@ def finish_run(
     End the run: record, indexes, times to live, hooks, family, waiters. Answers as `keep_step`.
 
     A record that could not be read can be from then on. *stopped_by* is who ended it, for an end
-    by hand. *untold* notes it for hooks of its app that nobody has announced; STALE if somebody
-    has. The output stream may live shorter than the record: for *output_ttl_s*; unless it
-    *keeps_all*, only its input and its end stay. *counted* are the counts that this adds to: what
-    a worker ends, it counts itself.
+    by hand. *archived* notes it for the archive, *untold* for hooks of its app that nobody has
+    announced; STALE if somebody has. The output stream may live shorter than the record: for
+    *output_ttl_s*; unless it *keeps_all*, only its input and its end stay. *counted* are the counts
+    that this adds to: what a worker ends, it counts itself.
     """
-    base, queue, time = keys.run(run.id), keys.queue_of(run), format_time(now)
+    base, queue = keys.run(run.id), keys.queue_of(run)
     fields = _end_fields(run, keys, state, now, failures, stopped_by)
-    fields += (
-        *(() if fence.token else ("request", fence.name)),
-        *(() if keeps_all else ("cleared", 1)),
-    )
+    fields += () if fence.token else ("request", fence.name)
+    fields += () if keeps_all else ("cleared", 1)
+    fields += ("to_archive", 1) if archived else ()
     return scripts.FINISH_RUN.call(
         raw,
         keys={
@@ -117,7 +119,7 @@ def finish_run(
             "output_ttl_s": max(1, int(min(ttl_s, output_ttl_s or ttl_s))), "ns": keys.namespace,
             "keeps_all": int(keeps_all), "expiry_member": f"{state}|{run.runner}|{run.id}",
             "has_tags": int(run.has_tags), "has_deadline": int(_has_deadline(run)),
-            "channel": keys.done_channel(run.id), "message": state, "now": time,
+            "channel": keys.done_channel(run.id), "message": state, "now": format_time(now),
             "rq_time": rq_time(now), "hook_queue": keys.hook_queue,
         },
         lists={
@@ -125,15 +127,20 @@ def finish_run(
             "records": fence.records(), "hooks": write_hook_jobs(hooks),
             "stop_hook": update.stop_hook, "parent": update.parent, "counted": counted,
             "note": () if untold is None else (run.runner, untold, MOST_UNTOLD),
-            "limited": limited(keys, run, now, has_ended=True),
+            "limited": limited(keys, run, now, has_ended=True), "archived": _given(archived),
         },
         key_lists={
             "hook": hook_job_keys(keys, hooks), "own": update.own_keys,
             "parent": update.parent_keys, "counts": counts_keys(keys, counted),
             "note": () if untold is None else (keys.app_hooks, keys.untold(run.runner)),
             **_kept_for(keys, run), "group": ended_member_keys(keys, run),
+            "archive": _given(archived and ends_key(keys)),
         },
     )  # fmt: skip
+
+
+def _given(one: Part | None) -> Sequence[Any]:
+    return () if one is None else (one,)
 
 
 def _end_fields(
@@ -177,8 +184,8 @@ def retry_run(
         run.handoff + 1, "due", "", "delivery", rq_id, "parked", "", "stop", "", "ended", "",
         "deadline", "", "updated", format_time(now), "request", request,
     ]  # fmt: skip
-    if run.stopped_by:
-        fields += ("stop_by", "")
+    fields += ("stop_by", "") if run.stopped_by else ()
+    fields += ("to_archive", "") if run.is_to_archive else ()
     kept = flow_keys(base)
     journal = kept.pop("journal")
     return scripts.RETRY_RUN.call(

@@ -1,7 +1,8 @@
 -- Write the hook deliveries of an end that was noted when nobody knew the hooks of its app, once.
--- Caller: store/hooks.py tell_untold, for worker/announce.py. Of many who announce one writes; a
+-- Caller: store/hooks.py tell_untold, for worker/announce.py, and tell_noted, for
+-- worker/archiving/carry.py: an end that the archive refuses. Of many who announce one writes; a
 -- second arrival finds no note.
--- Names: notes: of the runner; hook, hooks: as lib/hook has them; list, queued_at, wake, queue: the
+-- Names: notes: of the runner, or of the archive; hook, hooks: as lib/hook has them; list, queued_at, wake, queue: the
 -- hook queue.
 -- Gives 1 written, 0 it had been.
 --@ include hook

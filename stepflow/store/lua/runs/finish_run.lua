@@ -4,13 +4,12 @@
 -- Caller: store/runs/end.py finish_run, for worker/commit.py, engine/cancel.py and worker/recover.py.
 -- Names: as lib/guard has them; claimed_job, wip_member: of the claim that ends; delivery: the rq
 -- id that waited, or ''; has_deadline, has_tags: 1 or 0; hook, hooks: as lib/hook has them; own,
--- stop_hook: of a run with children; parent: of a run with a parent, both as lib/family_update has
--- them; note: where hooks are announced and ends are noted, then runner, text of the note, most
--- notes; none to note nothing; schedule: the record of the schedule that began the run, and a wake
--- list; none for other runs; group: of a member of a group its record, its live and its failed
--- members, and a wake list; counts, counted: where and in what an end without a worker is counted.
+-- stop_hook, parent: as lib/family_update has them; note: where hooks are announced and ends noted,
+-- then runner, text, most notes; schedule: its record, and a wake list; archive, archived: where the
+-- end waits to be archived, and its note; group: its record, its live and its failed members, and a
+-- wake list; counts, counted: where and in what an end without a worker is counted. Each may be none.
 -- Gives {1}, {2} for a second arrival, or {0, rev, token} when the run is not as the caller saw it,
--- or when the hooks of a noted end were announced since the caller looked.
+-- or the hooks of a noted end were announced since.
 --@ include lists guard publish indexes/tags
 --@ lazily limits/admit: give_back
 --@ lazily hook: leave_hooks
@@ -21,10 +20,10 @@
 --@ keys run data steps kv memo claims claimed_job wip live live_of ended ended_of expiry deadlines due
 --@      scheduled hook_list hook_queued_at hook_wake live_hooks rq_queues journal mail sent
 --@      variables questions replies output questions_index hook* own* parent* note* counts* schedule*
---@      group* queued* once*
+--@      group* queued* once* archive*
 --@ args rev token fence lapsed member wip_member delivery run_id ttl_s output_ttl_s keeps_all expires_at
 --@      expiry_member has_deadline has_tags channel message now rq_time ns hook_queue
---@      deleted* written* fields* data* records* hooks* stop_hook* parent* note* counted* limited*
+--@      deleted* written* fields* data* records* hooks* stop_hook* parent* note* counted* limited* archived*
 local refused = refusal(run_key, steps_key, claims_key, rev, token, fence, lapsed, member)
 if refused then return refused end
 --@ unpack note_keys: app_hooks notes
@@ -59,6 +58,7 @@ if hook_keys[1] or own_keys[1] or parent_keys[1] then
   if own_keys[1] then leave_children(own_keys, table_of(stop_hook), ttl_s, to) end
   if parent_keys[1] then tell_parent(parent_keys, {items(parent)}, run_key, run_id, to) end
 end
+if archive_keys[1] then soft('ZADD', archive_keys[1], now, items(archived)) end
 if notes then
   redis.call('ZADD', notes, now, text)
   redis.call('ZREMRANGEBYSCORE', notes, '-inf', now - ttl_s)

@@ -13,6 +13,7 @@
 local row = soft('HMGET', run_key, 'generation', 'ends', 'ended') or {}
 if (row[1] or '0') ~= generation or row[2] ~= ends or (row[3] or '') == '' then return 0 end
 soft('ZADD', expiry_key, expires_at, expiring(expiry_member, tags_of(data_key)))
+redis.call('HDEL', run_key, 'to_archive')
 if keeps_all ~= '1' then redis.call('HSET', run_key, 'cleared', '1') end
 --@ insert runs/expire
 for _, key in ipairs(kept_keys) do redis.call('EXPIRE', key, ttl_s) end

@@ -1,0 +1,59 @@
+"""`stepflow archive work`: a process that archives, of its own or beside a worker."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import sys
+import threading
+from contextlib import suppress
+from typing import IO, TYPE_CHECKING
+
+from stepflow.archiver import FINISH, Place, archiver_at
+from stepflow.cli.worker.json_lines import JsonLines
+from stepflow.cli.worker.lines import log_to_stderr
+from stepflow.worker.archiving.carry import Carrier
+from stepflow.worker.archiving.rounds import Archiver
+
+if TYPE_CHECKING:
+    from stepflow.cli.context import CliContext
+
+#: how far an archiver beside a worker stands back behind the steps: as far as can be
+NICE = 19
+#: what tells one to leave that stands by itself
+LEAVING = (signal.SIGINT, signal.SIGTERM)
+
+
+def work(context: CliContext, *, burst: bool) -> None:
+    """Archive until a signal says to leave."""
+    log_to_stderr("info", JsonLines(None) if context.json else None)
+    with context.client(starts=False) as client:
+        client.archive.health()  # what is wrong with the URL is said at once
+        settings = client.settings.archive
+        carrier = Carrier(client.env, client.connection, settings)
+        archiver = Archiver(carrier, settings, until_empty=burst)
+        for number in LEAVING:
+            signal.signal(number, lambda *_: archiver.leave())
+        archiver.run()
+
+
+def work_beside() -> None:
+    """Archive until the worker that started this process has closed the pipe, or is gone."""
+    for number in LEAVING:
+        signal.signal(number, signal.SIG_IGN)  # a terminal's Ctrl-C is meant for the worker
+    with suppress(OSError):
+        os.nice(NICE)
+    given = sys.stdin.buffer
+    place: Place = pickle.load(given)  # noqa: S301  the worker has written it
+    log_to_stderr(place.level, JsonLines(None) if place.is_json else None)
+    archiver = archiver_at(place)
+    threading.Thread(target=_leave_when_told, args=(given, archiver), daemon=True).start()
+    archiver.run()
+
+
+def _leave_when_told(given: IO[bytes], archiver: Archiver) -> None:
+    if given.read(1) == FINISH:
+        archiver.finish()
+    else:
+        archiver.leave()

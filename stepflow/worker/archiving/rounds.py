@@ -1,0 +1,113 @@
+"""An archiver goes on as long as its process lives, whatever becomes of the database."""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+from collections.abc import Callable
+
+from stepflow.engine.env import Env
+from stepflow.errors import StepflowError
+from stepflow.settings import ArchiveSettings
+from stepflow.store.connection.address import Address
+from stepflow.store.connection.sync import SyncConnection
+from stepflow.worker.archiving.carry import Carrier
+from stepflow.worker.archiving.refused import AWAY
+
+log = logging.getLogger("stepflow.archive")
+
+#: seconds between two looks for ends while none wait
+LOOK_S = 1.0
+#: seconds until the first look whether the archive is back; each later one waits twice as long
+FIRST_LOOK_S = 1.0
+#: seconds that a worker which leaves gives its archiver for the batch under way
+PATIENCE_S = 5.0
+
+
+def archiver_of(
+    address: Address, env: Env, settings: ArchiveSettings, *, until_empty: bool = False
+) -> Archiver:
+    """Make what archives the ends of one name space, over a connection of its own."""
+    connection = SyncConnection.to(address)
+    carrier = Carrier(env, connection, settings)
+    return Archiver(carrier, settings, until_empty=until_empty, on_end=connection.close)
+
+
+class Archiver:
+    """
+    Archives what waits, batch by batch, in a thread of its own, until it is told to leave.
+
+    With *until_empty* it ends as soon as nothing waits any more, or the archive is away; *on_end*
+    is called at its end.
+    """
+
+    def __init__(
+        self,
+        carrier: Carrier,
+        settings: ArchiveSettings,
+        *,
+        until_empty: bool = False,
+        on_end: Callable[[], None] | None = None,
+    ) -> None:
+        self._carrier = carrier
+        self._settings = settings
+        self._until_empty = until_empty
+        self._on_end = on_end
+        self._leaving = threading.Event()
+        self._thread = threading.Thread(target=self.run, name="stepflow-archive", daemon=True)
+
+    def start(self) -> None:
+        """Begin, in a thread."""
+        self._thread.start()
+
+    def leave(self) -> None:
+        """Take no further batch. May be called from any thread, and from a signal's handler."""
+        self._leaving.set()
+
+    def finish(self) -> None:
+        """Leave as soon as nothing waits any more, or the archive is away."""
+        self._until_empty = True
+
+    def join(self, patience_s: float = PATIENCE_S) -> None:
+        """Wait a moment for the batch under way; one that takes longer is repeated by others."""
+        self._thread.join(patience_s)
+
+    def run(self) -> None:
+        """Archive until told to leave."""
+        try:
+            while not self._leaving.is_set():
+                try:
+                    if self._carrier.carry():
+                        continue
+                except AWAY as error:
+                    self._wait_for_it(error)
+                    continue
+                except StepflowError as error:
+                    log.error("ends cannot be archived for now: %s", error)
+                except Exception:
+                    log.exception("ends cannot be archived for now")
+                if self._until_empty:
+                    return
+                self._leaving.wait(LOOK_S)
+        finally:
+            self._carrier.close()
+            if self._on_end is not None:
+                self._on_end()
+
+    def _wait_for_it(self, problem: StepflowError) -> None:
+        """Look again and again whether the archive is back."""
+        said = str(problem).rstrip(".")
+        log.error("%s; ends wait in Redis until it is back, steps go on", said)
+        if self._until_empty:
+            self.leave()
+        wait_s = FIRST_LOOK_S
+        while not self._leaving.wait(wait_s * (0.5 + random.random() / 2)):
+            try:
+                self._carrier.ping()
+            except Exception as error:  # noqa: BLE001  whatever it is, it is not back
+                log.debug("the archive is still away: %s", error)
+            else:
+                log.info("the archive answers again; the ends that waited are written")
+                return
+            wait_s = min(2 * wait_s, self._settings.retry_most_s)
