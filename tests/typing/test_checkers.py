@@ -18,13 +18,14 @@ FRAMEWORKS = re.compile(r"^(?:import|from) (?:django|fastapi|flask)\b", re.MULTI
 
 
 def is_typed(example):
-    """Examples are short, and typed where they are workflows."""
+    """Examples are short, and typed where they are workflows or ask for resources."""
     source = example.read_text()
-    return "@app.workflow" in source and not FRAMEWORKS.search(source)
+    has_types = "@app.workflow" in source or "inject(" in source
+    return has_types and not FRAMEWORKS.search(source)
 
 
-WORKFLOWS = [path for path in sorted((ROOT / "examples").rglob("*.py")) if is_typed(path)]
-FILES = [*USES, *WORKFLOWS]
+EXAMPLES = [path for path in sorted((ROOT / "examples").rglob("*.py")) if is_typed(path)]
+FILES = [*USES, *EXAMPLES]
 
 #: rules of basedpyright that pyright does not have are off in its mode "strict"
 PYRIGHT = {
@@ -81,7 +82,7 @@ def by_pyright(tmp_path):
     ("module", "check"), [("mypy", by_mypy), ("basedpyright", by_pyright)], ids=["mypy", "pyright"]
 )
 def test_right_calls_have_their_types_and_wrong_ones_are_reported(module, check, tmp_path):
-    """[U1] Each line marked as an error is one for both checkers; no other is, in examples, too."""
+    """[U1] [K12] Each line marked as an error is one for both; no other is, in examples, too."""
     if find_spec(module) is None and not os.environ.get("CI"):
         pytest.skip(f"{module} is not installed")
     found = check(tmp_path)
