@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import AsyncExitStack
 from dataclasses import replace
 
 from stepflow.core import probes
@@ -54,7 +55,11 @@ async def _drive(claimed: ClaimedRun, worker_state: WorkerState) -> None:
                 registry = worker_state.registry
                 if registry.telemetry is not None:
                     outcome = await _perform_traced(claimed, worker_state, registry.telemetry)
-                elif claimed.tried is not None or registry.resources.has_any_of_runs:
+                elif (
+                    claimed.tried is not None
+                    or claimed.run.limits
+                    or registry.resources.has_any_of_runs
+                ):
                     outcome = await _perform(claimed, worker_state)
                 else:  # most steps: one await less
                     outcome = await perform(claimed, worker_state)
@@ -107,11 +112,14 @@ async def _perform(claimed: ClaimedRun, worker_state: WorkerState) -> Outcome | 
         elsewhere = await _hand_on_again(claimed, claimed.tried, worker_state)
         if elsewhere is not None:
             return elsewhere
-    resources = worker_state.registry.resources
-    if resources.has_any_of_runs:
-        async with resources.activation():
-            outcome = await perform(claimed, worker_state)
-    else:
+    async with AsyncExitStack() as around:
+        resources = worker_state.registry.resources
+        if resources.has_any_of_runs:
+            await around.enter_async_context(resources.activation())
+        if claimed.run.limits and claimed.runner.version is None:
+            from stepflow.worker.limits.settling import settling  # noqa: PLC0415  few have any
+
+            around.enter_context(settling(claimed, worker_state))
         outcome = await perform(claimed, worker_state)
     if isinstance(outcome, Pause):
         return await _try_elsewhere(claimed, outcome, worker_state)

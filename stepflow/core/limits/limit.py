@@ -86,9 +86,10 @@ class Limit:
         """
         Say how many units of the rate the present step has really used.
 
-        Call it in the function of a `ctx.step` that has the limit. It counts when the step's value,
-        or the failure of its attempt, is recorded, in the same write: once, whatever crashes. What
-        you say last counts. Raises InvalidOption elsewhere.
+        Call it in the function of a `ctx.step` that has the limit: it counts when the step's value,
+        or the failure of its attempt, is recorded, in the same write. Or call it in a runner or a
+        job whose run has the limit: it counts when the step ends. Each counts once, whatever
+        crashes, and what you say last counts. Raises InvalidOption elsewhere.
         """
         slot = present_slot.get()
         if isinstance(units, bool) or not isinstance(units, int) or not 0 <= units <= _MOST:
@@ -97,7 +98,8 @@ class Limit:
         if slot is None or not slot.settle(self.name, units):
             msg = (
                 f"limit {self.name!r} is settled outside of a step that has it; call settle in the "
-                "function of a ctx.step with limit=, before it returns"
+                "function of a ctx.step with limit=, or in a runner or a job with limits=, before "
+                "it returns"
             )
             raise InvalidOption(msg)
 

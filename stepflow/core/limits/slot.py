@@ -1,4 +1,4 @@
-"""What a step has of its limits while its function is called."""
+"""What a step has of its limits while its function, or its runner, is called."""
 
 from __future__ import annotations
 
@@ -32,6 +32,11 @@ class StepSlot:
         self._settled[name] = units
         return True
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether anything was said of what was used."""
+        return bool(self._settled)
+
     def void(self) -> None:
         """Note that nothing was used: the step did not come as far."""
         self._settled = {use.name: 0 for use in self.uses}
@@ -42,5 +47,5 @@ class StepSlot:
         return self.step, self.number, "\n".join(settled)
 
 
-#: those of the step whose function runs in this context
+#: those of the step whose function, or whose runner, runs in this context
 present_slot: ContextVar[StepSlot | None] = ContextVar("stepflow_slot", default=None)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from stepflow.core.limits.slot import StepSlot
 from stepflow.core.limits.use import split_limited, write_key
+from stepflow.core.run import Run
 from stepflow.store import scripts
 from stepflow.store.calls import Call, command
 from stepflow.store.claims import as_text
@@ -35,6 +37,24 @@ def call_line(keys: Keys, name: str, key: str, *, given: str, now: float) -> Cal
             "given": given, "ns": keys.namespace, "prefix": keys.job_prefix,
             "rq_time": rq_time(now), "limit": name, "key": write_key(key),
         },
+    )  # fmt: skip
+
+
+def settle_units(keys: Keys, run: Run, slot: StepSlot, *, given: str, now: float) -> Call[bool]:
+    """
+    Have what a step of a run has used of rates stand for what was charged when it began.
+
+    False when the claim is another's.
+    """
+    _, number, settled = slot.written()
+    return scripts.SETTLE_UNITS.call(
+        bool,
+        keys={"run": keys.run(run.id)},
+        args={
+            "given": given, "ns": keys.namespace, "prefix": keys.job_prefix,
+            "rq_time": rq_time(now), "token": run.token, "number": number,
+        },
+        lists={"settled": [part for line in settled.splitlines() for part in line.split("=")]},
     )  # fmt: skip
 
 

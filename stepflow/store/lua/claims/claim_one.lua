@@ -22,7 +22,7 @@ if row[5] ~= token then
   if row[1] ~= rq_id or (tonumber(row[2]) or 0) > now then return {stamp_of(now)} end
   if soft('HEXISTS', paused_queues_key, queue_of(queue)) == 1 then return {stamp_of(now)} end
   if not whole(row[3]) then return {stamp_of(now), redis.call('HGETALL', record_key)} end
-  if row[6] and not admit(limits_at(ns, prefix, now), run_id_of(member)) then
+  if row[6] and not admit(limits_at(ns, prefix, now), run_id_of(member), token) then
     soft('ZREM', queued_at_key, member)
     return {stamp_of(now)}
   end

@@ -50,8 +50,8 @@ local function try(id, source)
   if not whole(row[4]) then return cannot_read(id, run) end
   if not known[row[3]] and not is_runner(row[3] or '') then return cannot_read(id, run) end
   if not known[row[3]] then return set_aside(id, member, run, row[3], source) end
-  if row[7] and not admit(at, run_id_of(member)) then return leave_queue(source, member) end
   local token = stem .. number .. '.'
+  if row[7] and not admit(at, run_id_of(member), token) then return leave_queue(source, member) end
   number = number + 1
   redis.call('HSET', run, 'rev', row[4] + 1, 'token', token, 'claimed_id', id, 'delivery', '',
     'state', running, 'started', row[5] or stamp_of(now))

@@ -1,7 +1,7 @@
 -- Limits at the claim and at its end: a run begins with a slot of each of its limits or with none.
---@ include limits/call limits/at
+--@ include limits/call limits/at limits/charge
 
--- Let a run begin, or a step under a token, or have it wait in line. All of its limits or none: so
+-- Let a run or a step begin under a token, or have it wait in line. All of its limits or none: so
 -- nobody keeps one slot while it waits for another, and no two wait for each other. Where it waits it
 -- gives the limit as well, and when that has room, where a time says so.
 local function admit(at, id, token)
@@ -20,8 +20,8 @@ local function admit(at, id, token)
     soft('ZREM', one.called, id)
     soft('ZREM', one.ahead, id)
     if one.interval and run.begins then
-      local tat = math.max(tonumber(soft('GET', one.tat)) or 0, at.now) + use.units * one.interval
-      redis.call('SET', one.tat, stamp_of(tat), 'PX', kept_until(at, tat))
+      charge(at, one, use.units)
+      if not run.step then redis.call('HSET', run.record, 'charged', token) end
     end
   end
   if run.step then

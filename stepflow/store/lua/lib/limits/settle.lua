@@ -1,19 +1,33 @@
 -- A step is done with what it had of limits.
 --@ include limits/admit
 
--- Have a begin stand for so many units of a rate instead of those that it was let in with.
-local function settle(at, use, units)
-  local one, tat = use.limit, tonumber(soft('GET', use.limit.tat) or nil) or 0
-  if not one.interval or units == use.units then return end
-  tat = math.max(tat, at.now) + (units - use.units) * one.interval
-  if tat <= at.now then redis.call('DEL', one.tat)
-  else redis.call('SET', one.tat, stamp_of(tat), 'PX', kept_until(at, tat)) end
-end
-
 -- Note that an ask of a claim is over: a late arrival of it, or of one before, changes nothing.
 local function note_settled(asks, token, number)
   local before = soft('HGET', asks, '') or ''
   if not is_past(before, token, number) then put(asks, '', token .. '|' .. number) end
+end
+
+-- Have a step take over the place of the one of its run that wants the same limits, whose claim is over:
+-- a run has one place for them, and that other does not ask before this one has had its turn.
+-- Gives what it is held by, '' where there is no such place.
+local function take_place(at, run_id, step, uses)
+  local asks, id, held = asks_of(run_of(at.ns, run_id)), run_id .. '/' .. step, ''
+  local all = soft('HGETALL', asks) or {}
+  for i = 1, #all, 2 do
+    local other = all[i] ~= step and read_ask(at, run_id, all[i], all[i + 1])
+    if other and other.token == '' and other.limits == uses then
+      redis.call('HDEL', asks, other.step)
+      for _, use in ipairs(limits_in(at, uses)) do
+        local called = soft('ZSCORE', use.limit.called, other.id)
+        if called then redis.call('ZADD', use.limit.called, called, id) end
+        for _, kind in ipairs({'called', 'line', 'ahead'}) do
+          soft('ZREM', use.limit[kind], other.id)
+        end
+      end
+      if since_of(other.held, at.now) < since_of(held, at.now + 1) then held = other.held end
+    end
+  end
+  return held
 end
 
 -- A step of the claim *token* gives back what it has, or waits no longer. settled: what it has used,
