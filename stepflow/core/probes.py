@@ -19,6 +19,8 @@ POINTS = {
     "commit.done": "the transition is written, the worker has not gone on",
     "journal.ready": "a step of a workflow is done, its entry about to be sent",
     "journal.done": "an entry is durable, the workflow has not gone on",
+    "limit.ready": "a step is about to ask for slots of its limits",
+    "limit.taken": "a step has its slots, or stands in line, and does not know yet",
     "notify.sent": "a hook was delivered, which is not yet written",
     "notify.done": "the delivery is written",
     "cancel.ready": "a stop is decided, about to be sent",

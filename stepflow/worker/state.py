@@ -93,7 +93,7 @@ class WorkerState:
         #: threads whose function was abandoned and has not returned
         self.stray_threads = 0
         self.is_leaving = False
-        #: whether it has ever claimed a run that has limits
+        #: whether it has ever claimed a run that has limits, itself or in its steps
         self.has_met_limits = False
         #: whether RQ is suspended
         self.is_suspended = False
@@ -224,7 +224,7 @@ class WorkerState:
     def add(self, claimed: ClaimedRun) -> None:
         """Add a run that was just claimed; it takes a slot."""
         self.runs[claimed.run.id] = claimed
-        if claimed.run.limits:
+        if claimed.run.limits or claimed.run.has_asks:
             self.has_met_limits = True
         if self.touched is not None:
             self.touched.add(claimed.run.id)

@@ -1,6 +1,7 @@
 """
 A process is killed at each named point of the engine, the first time it passes there and later:
-nothing is lost. Those of groups have a file of their own, `groups/test_groups.py`.
+nothing is lost. Those of groups and limits are in files of their own, `groups/test_groups.py` and
+`limits/test_steps.py`.
 """
 
 from __future__ import annotations
@@ -21,12 +22,14 @@ pytestmark = pytest.mark.crash
 ROOT = Path(__file__).resolve().parents[2]
 CLIENTS = ("submit.ready", "submit.done")
 SUPERVISED = ("supervise.dead",)
+#: those with tests of their own
+ELSEWHERE = ("group.", "limit.")
 #: what a worker passes only when another died before it
 AFTER_ANOTHER = ("recover.ready", "recover.done")
 WORKERS = [
     point
     for point in probes.POINTS
-    if point not in (*CLIENTS, *SUPERVISED, *AFTER_ANOTHER) and not point.startswith("group.")
+    if point not in (*CLIENTS, *SUPERVISED, *AFTER_ANOTHER) and not point.startswith(ELSEWHERE)
 ]
 
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
 import stepflow
 from stepflow import Cost, Limit, RateLimited, RetryPolicy, Stepflow
+from stepflow.store.calls import Call
+from stepflow.store.scripts import TAKE_SLOTS
 from stepflow.testing import Harness
+from stepflow.testing.crashes import Crash
 
 ONE = Limit("one", concurrency=1)
 TOKENS = Limit("tokens", rate="100/s", burst=100)
@@ -55,6 +59,56 @@ async def test_a_worker_is_lost_at_each_write_of_a_limited_step(app, h, lost, wr
     await h.advance(60)
     assert [await h.result(run) for run in runs] == [[0] * 3, [1] * 3]
     assert len(calls) == 6 + (not written)
+    assert await nothing_is_left(h)
+
+
+class AtAsk(Crash):
+    """A crash where a step asks for its slots."""
+
+    def matches(self, call: Call[Any]) -> bool:
+        return self.left > 0 and call.script is TAKE_SLOTS
+
+
+@pytest.mark.parametrize("written", [True, False])
+async def test_a_worker_is_lost_where_its_step_asks_for_slots(app, h, written):
+    """[L11] Whether it got them or not: no step is called with them, and others get them."""
+    calls: list[str] = []
+
+    @app.workflow
+    async def three(ctx) -> list[str]:
+        async def call(name: str) -> str:
+            calls.append(name)
+            return name
+
+        return [await ctx.step(name, call, name, limit=ONE) for name in "abc"]
+
+    h._crashes += [AtAsk("", written, 1)]
+    runs = [await h.submit(three, run_id=f"r{number}") for number in range(2)]
+    await h.advance(60)
+    assert [await h.result(run) for run in runs] == [["a", "b", "c"]] * 2
+    assert sorted(calls) == sorted("abc" * 2)
+    assert await nothing_is_left(h)
+
+
+async def test_a_step_that_is_repeated_takes_the_place_of_the_next_one_of_its_run(app, h):
+    """[L11] [L20] That one does not ask before it, so its turn would be nobody's."""
+    times: list[tuple[str, float]] = []
+
+    @app.workflow
+    async def two(ctx, run: str) -> None:
+        async def call(name: str) -> None:
+            times.append((f"{run}{name}", h.clock.now()))
+            await h.sleep(1)
+
+        await ctx.gather(*(ctx.step(name, call, name, limit=ONE) for name in "xy"))
+
+    h.crash_after("x", written=False)
+    runs = [await h.submit(two, run) for run in "ab"]
+    await h.advance(60)
+    assert {(await h.status(run)).state for run in runs} == {"succeeded"}
+    [(_, _), (again, began), *rest] = times
+    assert again == "ax"
+    assert [(name, at - began) for name, at in rest] == [("bx", 1.0), ("ay", 2.0), ("by", 3.0)]
     assert await nothing_is_left(h)
 
 

@@ -24,7 +24,7 @@ def ask(store, run, number, name="stripe"):
     slot = StepSlot("0/1", number, [LimitUse(name)])
     call = take_slots(
         store.keys, run, run.token, slot, name="s", said={}, first_since=None,
-        given=store.clock.given,
+        takes_place=False, given=store.clock.given,
     )  # fmt: skip
     return slot, store.connection.call(call)
 

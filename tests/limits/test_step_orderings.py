@@ -83,9 +83,14 @@ class World:
             LimitUse(name) for name in self.dice.sample(names, self.dice.randint(1, len(names)))
         ]  # fmt: skip
         slot = StepSlot(step, self.number, uses)
+        takes_place = before is None and self.dice.random() < 0.5
+        if takes_place:  # those of its run that want the same ask no more
+            for key, other in list(self.waits.items()):
+                if key[0] == run.id and other.uses == uses:
+                    del self.waits[key]
         call = take_slots(
             self.store.keys, run, run.token, slot, name="s", said={}, first_since=None,
-            given=self.store.clock.given,
+            takes_place=takes_place, given=self.store.clock.given,
         )  # fmt: skip
         answer = self.twice(call, (run.id, step))
         assert isinstance(answer, InLine) or answer is True

@@ -54,12 +54,15 @@ def take_slots(
     name: str,
     said: Mapping[str, str],
     first_since: float | None,
+    takes_place: bool,
     given: str,
 ) -> Call[Answer]:
     """
     Ask for the slots that *slot* is to have; a step that may not begin stands in line.
 
-    *said* is what the code says of its limits. One with *first_since* goes before all others.
+    *said* is what the code says of its limits. One with *first_since* goes before all others. With
+    *takes_place* it takes over the place that another step of its run has left from an earlier
+    claim.
     """
     base = keys.run(run.id)
     return scripts.TAKE_SLOTS.call(
@@ -68,8 +71,8 @@ def take_slots(
         args={
             "given": given, "ns": keys.namespace, "prefix": keys.job_prefix, "run_id": run.id,
             "token": token, "step": slot.step, "name": name, "uses": write_uses(slot.uses),
-            "number": slot.number, "first": format_time(first_since), "grace_s": GRACE_S,
-            "gap_s": GAP_S,
+            "number": slot.number, "first": format_time(first_since),
+            "takes_place": "1" if takes_place else "", "grace_s": GRACE_S, "gap_s": GAP_S,
         },
         lists={"said": [part for each in said.items() for part in each]},
     )  # fmt: skip

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import count
 
+from stepflow.core import probes
 from stepflow.core.limits.slot import StepSlot
 from stepflow.core.limits.use import LimitUse
 from stepflow.core.outcomes import Resting
@@ -42,12 +43,14 @@ class Crowd:
     of a thousand steps has one place in line, and a slot that is free wakes one of them.
     """
 
-    __slots__ = ("first", "lock", "waiting")
+    __slots__ = ("first", "has_asked", "lock", "waiting")
 
     def __init__(self) -> None:
         self.lock = asyncio.Lock()
         #: the step that stands in line, and those that wait for it, in order
         self.first: str | None = None
+        #: whether one has asked under the present claim; a place in line may be left from the last
+        self.has_asked = False
         self.waiting: dict[str, None] = {}
 
     def is_turn_of(self, step: str) -> bool:
@@ -102,7 +105,10 @@ class ClaimLimits:
                 crowd.waiting[step] = None
                 raise self._wait(crowd, step, uses[0].label)
             crowd.leave(step)
-            slot, answer = await self._ask(step, name, uses, said, is_first=is_first)
+            slot, answer = await self._ask(
+                step, name, uses, said, is_first=is_first, takes_place=not crowd.has_asked
+            )
+            crowd.has_asked = True
             if isinstance(answer, InLine):
                 crowd.first = step
         if isinstance(answer, InLine):
@@ -122,6 +128,7 @@ class ClaimLimits:
         said: Mapping[str, str],
         *,
         is_first: bool,
+        takes_place: bool,
     ) -> tuple[StepSlot, bool | InLine | Overdue]:
         self._run.has_asks = True
         since = (self._run.started_at or self._run.created_at) if is_first else None
@@ -129,12 +136,14 @@ class ClaimLimits:
             slot = StepSlot(step, next(_numbers), uses)
             call = take_slots(
                 self._env.keys, self._run, self._token, slot, name=name, said=said,
-                first_since=since, given=self._env.clock.given,
+                first_since=since, takes_place=takes_place, given=self._env.clock.given,
             )  # fmt: skip
+            probes.at("limit.ready")
             answer = await ask(
                 self._connection, call, f"run={self._run.id} cannot ask for its limits",
                 partial(self._late, slot),
             )  # fmt: skip
+            probes.at("limit.taken")
             if answer is None:
                 raise ClaimLost(f"run {self._run.id!r} is held by another worker")
             if answer:

@@ -129,6 +129,7 @@ class RunnerSide:
             from stepflow.worker.runtime.limits import ClaimLimits  # noqa: PLC0415  wanted by few
 
             self._limits = ClaimLimits(self._claimed.run, self._token, self._env, self._connection)
+            self._worker_state.has_met_limits = True
         return self._limits
 
     def shared_get(self, key: str, default: Any) -> Any:

@@ -1,8 +1,8 @@
 """What looks at limits under attack sees what it looks for."""
 
-import time
+import pytest
 
-from tests.crash.limits.gauge import MOST_ROUNDS, Gauge
+from tests.crash.limits.gauge import Gauge
 from tests.support import until_blocking
 
 
@@ -19,29 +19,33 @@ def test_it_sees_too_many_claims_and_claims_without_slots(real):
     real.flushdb()
 
 
-def test_it_sees_a_slot_that_is_free_beside_a_line_for_many_rounds_of_a_worker(real):
-    """[L20] A worker that makes no round, and a paused queue, are no fault of the line."""
-    real.zadd("stepflow:line:gate:a", {"r": 1.0})
-    gauge = Gauge(lambda: real, "gate", ["a"], 2)
-    gauge.start()
+def looks(rounds=(), *, line=1, paused=0, every_s=0.01, lasts_s=5.0):
+    """What a gauge sees of one key while a worker makes its rounds at these times."""
+    gauge = Gauge(lambda: None, "gate", ["a"], 2)
+    for number in range(int(lasts_s / every_s)):
+        now = 100 + number * every_s
+        done = [at for at in rounds if at <= now]
+        gauge.note([now, paused, [b"w", done[-1]] if done else [], 0, 1, line, 0])
+    return gauge
 
-    def rounds(count):
-        for number in range(count):
-            before = gauge.looks
-            real.zadd("stepflow:workers:default", {"w": time.time() + number})
-            until_blocking(lambda before=before: gauge.looks > before + 1)
 
-    real.zadd("stepflow:workers:default", {"w": time.time()})
-    before = gauge.looks
-    until_blocking(lambda: gauge.looks > before + 20)
-    assert gauge.idle_rounds == 0
-    real.hset("stepflow:paused_queues", "default", "by hand")
-    rounds(MOST_ROUNDS + 2)
-    assert gauge.idle_rounds == 0
-    real.delete("stepflow:paused_queues")
-    rounds(MOST_ROUNDS)
-    assert gauge.wrong == []
-    rounds(2)
-    gauge.stop()
-    assert any("was free with 1 in line" in each for each in gauge.wrong)
-    real.flushdb()
+def test_it_sees_a_slot_that_is_free_beside_a_line_while_a_worker_lives():
+    """[L20]"""
+    gauge = looks(rounds=(99.9, 100.9, 101.9))
+    assert len(gauge.wrong) == 1
+    assert "was free with 1 in line for 1.9" in gauge.wrong[0]
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        {"rounds": (99.9, 100.9)},
+        {"rounds": (99.9, 103.0, 104.0)},  # it was stopped
+        {"rounds": (99.9, 100.9, 101.9), "line": 0},
+        {"rounds": (99.9, 100.9, 101.9), "paused": 1},
+        {"rounds": (99.9, 100.9, 101.9), "every_s": 1.0},  # the machine had no time
+    ],
+)
+def test_it_blames_nobody_when_no_worker_lives_or_none_has_time(seen):
+    """[L20]"""
+    assert looks(**seen).wrong == []

@@ -50,11 +50,32 @@ def test_steps_are_never_above_the_limit_whoever_dies(make_cluster):
     for _, process in stopped:
         process.send(signal.SIGCONT)
     gauge.stop()
+    ended_well(cluster, gauge, runs)
+    assert kills > 0
+    print(f"{gauge.told}, {kills} kills")
+
+
+@pytest.mark.parametrize("point", ["limit.ready", "limit.taken", "journal.ready", "journal.done"])
+@pytest.mark.parametrize("times", [1, 5, 20])
+def test_a_worker_killed_there_costs_no_slot(make_cluster, point, times):
+    """[L20] [L11] Around the ask for slots, and around the entry that gives them back."""
+    cluster = make_cluster(STEPFLOW_WORKER_LEASE_S=1)
+    doomed = cluster.worker(*APP, "--concurrency", "10", CRASH_AT=f"{point}:{times}")
+    gauge = Gauge(lambda: cluster.server.client, "gate", KEYS, MOST)
+    gauge.start()
+    runs = [cluster.client.submit("limited", KEYS[number % 2]).id for number in range(12)]
+    assert doomed.wait() == -signal.SIGKILL
+    cluster.worker(*APP, "--concurrency", "10")
+    cluster.all_ended(runs, 60)
+    gauge.stop()
+    ended_well(cluster, gauge, runs)
+
+
+def ended_well(cluster, gauge, runs):
+    """Check that each run has its result, and that nothing is left of their limits."""
     assert {tuple(cluster.client.result(run_id)) for run_id in runs} == {(0, 1, 2, 3, 4)}
     assert gauge.wrong == []
     assert gauge.most == MOST
-    assert kills > 0
     redis = cluster.server.client
     assert not redis.exists("stepflow:slots", "stepflow:lines")
     assert redis.keys("stepflow:run:*:asks") == []
-    print(f"{gauge.told}, {kills} kills")

@@ -40,10 +40,12 @@ class OnTime:
 
     def stop(self, patience_s: float = PATIENCE_S) -> list[str]:
         """Wait until all times were dealt with, and stop; gives the runs that must be there."""
-        until(
-            lambda: all(map(self._is_up_to_date, self.complete)), what="late schedules",
-            patience_s=patience_s,
-        )  # fmt: skip
+        try:
+            until(lambda: not self._late(), what="schedules", patience_s=patience_s)
+        except AssertionError:
+            late = {name: self._state(name) for name in self._late()}
+            shown = list(late.items())[:5]
+            raise AssertionError(f"{len(late)} schedules are late, such as {shown}") from None
         for name in [*self.complete, *self.skipping]:
             self._client.schedules.pause(name)
         return [run_id for name in self.complete for run_id in self._expected(name)]
@@ -80,8 +82,9 @@ class OnTime:
             if before.ended_at is None or after.created_at < before.ended_at
         ]
 
-    def _is_up_to_date(self, name: str) -> bool:
-        return self._state(name).through > time.time() - 1.5 * self._every_s
+    def _late(self) -> list[str]:
+        since = time.time() - 1.5 * self._every_s
+        return [name for name in self.complete if self._state(name).through <= since]
 
     def _state(self, name: str) -> ScheduleState:
         client = self._client

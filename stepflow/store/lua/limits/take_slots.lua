@@ -3,14 +3,14 @@
 -- Caller: store/limits/steps.py take_slots, for worker/runtime/limits.py.
 -- Names: given: now, or ''; prefix: of RQ ids; step, name: of the step; uses: its limits; number: of
 -- this ask among those of the claim; first: since when one waits that goes before all others, or '';
--- said: name of each limit and what the code says of it; grace_s, gap_s: how long those wait, at
+-- takes_place: '1' for the first of its claim that wants these limits; said: name of each limit and what the code says of it; grace_s, gap_s: how long those wait, at
 -- most, that nobody wakes, and how far apart.
 -- Gives {1} begun, also to a second arrival; {0, when to ask again, what was put into the run's inbox
 -- so far, limit|key}; {2} when the claim is another worker's now; {3} when that ask is over, and its
 -- caller asks anew; {4, limit|key, seconds} for one that has waited for longer than its limit allows.
 --@ include limits/settle lists clock
 --@ keys run asks limits
---@ args given ns prefix run_id token step name uses number first grace_s gap_s said*
+--@ args given ns prefix run_id token step name uses number first takes_place grace_s gap_s said*
 local row = soft('HMGET', run_key, 'token', 'inbox')
 if not row or row[1] ~= token then return {2} end
 local at = limits_at(ns, prefix, clock(given))
@@ -30,6 +30,7 @@ if again and stands_in(at, ask) then
   limit = limit_of(at, string.match(ask.held, '^([^|]*)|([^|]*)|'))
 else
   local held = ask and ask.token == '' and ask.held or ''
+  if held == '' and takes_place == '1' then held = take_place(at, run_id, step, uses) end
   if held == '' and first ~= '' then held = string.match(uses, '^([^|]*|[^|]*)|') .. '|' .. first end
   write_ask({record = run_key, step = step, token = '', held = held, name = name,
     asked = token .. '|' .. number, limits = uses})
