@@ -56,6 +56,8 @@ class MaintenanceScan(NamedTuple):
     has_old: bool = False
     #: the RQ queues of priorities without a name that are in use
     levels: frozenset[str] = frozenset()
+    #: the schedule that is due next, where the next thing due is one
+    next_schedule: str | None = None
 
 
 class Moved(NamedTuple):
@@ -179,6 +181,7 @@ def _read_scan(reply: Any) -> MaintenanceScan:
         paused_queues=frozenset(as_text(list(flat_map(reply[13])))),
         has_old=bool(reply[14]),
         levels=frozenset(as_text(reply[15])),
+        next_schedule=schedule_of_member(as_text(reply[16:17])[0]) or None,
     )
 
 

@@ -204,6 +204,8 @@ class Maintenance:
                 await self._connection.call(say_versions(env.keys, self._versions, look.now))
         self._on_look(look, await self._waiting_lists(look.waiting_lists))
         self.note_due(look.next_due)
+        if look.next_schedule is not None and self._schedules is not None:
+            await self._schedules.prepare(look.next_schedule)
         report_strays(look.strays)
         for run_id in look.restored:
             log.warning("run=%s had been lost from an index that leads to it; put back", run_id)

@@ -36,6 +36,7 @@ class ScheduleKeeper:
         self._worker = worker
         self._on_left_out = on_left_out
         self._versions = Versions(registry.newest, registry.limited)
+        self._is_prepared = False
 
     async def announce(self) -> None:
         """Put what the code at hand declares."""
@@ -53,6 +54,16 @@ class ScheduleKeeper:
             from stepflow.store.schedules.moves import forget_declared  # noqa: PLC0415  as above
 
             await self._connection.call(forget_declared(self._env.keys, [self._worker]))
+
+    async def prepare(self, schedule_id: str) -> None:
+        """Load what schedules need, once, before the time of the first one has come."""
+        if self._is_prepared:
+            return
+        self._is_prepared = True
+        from stepflow.engine.schedules.fire import prepare_to_fire  # noqa: PLC0415  as above
+
+        with one_by_one(f"schedule={schedule_id}"):
+            await carry_out(self._connection, prepare_to_fire(schedule_id, self._env))
 
     async def fire(self, schedule_ids: Sequence[str]) -> None:
         """Fire schedules whose time has come, side by side."""

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from stepflow import Step, Succeed
+from stepflow.engine.schedules.fire import prepare_to_fire
 from stepflow.store.maintenance import move_due
 from stepflow.store.run_hash import format_time
 from tests.support import loaded, until
@@ -20,6 +21,26 @@ def test_nobody_without_schedules_or_groups_loads_them():
     assert [name for name in names if ".groups" in name] == [
         "stepflow.store.groups", "stepflow.store.groups.member", "stepflow.worker.upkeep.groups",
     ]  # fmt: skip
+
+
+async def test_what_schedules_need_is_loaded_before_the_first_is_due(
+    app, working, client, monkeypatch
+):
+    """[T5] Once, by a round that sees one coming; it begins nothing."""
+    seen = []
+
+    def prepare(schedule_id, env):
+        seen.append(schedule_id)
+        return prepare_to_fire(schedule_id, env)
+
+    monkeypatch.setattr("stepflow.engine.schedules.fire.prepare_to_fire", prepare)
+    client.submit("etl", delay=7200)
+    client.schedules.put("hourly", "etl", "0 * * * *", tz="Europe/Berlin")
+    client.schedules.put("rarely", "etl", "0 0 29 2 *")
+    async with working(app):
+        await until(lambda: seen)
+    assert seen == ["hourly"]
+    assert client.list(state="pending").runs == []
 
 
 async def test_runs_of_no_schedule_touch_no_key_of_schedules(app, working, client, real):

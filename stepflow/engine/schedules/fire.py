@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from stepflow.core.schedules.decide import decide_firing
 from stepflow.core.schedules.state import Decision, Firing, LastRun
@@ -62,6 +63,20 @@ async def fire(
                 on_left_out(schedule_id, firing.left, firing.count)
         if due_at is None or due_at > env.clock.now():
             return
+
+
+async def prepare_to_fire(schedule_id: str, env: Env) -> None:
+    """Read a schedule and see when it is due next, so that all it takes is in memory; no writes."""
+    record = await load_schedule(env.keys, schedule_id)
+    if record is None:
+        return
+    with suppress(UnreadableRecord):  # whoever fires it says so
+        schedule = read(record)
+        last = await last_run(schedule.state, env)
+        decide_firing(
+            schedule.id, schedule.rules, schedule.state, last=last, now=env.clock.now(),
+            is_declared=True,
+        )  # fmt: skip
 
 
 async def _fire_once(

@@ -6,8 +6,8 @@
 -- whether records have expired, members whose entry left the queue, what named nothing and was
 -- taken out, live runs that an index had lost, parent and child for each child whose record is
 -- gone, whether the worker was not known, queue and who paused it for each that is, whether indexes
--- of the version before hold anything, the RQ queues of priorities without a name}; a list holds at
--- most 50, but for those after the strays.
+-- of the version before hold anything, the RQ queues of priorities without a name, the member that is
+-- due next}; a list holds at most 50, but for those after the strays.
 --@ include total clock ids keys sources lanes/levels indexes/rebuild
 --@ lazily lanes/refill: refill_list
 --@ keys claims due deadlines suspended paused_queues waiting_lists workers expiry dead_hooks live levels laned source* old*
@@ -64,11 +64,11 @@ local restored, orphans = rebuild(live_key, page_of(live_key, workers_key, worke
   claims = claims_key, due = due_key, deadlines = deadlines_key, ns = ns,
   lease = tonumber(lease_s),
 }, strays)
+local next_due = redis.call('ZRANGE', due_key, 0, 0, 'WITHSCORES')
 return {
-  time, redis.call('EXISTS', suspended_key), redis.call('ZCARD', workers_key),
-  redis.call('ZRANGE', due_key, 0, 0, 'WITHSCORES')[2] or '',
+  time, redis.call('EXISTS', suspended_key), redis.call('ZCARD', workers_key), next_due[2] or '',
   lapsed, overdue, waiting_lists,
   #(soft('ZRANGEBYSCORE', expiry_key, '-inf', time, 'LIMIT', 0, 1) or {}),
   missing, strays, restored, orphans, is_new, soft('HGETALL', paused_queues_key) or {},
-  has_old, has_levels and levels_in_use(ns, waiting_lists_key) or {},
+  has_old, has_levels and levels_in_use(ns, waiting_lists_key) or {}, next_due[1] or '',
 }
