@@ -13,9 +13,6 @@ from stepflow import (
     Stepflow,
     Succeed,
 )
-from stepflow.core.limits.slot import StepSlot
-from stepflow.core.limits.use import LimitUse
-from stepflow.store.limits.lines import settle_units
 from stepflow.testing import Harness
 
 #: one unit every ten seconds, ten at once after a quiet time
@@ -174,27 +171,3 @@ async def test_it_is_refused_where_nothing_could_come_of_it(app, h):
     assert "outside of a step" in late[1]
     status = await h.status(await h.submit("flow"))
     assert status.error.type == "InvalidOption"
-
-
-def test_a_settlement_counts_once_and_under_its_claim_only(store):
-    """[L11] A second arrival, one that was overtaken, one of a lost claim, and a second step."""
-    store.declare("slow", interval=10, burst=10)
-    store.submit("a", LimitUse("slow", "", 5))
-    assert store.claimed() == ["a"]
-    run = store.load("a")
-
-    def settle(number, units, token=None):
-        slot = StepSlot("", number, [LimitUse("slow", "", 5)])
-        assert slot.settle("slow", units)
-        if token:
-            run.token = token
-        call = settle_units(store.keys, run, slot, given=store.clock.given, now=store.now)
-        was_ours = store.connection.call(call)
-        tat = store.client.get(store.keys.of_limit("tat", "slow", ""))
-        return was_ours, round((float(tat) - store.now) / 10)
-
-    assert settle(7, 2) == (True, 2)
-    assert settle(7, 2) == (True, 2)
-    assert settle(6, 9) == (True, 2)
-    assert settle(8, 3) == (True, 5)
-    assert settle(9, 3, "another") == (False, 5)

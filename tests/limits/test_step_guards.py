@@ -8,6 +8,7 @@ from stepflow.core.limits.slot import StepSlot
 from stepflow.core.limits.use import LimitUse
 from stepflow.core.outcomes import Resting
 from stepflow.core.run import RunState
+from stepflow.store.limits.lines import settle_units
 from stepflow.store.limits.steps import InLine, add_entry_limited, leave_slots, take_slots
 from stepflow.store.runs import Fence, hand_over
 from tests.limits.conftest import Limited
@@ -100,6 +101,53 @@ def an_entry_of_a_claim_that_was_lost(store):
     assert not store.client.exists(store.keys.of_limit("rest", "stripe", ""))
 
 
+def settle(store, run, number, units):
+    """What the step of a run says it has used; gives the units that count against the rate now."""
+    slot = StepSlot("", number, [LimitUse("stripe", "", 5)])
+    slot.settle("stripe", units)
+    call = settle_units(store.keys, run, slot, given=store.clock.given, now=store.now)
+    store.connection.call(call)
+    tat = store.client.get(store.keys.of_limit("tat", "stripe", ""))
+    return round((float(tat or store.now) - store.now) / 10)
+
+
+def charged(store):
+    """A claimed run that was charged five units."""
+    store.declare(interval=10.0, burst=5)
+    store.submit("a", LimitUse("stripe", "", 5))
+    assert store.claimed() == ["a"]
+    return store.load("a")
+
+
+def a_settlement_that_is_sent_twice(store):
+    """It counts once, and so does one that comes after a later one."""
+    run = charged(store)
+    assert settle(store, run, 1, 3) == 3
+    assert settle(store, run, 2, 3) == 6
+    assert settle(store, run, 1, 3) == 6
+
+
+def a_settlement_of_a_step_that_went_on(store):
+    """The first stands for the charge, the next comes on top."""
+    run = charged(store)
+    assert settle(store, run, 1, 3) == 3
+    assert settle(store, run, 2, 1) == 4
+
+
+def a_settlement_of_a_claim_that_was_lost(store):
+    """It leaves the charge of the next one alone."""
+    run = charged(store)
+    store.connection.call(
+        hand_over(
+            store.keys, run, Fence("", "lost"), state=RunState.PENDING, step=run.step, failures=0,
+            crashes=1, due_at=None, now=store.now,
+        )
+    )  # fmt: skip
+    store.clock.advance(60)
+    assert store.claimed() == ["a"]
+    assert settle(store, run, 1, 3) == 5
+
+
 GUARDS = [
     (an_ask_that_is_sent_twice, "if ask and ask.token == token then return {1} end"),
     (
@@ -112,6 +160,12 @@ GUARDS = [
         "if not is_past(before, token, number) then",
     ),
     (an_entry_of_a_claim_that_was_lost, "if row[1] ~= token then return 0 end"),
+    (
+        a_settlement_that_is_sent_twice,
+        "if tonumber(last) >= tonumber(number) then return 1 end",
+    ),
+    (a_settlement_of_a_step_that_went_on, " or not is_new"),
+    (a_settlement_of_a_claim_that_was_lost, "if not row or row[1] ~= token then return 0 end"),
 ]
 INSTEAD = {"if not is_past(before, token, number) then": "if true then"}
 

@@ -369,6 +369,7 @@ WITHOUT = {
     "mend_slots": "tests/limits/test_orderings.py",
     "take_slots": "tests/limits/test_step_orderings.py",
     "leave_slots": "tests/limits/test_step_orderings.py",
+    "settle_units": "tests/limits/test_step_guards.py",
     "add_entry_limited": "tests/limits/test_step_orderings.py",
     "mend_ttl": "tests/why/test_doctor.py",
     "put_off": "tests/fairness/test_guards.py",
