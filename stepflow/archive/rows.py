@@ -19,6 +19,8 @@ Row = Mapping[Any, Any]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 #: stands before what is sealed
 _SEALED = "stepflow.sealed"
+#: made once: to make one takes longer than to write what most values are
+_encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 #: what reading a row that something else has written may raise
 MISREAD = (KeyError, TypeError, ValueError, AttributeError, RecursionError)
 
@@ -43,7 +45,9 @@ def write_json(value: Any) -> str:
 
 
 def _write_labels(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":"), allow_nan=False)
+    if value is None:
+        return "null"
+    return "{}" if value == {} else _encode(value)
 
 
 def _seal(written: str) -> str:

@@ -32,7 +32,10 @@ def test_each_end_is_archived_once_though_postgres_crashes_and_a_worker_is_kille
             STEPFLOW_ARCHIVE_URL=server.url, STEPFLOW_ARCHIVE_RETRY_MOST_S=1,
             STEPFLOW_RETENTION_RESULT_S=3600,
         )  # fmt: skip
-        workers = [cluster.worker(*APP, ready=False) for _ in range(2)]
+        # one archives in a thread, one has a process beside it
+        workers = [
+            cluster.worker(*APP, ready=False), cluster.spawn("stepflow", "worker", APP[1]),
+        ]  # fmt: skip
         for worker in workers:
             worker.has_said("listens to", PATIENCE_S)
         submitted: list[str] = []
