@@ -25,7 +25,4 @@ def completion_command(context: CliContext, shell: str) -> None:
         raise Problem(f"no completion for {shell}", Exit.USAGE)
     script = kind(root, {}, "stepflow", "_STEPFLOW_COMPLETE").source_vars()
     text = kind.source_template % script
-    if context.json:
-        context.output.data({"shell": shell, "script": text})
-    else:
-        context.output.line(text)
+    context.output.said({"shell": shell, "script": text}, text)

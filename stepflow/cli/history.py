@@ -52,7 +52,4 @@ def fork_command(
         fork = client.fork(run_id, at, new_id=new_id, version=version, **given)
     if not fork.created:
         context.output.note(f"run {fork.id} was there already")
-    if context.json:
-        context.output.data({"id": fork.id, "created": fork.created})
-    else:
-        context.output.line(fork.id)
+    context.output.said({"id": fork.id, "created": fork.created}, fork.id)

@@ -7,6 +7,7 @@ from dataclasses import asdict
 import click
 
 from stepflow.cli.context import CliContext, common_options, pass_context
+from stepflow.cli.params import limit_option
 
 
 @click.group("hooks")
@@ -17,9 +18,7 @@ def hooks_command() -> None:
 
 @hooks_command.command("list")
 @click.option("--run", metavar="RUN", help="List all deliveries of this run.")
-@click.option(
-    "--limit", type=click.IntRange(1), default=50, show_default=True, help="Rows at most."
-)
+@limit_option(50)
 @common_options
 @pass_context
 def list_command(context: CliContext, run: str | None, limit: int) -> None:
@@ -27,12 +26,10 @@ def list_command(context: CliContext, run: str | None, limit: int) -> None:
     with context.client(starts=False) as client:
         run_id = None if run is None else context.run_id(client, run)
         found = [asdict(hook) for hook in client.hooks(run_id, limit=limit)]
-    if context.json:
-        context.output.data(found)
-        return
     columns = ("id", "target", "state", "tries", "due_at", "problem")
     rows = [[row[name] for name in columns] for row in found]
-    context.output.table(
+    context.output.records(
+        found,
         ["hook", *columns[1:]],
         rows,
         empty="no dead deliveries" if run is None else "no deliveries kept",
@@ -47,7 +44,4 @@ def redeliver_command(context: CliContext, hook: str) -> None:
     """Send the delivery HOOK again, with all its tries."""
     with context.client() as client:
         client.redeliver(hook)
-    if context.json:
-        context.output.data({"id": hook, "state": "pending"})
-    else:
-        context.output.line(f"hook {hook} is queued")
+    context.output.said({"id": hook, "state": "pending"}, f"hook {hook} is queued")

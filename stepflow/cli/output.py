@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -83,6 +83,28 @@ class Output:
                         cell.ljust(width) for cell, width in zip(row, widths, strict=True)
                     ).rstrip()
                 )
+
+    def records(
+        self, found: Any, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, empty: str
+    ) -> None:
+        """Print what was *found*: as JSON for programs, as rows under their columns for people."""
+        if self.json:
+            self.data(found)
+        else:
+            self.table(columns, rows, empty=empty)
+
+    def facts(self, facts: Mapping[str, Any], *, width: int) -> None:
+        """Print those facts that there are, a line each; names take *width* columns."""
+        for name, value in facts.items():
+            if shown := text(value):
+                self.line(f"{name:<{width}}{shown}")
+
+    def said(self, document: Any, sentence: str) -> None:
+        """Say what was done: as a JSON *document* for programs, in a *sentence* for people."""
+        if self.json:
+            self.data(document)
+        else:
+            self.line(sentence)
 
     @contextmanager
     def waiting(self, text_: str) -> Iterator[None]:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import re
 import sys
+from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
 from stepflow.core.run import PRIORITIES
 from stepflow.errors import InvalidOption, shown
 from stepflow.times import seconds
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 #: a priority of a run
 PRIORITY = click.Choice(["high", "normal", "low", *map(str, range(PRIORITIES))])
@@ -93,3 +96,10 @@ class Since(click.ParamType):  # type: ignore[type-arg,unused-ignore]
 
 
 JSON, DURATION, PAIR, SINCE = Json(), Duration(), Pair(), Since()
+
+
+def limit_option(default: int) -> Callable[[F], F]:
+    """Give the option `--limit` of a list, with what it is without."""
+    return click.option(
+        "--limit", type=click.IntRange(1), default=default, show_default=True, help="Rows at most."
+    )

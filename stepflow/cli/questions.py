@@ -7,13 +7,11 @@ from typing import Any
 import click
 
 from stepflow.cli.context import CliContext, common_options, pass_context
-from stepflow.cli.params import JSON
+from stepflow.cli.params import JSON, limit_option
 
 
 @click.command("questions", short_help="List the open questions that runs ask people.")
-@click.option(
-    "--limit", type=click.IntRange(1), default=50, show_default=True, help="Rows at most."
-)
+@limit_option(50)
 @common_options
 @pass_context
 def questions_command(context: CliContext, limit: int) -> None:
@@ -36,7 +34,4 @@ def answer_command(context: CliContext, token: str, value: Any) -> None:
     """Answer the question TOKEN, which `stepflow questions` lists. It takes one answer."""
     with context.client() as client:
         client.answer(token, value)
-    if context.json:
-        context.output.data({"token": token, "answered": True})
-    else:
-        context.output.line(f"answered {token}")
+    context.output.said({"token": token, "answered": True}, f"answered {token}")

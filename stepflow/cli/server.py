@@ -45,10 +45,9 @@ def stop_command(context: CliContext) -> None:
     from stepflow import embedded
 
     stopped = embedded.stop(context.settings().home)
-    if context.json:
-        context.output.data({"stopped": stopped})
-    else:
-        context.output.line("stopped" if stopped else "the embedded server did not run")
+    context.output.said(
+        {"stopped": stopped}, "stopped" if stopped else "the embedded server did not run"
+    )
 
 
 @redis_command.command("url")
@@ -64,7 +63,4 @@ def url_command(context: CliContext) -> None:
             "the embedded server does not run; stepflow dev, or a worker without a URL, starts it",
             Exit.UNREACHABLE,
         )
-    if context.json:
-        context.output.data({"url": server.url})
-    else:
-        context.output.line(server.url)
+    context.output.said({"url": server.url}, server.url)

@@ -63,10 +63,10 @@ def signal_command(
     with context.client() as client:
         run_id = context.run_id(client, run) if start is None else run
         answer = client.signal(run_id, name, payload, dedup=dedup, keep=keep, start=start)
-        if context.json:
-            context.output.data({"id": run_id, "signal": name, "answer": answer})
-        else:
-            context.output.line(f"signal {name} for run {run_id}: {answer}")
+        context.output.said(
+            {"id": run_id, "signal": name, "answer": answer},
+            f"signal {name} for run {run_id}: {answer}",
+        )
     return None
 
 

@@ -142,10 +142,7 @@ def submit_command(
                 context.output.note(f"run {run.id}")
             _note_no_worker(client, context.output, runner, options["queue"])
             return report_end(wait_for_end(client, run.id, None, context.output), context.output)
-        if context.json:
-            context.output.data({"id": run.id, "created": run.created})
-        else:
-            context.output.line(run.id)
+        context.output.said({"id": run.id, "created": run.created}, run.id)
     return None
 
 

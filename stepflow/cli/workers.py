@@ -20,9 +20,6 @@ def workers_command(context: CliContext) -> None:
     """List the workers and how many steps each of them is running."""
     with context.client(starts=False) as client:
         found = client.workers()
-    if context.json:
-        context.output.data(found)
-        return
     rows = [
         (
             worker.name, _state(worker),
@@ -33,8 +30,8 @@ def workers_command(context: CliContext) -> None:
         for worker in found
     ]  # fmt: skip
     columns = ("worker", "state", "running", "done", "runners", "host", "pid", "age", "seen")
-    context.output.table(
-        columns, rows, empty="no workers; start one with stepflow worker package.module:app"
+    context.output.records(
+        found, columns, rows, empty="no workers; start one with stepflow worker package.module:app"
     )
 
 
@@ -59,9 +56,6 @@ def runners_command(context: CliContext) -> None:
     """
     with context.client(starts=False) as client:
         found = client.runners()
-    if context.json:
-        context.output.data(found)
-        return
     rows = [
         (
             runner.runner, runner.version, ", ".join(runner.builds) or "no live worker",
@@ -71,7 +65,7 @@ def runners_command(context: CliContext) -> None:
         for runner in found
     ]  # fmt: skip
     columns = ("runner", "version", "builds", "workers", "queues", "waiting", "seen")
-    context.output.table(columns, rows, empty="no worker has ever been here")
+    context.output.records(found, columns, rows, empty="no worker has ever been here")
 
 
 def _note(queue: QueueInfo) -> str:
@@ -91,9 +85,6 @@ def queues_command(context: CliContext) -> None:
     """List the queues: what waits in each, for how long, and what is running."""
     with context.client(starts=False) as client:
         found = client.queues()
-    if context.json:
-        context.output.data(found)
-        return
     rows = [
         (
             queue.queue, queue.priority, queue.length, queue.running,
@@ -103,4 +94,4 @@ def queues_command(context: CliContext) -> None:
         for queue in found
     ]  # fmt: skip
     columns = ("queue", "priority", "waiting", "running", "oldest", "note")
-    context.output.table(columns, rows, empty="no queues; nothing was submitted here yet")
+    context.output.records(found, columns, rows, empty="no queues; nothing was submitted here yet")

@@ -97,11 +97,10 @@ def snapshots_command(context: CliContext, run: str) -> None:
     """List the snapshots that are kept of RUN, newest first."""
     with context.client(starts=False) as client:
         found = client.archive.snapshots(run)
-    if context.json:
-        context.output.data(found)
-        return
     rows = [(each.number, each.taken_at, each.state, each.step, each.why) for each in found]
-    context.output.table(("number", "taken", "state", "step", "why"), rows, empty="no snapshots")
+    context.output.records(
+        found, ("number", "taken", "state", "step", "why"), rows, empty="no snapshots"
+    )
 
 
 @archive_command.command("restore")
@@ -123,10 +122,7 @@ def restore_command(
     """
     with context.client() as client:
         restored = client.archive.restore(run, snapshot, new_id=new_id, by=context.user)
-    if context.json:
-        context.output.data({"id": restored})
-    else:
-        context.output.line(restored)
+    context.output.said({"id": restored}, restored)
 
 
 @archive_command.command("work")

@@ -8,7 +8,7 @@ import click
 
 from stepflow.cli.context import CliContext, common_options, pass_context
 from stepflow.cli.output import text
-from stepflow.cli.params import DURATION
+from stepflow.cli.params import DURATION, limit_option
 
 if TYPE_CHECKING:
     from stepflow.engine.breakers.info import BreakerInfo
@@ -23,24 +23,19 @@ def breakers_command() -> None:
 
 
 @breakers_command.command("list")
-@click.option(
-    "--limit", type=click.IntRange(1), default=1000, show_default=True, help="Rows at most."
-)
+@limit_option(1000)
 @common_options
 @pass_context
 def list_command(context: CliContext, limit: int) -> None:
     """List the breakers that steps have asked for in the last week."""
     with context.client(starts=False) as client:
         found = client.breakers.list(limit=limit)
-    if context.json:
-        context.output.data(found)
-        return
     rows = [
         (each.name, each.state, each.why, each.until, each.waiting, each.refused, each.opened)
         for each in found
     ]
     columns = ("breaker", "state", "why", "until", "waiting", "refused", "opened")
-    context.output.table(columns, rows, empty="no breakers")
+    context.output.records(found, columns, rows, empty="no breakers")
 
 
 @breakers_command.command("show")
@@ -106,6 +101,4 @@ def _show(context: CliContext, seen: BreakerInfo) -> None:
         "rule": seen.rule, "waiting": seen.waiting or None, "trials": seen.trials or None,
         "refused": seen.refused, "opened": seen.opened, "closed": seen.closed,
     }  # fmt: skip
-    for name, value in facts.items():
-        if shown := text(value):
-            context.output.line(f"{name:<10}{shown}")
+    context.output.facts(facts, width=10)

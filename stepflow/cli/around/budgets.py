@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from stepflow.cli.context import CliContext, common_options, pass_context
-from stepflow.cli.output import text
+from stepflow.cli.params import limit_option
 
 if TYPE_CHECKING:
     from stepflow.engine.budgets.info import BudgetInfo
@@ -23,18 +23,13 @@ def budgets_command() -> None:
 
 
 @budgets_command.command("list")
-@click.option(
-    "--limit", type=click.IntRange(1), default=100, show_default=True, help="Rows at most."
-)
+@limit_option(100)
 @common_options
 @pass_context
 def list_command(context: CliContext, limit: int) -> None:
     """List the budgets that were used last."""
     with context.client(starts=False) as client:
         found = client.budgets.list(limit=limit)
-    if context.json:
-        context.output.data(found)
-        return
     rows = [
         (
             each.name, each.window, _sum(each.spent.settled_usd, each.usd),
@@ -44,7 +39,7 @@ def list_command(context: CliContext, limit: int) -> None:
         for each in found
     ]  # fmt: skip
     columns = ("budget", "of", "usd", "tokens", "calls", "lost", "waiting")
-    context.output.table(columns, rows, empty="no budgets")
+    context.output.records(found, columns, rows, empty="no budgets")
 
 
 @budgets_command.command("show")
@@ -127,9 +122,7 @@ def _show(context: CliContext, seen: BudgetInfo) -> None:
         "under way": seen.under_way or None, "waiting": seen.waiting or None,
         "granted": seen.granted or None, "set by": seen.by, "note": seen.note,
     }  # fmt: skip
-    for name, value in facts.items():
-        if shown := text(value):
-            context.output.line(f"{name:<12}{shown}")
+    context.output.facts(facts, width=12)
 
 
 def _both(usd: Decimal, tokens: int, before: str = "") -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from stepflow.cli.context import CliContext, common_options, pass_context
+from stepflow.cli.params import limit_option
 
 
 @click.group("shared", short_help="List and drop values that runs share.")
@@ -15,9 +16,7 @@ def shared_command() -> None:
 
 @shared_command.command("list")
 @click.argument("name", required=False)
-@click.option(
-    "--limit", type=click.IntRange(1), default=100, show_default=True, help="Rows at most."
-)
+@limit_option(100)
 @common_options
 @pass_context
 def list_command(context: CliContext, name: str | None, limit: int) -> None:
@@ -31,12 +30,9 @@ def list_command(context: CliContext, name: str | None, limit: int) -> None:
                 context.output.table(("step",), [(each,) for each in names], empty="no values")
             return
         found = client.shared.list(name, limit=limit)
-    if context.json:
-        context.output.data(found)
-        return
     rows = [(each.id, each.key, each.run_id, each.at, each.until, each.size) for each in found]
     columns = ("id", "key", "computed by", "at", "until", "bytes")
-    context.output.table(columns, rows, empty="no values")
+    context.output.records(found, columns, rows, empty="no values")
 
 
 @shared_command.command("drop")
@@ -48,7 +44,6 @@ def drop_command(context: CliContext, name: str, ids: tuple[str, ...]) -> None:
     """Drop the values IDS of the step NAME; without ids, all of them."""
     with context.client() as client:
         dropped = client.shared.drop(name, ids or None, by=context.user)
-    if context.json:
-        context.output.data({"name": name, "dropped": dropped})
-    else:
-        context.output.line(f"{dropped} values of {name} are dropped")
+    context.output.said(
+        {"name": name, "dropped": dropped}, f"{dropped} values of {name} are dropped"
+    )

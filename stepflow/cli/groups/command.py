@@ -10,8 +10,8 @@ import click
 
 from stepflow.cli.context import CliContext, common_options, pass_context
 from stepflow.cli.errors import Exit, Problem
-from stepflow.cli.output import ago, text
-from stepflow.cli.params import DURATION
+from stepflow.cli.output import ago
+from stepflow.cli.params import DURATION, limit_option
 
 if TYPE_CHECKING:
     from stepflow.client import Client
@@ -27,23 +27,20 @@ def group_command() -> None:
 
 
 @group_command.command("list")
-@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="Rows.")
+@limit_option(50)
 @common_options
 @pass_context
 def list_command(context: CliContext, limit: int) -> None:
     """List the groups, the newest first."""
     with context.client(starts=False) as client:
         found = client.groups.list(limit=limit)
-    if context.json:
-        context.output.data(found)
-        return
     rows = [
         (each.id, each.state, each.total, each.waiting + each.live, each.succeeded,
          each.failed + each.refused + each.gone, each.cancelled, ago(each.created_at))
         for each in found
     ]  # fmt: skip
     columns = ("group", "state", "members", "left", "succeeded", "failed", "cancelled", "age")
-    context.output.table(columns, rows, empty="no groups")
+    context.output.records(found, columns, rows, empty="no groups")
 
 
 @group_command.command("submit")
@@ -79,10 +76,7 @@ def submit_command(
         info = client.groups.submit(group_id, given, join=join, webhooks=urls)
         if wait:
             return _wait(context, client, group_id, None)
-    if context.json:
-        context.output.data(info)
-    else:
-        context.output.line(f"group {info.id}: {info.total:,} members, {info.state}")
+    context.output.said(info, f"group {info.id}: {info.total:,} members, {info.state}")
     return None
 
 
@@ -170,10 +164,7 @@ def forget_command(context: CliContext, group_id: str) -> None:
 
 
 def _say(context: CliContext, group_id: str, words: str, document: dict[str, int]) -> None:
-    if context.json:
-        context.output.data({"id": group_id, **document})
-    else:
-        context.output.line(f"group {group_id}: {words}")
+    context.output.said({"id": group_id, **document}, f"group {group_id}: {words}")
 
 
 def _show(context: CliContext, info: GroupInfo) -> None:
@@ -189,9 +180,7 @@ def _show(context: CliContext, info: GroupInfo) -> None:
         "gone": info.gone or None, "oldest": oldest, "begun": info.created_at,
         "until": info.deadline_at, "ended": info.ended_at,
     }  # fmt: skip
-    for name, value in facts.items():
-        if shown := text(value):
-            context.output.line(f"{name:<11}{shown}")
+    context.output.facts(facts, width=11)
     if info.failures:
         context.output.line("")
         rows = [(each.count, each.error, " ".join(each.keys)) for each in info.failures]

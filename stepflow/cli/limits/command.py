@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from stepflow.cli.context import CliContext, common_options, pass_context
-from stepflow.cli.output import ago, text
+from stepflow.cli.output import ago
 
 if TYPE_CHECKING:
     from stepflow.engine.limits.info import LimitInfo
@@ -28,15 +28,12 @@ def list_command(context: CliContext) -> None:
     """List the limits: what they say, how many runs are at work, how many wait."""
     with context.client(starts=False) as client:
         found = client.limits.list()
-    if context.json:
-        context.output.data(found)
-        return
     rows = [
         (each.name, each.concurrency, _rate(each), each.slots, each.waiting, _code(each))
         for each in found
     ]
     columns = ("limit", "concurrency", "rate", "at work", "waiting", "set")
-    context.output.table(columns, rows, empty="no limits")
+    context.output.records(found, columns, rows, empty="no limits")
 
 
 def _rate(seen: LimitInfo) -> str:
@@ -73,9 +70,7 @@ def _show(context: CliContext, seen: LimitInfo) -> None:
         "keys": ", ".join(each or "(none)" for each in seen.keys), "next": ", ".join(seen.next),
         "rests until": seen.rests_until, "begins at": seen.next_at,
     }  # fmt: skip
-    for name, value in facts.items():
-        if shown := text(value):
-            context.output.line(f"{name:<13}{shown}")
+    context.output.facts(facts, width=13)
     for holder in seen.holders:
         who = f"step {holder.step!r} of {holder.run_id}" if holder.step else holder.run_id
         context.output.line(f"{'':<13}{who} has a slot for {ago(holder.since)}")
@@ -139,10 +134,7 @@ def forget_command(context: CliContext, limit: str) -> None:
 
 
 def _say(context: CliContext, limit: str, words: str, *, changed: bool) -> None:
-    if context.json:
-        context.output.data({"limit": limit, "changed": changed})
-    else:
-        context.output.line(f"limit {limit} {words}")
+    context.output.said({"limit": limit, "changed": changed}, f"limit {limit} {words}")
 
 
 @limits_command.command("simulate")

@@ -116,7 +116,4 @@ def _status_of(url: str, path: str) -> int:
 
 
 def _say(context: CliContext, words: str) -> None:
-    if context.json:
-        context.output.data({"health": words})
-    else:
-        context.output.line(words)
+    context.output.said({"health": words}, words)

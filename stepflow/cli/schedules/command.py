@@ -9,6 +9,7 @@ import click
 
 from stepflow.cli.context import CliContext, common_options, pass_context
 from stepflow.cli.output import ago, text
+from stepflow.cli.params import limit_option
 
 if TYPE_CHECKING:
     from stepflow.engine.schedules.info import FiringInfo, ScheduleInfo
@@ -45,24 +46,19 @@ def schedules_command() -> None:
 
 
 @schedules_command.command("list")
-@click.option(
-    "--limit", type=click.IntRange(1), default=1000, show_default=True, help="Rows at most."
-)
+@limit_option(1000)
 @common_options
 @pass_context
 def list_command(context: CliContext, limit: int) -> None:
     """List the schedules: when they run, in which time zone, and where they stand."""
     with context.client(starts=False) as client:
         found = client.schedules.list(limit=limit)
-    if context.json:
-        context.output.data(found)
-        return
     rows = [
         (each.id, each.runner, _when(each), each.tz, each.state, each.next_at, each.last_run)
         for each in found
     ]
     columns = ("schedule", "runner", "when", "zone", "state", "next", "last run")
-    context.output.table(columns, rows, empty="no schedules")
+    context.output.records(found, columns, rows, empty="no schedules")
 
 
 def _when(schedule: ScheduleInfo) -> str:
@@ -112,9 +108,7 @@ def show(context: CliContext, seen: ScheduleInfo) -> None:
         "buffered": seen.buffered or None, "app": seen.app_version,
         "put": f"{ago(seen.created_at)} ago", "ended": seen.ended_at,
     }  # fmt: skip
-    for name, value in facts.items():
-        if shown := text(value):
-            context.output.line(f"{name:<11}{shown}")
+    context.output.facts(facts, width=11)
 
 
 @schedules_command.command("next")
@@ -126,8 +120,5 @@ def next_command(context: CliContext, schedule_id: str, count: int) -> None:
     """Show the next times of SCHEDULE, in its time zone and in yours."""
     with context.client(starts=False) as client:
         found = client.schedules.next(schedule_id, count)
-    if context.json:
-        context.output.data(found)
-        return
     rows = [(f"{each.at:%a %Y-%m-%d %H:%M:%S %Z}", each.at, each.note) for each in found]
-    context.output.table(("time", "here", "clock"), rows, empty="no further times")
+    context.output.records(found, ("time", "here", "clock"), rows, empty="no further times")

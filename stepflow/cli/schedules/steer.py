@@ -99,10 +99,7 @@ def backfill_command(
             rate=rate,
             by=context.user,
         )
-    if context.json:
-        context.output.data(bulk)
-    else:
-        context.output.line(f"bulk {bulk.id} begun; stepflow bulk show {bulk.id}")
+    context.output.said(bulk, f"bulk {bulk.id} begun; stepflow bulk show {bulk.id}")
 
 
 def _moment(given: datetime | timedelta) -> datetime:
@@ -123,7 +120,4 @@ def delete_command(context: CliContext, schedule_id: str) -> None:
 
 
 def _say(context: CliContext, schedule_id: str, words: str, document: dict[str, bool]) -> None:
-    if context.json:
-        context.output.data({"id": schedule_id, **document})
-    else:
-        context.output.line(f"schedule {schedule_id} {words}")
+    context.output.said({"id": schedule_id, **document}, f"schedule {schedule_id} {words}")

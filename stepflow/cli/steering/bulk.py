@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from stepflow.cli.context import CliContext, common_options, pass_context
-from stepflow.cli.output import ago, text
+from stepflow.cli.output import ago
+from stepflow.cli.params import limit_option
 
 if TYPE_CHECKING:
     from stepflow.engine.steering.bulk import BulkInfo
@@ -24,22 +25,19 @@ def bulk_command() -> None:
 
 
 @bulk_command.command("list")
-@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="Rows.")
+@limit_option(50)
 @common_options
 @pass_context
 def list_command(context: CliContext, limit: int) -> None:
     """List the bulks, the last one first."""
     with context.client(starts=False) as client:
         found = client.bulks(limit=limit)
-    if context.json:
-        context.output.data(found)
-        return
     rows = [
         (bulk.id, bulk.verb, bulk.where, bulk.state, _far(bulk), bulk.by, ago(bulk.created_at))
         for bulk in found
     ]
     columns = ("bulk", "verb", "where", "state", "done", "by", "age")
-    context.output.table(columns, rows, empty="no bulks")
+    context.output.records(found, columns, rows, empty="no bulks")
 
 
 def _far(bulk: BulkInfo) -> str:
@@ -87,6 +85,4 @@ def _show(context: CliContext, bulk: BulkInfo) -> None:
         "rate": f"{bulk.rate:g} a second", "by": bulk.by, "begun": bulk.created_at,
         "ended": bulk.ended_at,
     }  # fmt: skip
-    for name, value in facts.items():
-        if shown := text(value):
-            context.output.line(f"{name:<11}{shown}")
+    context.output.facts(facts, width=11)

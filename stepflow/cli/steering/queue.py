@@ -51,9 +51,6 @@ def lanes(context: CliContext, name: str, limit: int) -> None:
     """List the lanes of the queue NAME that have waiting runs, in the order of their turns."""
     with context.client(starts=False) as client:
         found = client.lanes(name, most=limit)
-    if context.json:
-        context.output.data(found)
-        return
     rows = [
         (
             lane.lane, lane.priority, lane.waiting,
@@ -62,7 +59,7 @@ def lanes(context: CliContext, name: str, limit: int) -> None:
         for lane in found
     ]  # fmt: skip
     columns = ("lane", "priority", "waiting", "oldest", "weight")
-    context.output.table(columns, rows, empty=f"no run waits in a lane of queue {name}")
+    context.output.records(found, columns, rows, empty=f"no run waits in a lane of queue {name}")
 
 
 @queue_command.command("weigh", short_help="Give a lane of NAME more or fewer turns.")
@@ -75,10 +72,10 @@ def weigh(context: CliContext, name: str, lane: str, weight: float | None) -> No
     """Have LANE of the queue NAME take WEIGHT turns for each turn of others; 1 without WEIGHT."""
     with context.client() as client:
         client.set_weight(name, lane, weight)
-    if context.json:
-        context.output.data({"queue": name, "lane": lane, "weight": weight or 1.0})
-    else:
-        context.output.line(f"lane {lane} of queue {name} has weight {weight or 1:g}")
+    context.output.said(
+        {"queue": name, "lane": lane, "weight": weight or 1.0},
+        f"lane {lane} of queue {name} has weight {weight or 1:g}",
+    )
 
 
 @queue_command.command("window", short_help="Set how many runs of NAME stand in its RQ list.")
@@ -90,14 +87,9 @@ def window(context: CliContext, name: str, size: int | None) -> None:
     """Have SIZE runs of the queue NAME stand in its RQ list, the rest in lanes."""
     with context.client() as client:
         client.set_window(name, size)
-    if context.json:
-        context.output.data({"queue": name, "window": size})
-    else:
-        context.output.line(f"queue {name} has {size or 'the usual'} runs in its RQ list")
+    words = f"queue {name} has {size or 'the usual'} runs in its RQ list"
+    context.output.said({"queue": name, "window": size}, words)
 
 
 def _say(context: CliContext, name: str, words: str, *, changed: bool) -> None:
-    if context.json:
-        context.output.data({"queue": name, "changed": changed})
-    else:
-        context.output.line(f"queue {name} {words}")
+    context.output.said({"queue": name, "changed": changed}, f"queue {name} {words}")
