@@ -63,6 +63,17 @@ _COUNTED = BigInteger().with_variant(Integer, "sqlite")
 metadata = MetaData()
 
 
+def _begun_as(*, is_key: bool = False) -> tuple[Column[Any], ...]:
+    """Give what a run is known by: its name space, its id, its submit, its generation."""
+    return (
+        Column("namespace", String(32), nullable=False, primary_key=is_key),
+        Column("run_id", String(128), nullable=False, primary_key=is_key),
+        # microseconds since 1970: what an id was used for before is told apart by these
+        Column("created_us", BigInteger, nullable=False),
+        Column("generation", Integer, nullable=False),
+    )
+
+
 def _of_run() -> Column[Any]:
     """Point at a row of `stepflow_runs`, and go with it."""
     return Column(
@@ -77,12 +88,9 @@ runs = Table(
     "stepflow_runs",
     metadata,
     Column("number", _COUNTED, primary_key=True),
-    Column("namespace", String(32), nullable=False),
-    Column("run_id", String(128), nullable=False),
-    # microseconds since 1970: what an id was used for before, and lists, are told apart by these
-    Column("created_us", BigInteger, nullable=False),
+    *_begun_as(),
+    # and the places of lists by these
     Column("ended_us", BigInteger, nullable=False),
-    Column("generation", Integer, nullable=False),
     Column("ends", Integer, nullable=False),
     Column("runner", String(200), nullable=False),
     Column("version", Integer, nullable=False),
@@ -164,10 +172,7 @@ snapshots = Table(
     "stepflow_snapshots",
     metadata,
     Column("number", _COUNTED, primary_key=True),
-    Column("namespace", String(32), nullable=False),
-    Column("run_id", String(128), nullable=False),
-    Column("created_us", BigInteger, nullable=False),
-    Column("generation", Integer, nullable=False),
+    *_begun_as(),
     Column("rev", Integer, nullable=False),
     Column("state", String(16), nullable=False),
     Column("step", Integer, nullable=False),
@@ -181,10 +186,7 @@ Index("stepflow_snapshots_run", snapshots.c.namespace, snapshots.c.run_id, snaps
 live = Table(
     "stepflow_live",
     metadata,
-    Column("namespace", String(32), primary_key=True),
-    Column("run_id", String(128), primary_key=True),
-    Column("created_us", BigInteger, nullable=False),
-    Column("generation", Integer, nullable=False),
+    *_begun_as(is_key=True),
     Column("rev", Integer, nullable=False),
     Column("runner", String(200), nullable=False),
     Column("state", String(16), nullable=False),
