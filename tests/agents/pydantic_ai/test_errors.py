@@ -23,6 +23,7 @@ from stepflow.agents.pydantic_ai import Durable
 from stepflow.agents.pydantic_ai.errors import judged, kept, raised
 from stepflow.testing import Harness
 from tests.agents.fake_openai import FakeOpenAI, Overloaded, Text, TooMany
+from tests.agents.pydantic_ai.versions import needs_fallback
 from tests.kits.memory import MemoryRuntime, to_the_end
 
 pytestmark = pytest.mark.crash  # importing pydantic-ai takes seconds
@@ -83,6 +84,7 @@ async def test_the_provider_is_asked_as_often_as_the_policy_says_after_the_wait_
         assert len(server.calls) == 3
 
 
+@needs_fallback
 @pytest.mark.parametrize("refusal", [TooMany(code="insufficient_quota"), Overloaded()])
 async def test_a_fallback_takes_over_at_once_for_quota_and_after_the_attempts_for_the_rest(
     model: Model, refusal: Any

@@ -6,8 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from openai import AsyncOpenAI
-from pydantic_ai import Agent
-from pydantic_ai.capabilities import ModelFallback
+from pydantic_ai import Agent, capabilities
 from pydantic_ai.exceptions import ModelHTTPError
 from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.providers.openai import OpenAIProvider
@@ -16,6 +15,7 @@ from stepflow import Context, InvalidOption, Limit, RetryPolicy, Stepflow
 from stepflow.agents.pydantic_ai import Durable
 from stepflow.testing import Harness
 from tests.agents.fake_openai import FakeOpenAI, Text, TooMany
+from tests.agents.pydantic_ai.versions import needs_fallback
 
 pytestmark = pytest.mark.crash  # importing pydantic-ai takes seconds
 
@@ -59,6 +59,7 @@ async def test_a_429_closes_the_limit_for_all_runs_and_tokens_count_as_they_were
     assert len(server.calls) == 4
 
 
+@needs_fallback
 async def test_a_request_that_may_not_wait_as_long_goes_to_the_fallback(
     server: FakeOpenAI, model: OpenAIChatModel
 ) -> None:
@@ -69,7 +70,7 @@ async def test_a_request_that_may_not_wait_as_long_goes_to_the_fallback(
         client = AsyncOpenAI(base_url=second.url, api_key="none")
         spare = OpenAIChatModel("spare", provider=OpenAIProvider(openai_client=client))
         durable = Durable(model={"limit": {"fake": REQUESTS}}, models={"spare": spare})
-        agent = Agent(model, name="desk", capabilities=[ModelFallback(spare), durable])
+        agent = Agent(model, name="desk", capabilities=[capabilities.ModelFallback(spare), durable])
         app.agent("desk", agent)
         async with Harness(app) as h:
             first, other = await h.submit("desk", "hello"), await h.submit("desk", "hello")
