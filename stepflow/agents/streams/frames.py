@@ -16,11 +16,14 @@ from stepflow.core.output import OutputEnd, OutputEvent, OutputItem, OutputReset
 
 
 class Opened:
-    """The parts that a reader knows: the id of each, by step and number."""
+    """
+    The parts that a reader knows: the id of each, by step and number.
+
+    It is the same whenever the reader comes back: of a tool call its own, of others `step/number`.
+    """
 
     def __init__(self) -> None:
         self._ids: dict[tuple[str | None, int], str] = {}
-        self._count = 0
 
     def id_of(self, item: OutputItem) -> tuple[str, bool]:
         """Return the id of an item's part, and whether it is new."""
@@ -28,8 +31,7 @@ class Opened:
         key = (item.scope, piece["part"])
         is_new = key not in self._ids
         if is_new:
-            self._count += 1
-            self._ids[key] = piece.get("id") or f"part-{self._count}"
+            self._ids[key] = piece.get("id") or f"{item.scope}/{piece['part']}"
         return self._ids[key], is_new
 
     def drop(self, scope: str) -> list[str]:

@@ -1,8 +1,8 @@
 """
 Keeps so many workers alive, forked off a process that has imported all they need.
 
-`python -m tests.crash.agents.nest 3`: says "worker PID" for each. An agent's library takes seconds
-to import, in which an attack could kill nobody.
+`python -m tests.crash.agents.nest 3 [tests.crash.agents.narrator:app]`: says "worker PID" for each.
+An agent's library takes seconds to import, in which an attack could kill nobody.
 """
 
 import argparse
@@ -10,22 +10,22 @@ import logging
 import os
 import sys
 
+from stepflow import Stepflow
 from stepflow.entry import load_app, work
 from stepflow.worker.worker import WorkerOptions
-from tests.crash.agents import app as loaded
 
 #: runs at once in each worker
 CONCURRENCY = 10
 APP = "tests.crash.agents.app:app"
 
 
-def hatch() -> int:
+def hatch(app: Stepflow) -> int:
     pid = os.fork()
     if pid:
         print(f"worker {pid}", flush=True)
         return pid
     try:
-        work(load_app(APP), WorkerOptions(concurrency=CONCURRENCY))
+        work(app, WorkerOptions(concurrency=CONCURRENCY))
     finally:
         os._exit(0)
 
@@ -33,14 +33,15 @@ def hatch() -> int:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("count", type=int)
-    count = parser.parse_args().count
+    parser.add_argument("app", nargs="?", default=APP)
+    args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, stream=sys.stderr)
-    assert loaded.agent.name
-    for _ in range(count):
-        hatch()
+    app = load_app(args.app)
+    for _ in range(args.count):
+        hatch(app)
     while True:
         os.wait()
-        hatch()
+        hatch(app)
 
 
 if __name__ == "__main__":
