@@ -11,6 +11,7 @@ from sqlalchemy import text
 
 from stepflow.archive import ends, snapshots
 from stepflow.archive.database import Database
+from stepflow.archive.given import MOST_ROWS, check_run, check_some_count
 from stepflow.archive.migrate import VERSION, version_of
 from stepflow.archive.values import (
     ArchivedPage,
@@ -22,6 +23,7 @@ from stepflow.archive.values import (
     Snapshot,
 )
 from stepflow.archive.where import Where
+from stepflow.core.ids import check_count, check_run_id
 from stepflow.errors import NotArchived
 from stepflow.settings import ArchiveSettings
 
@@ -77,6 +79,7 @@ class Archive:
         self, where: Where | None = None, *, limit: int = 50, cursor: str | None = None
     ) -> ArchivedPage:
         """List runs, the newest end first; pass the page's `cursor` for the next one."""
+        check_count("limit", limit, least=1)
         with self._database.reading() as connection:
             return ends.find_ends(
                 connection, self.namespace, where or Where(), limit=limit, cursor=cursor
@@ -86,6 +89,9 @@ class Archive:
         self, run_id: str, *, generation: int | None = None, end: int | None = None
     ) -> ArchivedRun:
         """Read the last end of a run, or a certain one; raises NotArchived."""
+        check_run_id(run_id)
+        check_some_count("generation", generation)
+        check_some_count("end", end)
         with self._database.reading() as connection:
             found = ends.load_end(connection, self.namespace, run_id, generation, end)
         if found is None:
@@ -98,14 +104,16 @@ class Archive:
 
     def steps_of(self, found: Sequence[ArchivedRun]) -> Sequence[Sequence[ArchivedStep]]:
         """Read the steps of many runs with one query."""
+        numbers = [check_run(run).number for run in found]
         with self._database.reading() as connection:
-            steps, _ = ends.load_steps(connection, [run.number for run in found])
-        return [steps[run.number] for run in found]
+            steps, _ = ends.load_steps(connection, numbers)
+        return [steps[number] for number in numbers]
 
     def document(self, run: ArchivedRun) -> dict[str, Any] | None:
         """Read all that Redis kept of a run, as `stepflow export` writes it; None for nothing."""
+        number = check_run(run).number
         with self._database.reading() as connection:
-            found: dict[str, Any] | None = ends.load_document(connection, run.number)
+            found: dict[str, Any] | None = ends.load_document(connection, number)
             return found
 
     def prune(
@@ -160,11 +168,14 @@ class Archive:
 
     def snapshots(self, run_id: str) -> Sequence[Snapshot]:
         """List the snapshots that are kept of a run, the newest first."""
+        check_run_id(run_id)
         with self._database.reading() as connection:
             return snapshots.list_snapshots(connection, self.namespace, run_id)
 
     def snapshot(self, run_id: str, number: int | None = None) -> tuple[Snapshot, Any]:
         """Read a snapshot and its document, the latest without a *number*; raises NotArchived."""
+        check_run_id(run_id)
+        check_some_count("a snapshot", number, most=MOST_ROWS)
         with self._database.reading() as connection:
             found = snapshots.load_snapshot(connection, self.namespace, run_id, number)
         if found is None:
@@ -173,5 +184,6 @@ class Archive:
 
     def mirrored(self, run_id: str) -> tuple[Snapshot, Any] | None:
         """Read a live run as it was last seen; None where it is not mirrored."""
+        check_run_id(run_id)
         with self._database.reading() as connection:
             return snapshots.load_live(connection, self.namespace, run_id)

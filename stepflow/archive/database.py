@@ -37,6 +37,8 @@ _DRIVERS = {
     "postgresql+psycopg": "postgresql+psycopg", "sqlite": "sqlite", "sqlite+pysqlite": "sqlite",
 }  # fmt: skip
 _KNOWN = "use postgresql://user@host/database or sqlite:///path"
+#: options of a URL that are no secret
+_OPEN = ("host", "port", "user", "dbname", "sslmode", "service", "application_name")
 #: an option of a transaction that writes
 _WRITES = "stepflow_writes"
 
@@ -50,7 +52,7 @@ class Database:
 
     def __init__(self, settings: ArchiveSettings) -> None:
         self.url = _read_url(settings.url or MEMORY)
-        self.shown = self.url.render_as_string(hide_password=True)
+        self.shown = _shown(self.url)
         self._engine = _make_engine(self.url, settings)
         self._lock = threading.Lock()
         self._is_ready = False
@@ -133,6 +135,12 @@ def _read_url(url: str) -> URL:
     if driver is None:
         raise ArchiveMisconfigured(f"it knows no database {read.drivername!r}", _KNOWN)
     return read.set(drivername=driver)
+
+
+def _shown(url: URL) -> str:
+    """Write a URL without its secrets: options that may be one are hidden, too."""
+    query = {name: held if name in _OPEN else "***" for name, held in url.query.items()}
+    return url.set(query=query).render_as_string(hide_password=True).replace("%2A", "*")
 
 
 def _make_engine(url: URL, settings: ArchiveSettings) -> Engine:

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from stepflow.archive.archive import Archive
+from stepflow.archive.given import check_names
 from stepflow.archive.values import ArchivedRun, ArchivedStep
 from stepflow.archive.where import Where
 from stepflow.engine.history import REDACTED, without
@@ -23,6 +24,7 @@ def lines(
 
     The input of a step is that of its run: what a function was called with is recorded nowhere.
     """
+    check_names("redact", secrets)
     for page in archive.every(where):
         for run, steps in zip(page.runs, archive.steps_of(page.runs), strict=True):
             for line in _lines_of(run, steps):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -10,12 +11,16 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, literal, or_, select, tuple_
 from sqlalchemy.sql.elements import SQLCoreOperations
 
+from stepflow.archive.given import MOST, check_labels, check_some_count, check_some_text
 from stepflow.archive.rows import microseconds
 from stepflow.archive.schema import labels, runs
 from stepflow.core.run import ENDS
 from stepflow.engine.steering.where import Condition
 from stepflow.engine.steering.where import Where as Words
 from stepflow.errors import InvalidOption, shown
+
+#: a time in microseconds, and the number of a row
+_CURSOR = re.compile(r"(-?[0-9]{1,18})-([0-9]{1,18})")
 
 
 def _nothing() -> Mapping[str, str]:
@@ -55,11 +60,17 @@ class Where:
         if self.state is not None and self.state not in ends:
             msg = f"state is {shown(self.state)}; the archive holds ends: {', '.join(ends)}"
             raise InvalidOption(msg)
+        for what in ("run_id", "runner", "queue", "parent", "error"):
+            check_some_text(what, getattr(self, what))
+        check_some_count("version", self.version)
+        check_labels("headers", self.headers)
+        check_labels("tags", self.tags)
 
     def reading(self, text: str | None, now: float) -> Where:
         """Give the same with the conditions in *text* beside them; raises InvalidOption."""
         if text is None:
             return self
+        check_some_text("where", text)
         read = Words.parse(text, now)
         since = [each for each in (self.created_since, read.since) if each is not None]
         until = [each for each in (self.created_until, read.until) if each is not None]
@@ -130,7 +141,8 @@ def _said(word: Condition) -> ColumnElement[bool]:
         of = [labels.c.run == runs.c.number, labels.c.kind == kind, labels.c.name == name]
         return select(literal(1)).where(*of, _fits(labels.c.value, word)).exists()
     if word.name == "version":
-        return runs.c.version == int(word.text) if word.text.isdecimal() else literal(0) == 1
+        is_one = word.text.isdecimal() and int(word.text) <= MOST
+        return runs.c.version == int(word.text) if is_one else literal(0) == 1
     if word.name == "error":
         whole = runs.c.error_type + ": " + runs.c.error
         return or_(_fits(whole, word), _fits(runs.c.error_type, word))
@@ -150,12 +162,11 @@ def after(cursor: str | None) -> ColumnElement[bool]:
     """Give the condition for what stands behind *cursor*; raises InvalidOption for none of ours."""
     if cursor is None:
         return and_(True)  # noqa: FBT003  SQLAlchemy's own word for no condition
-    ended, _, number = cursor.partition("-")
-    try:
-        place: tuple[Any, ...] = (int(ended), int(number))
-    except ValueError:
+    read = _CURSOR.fullmatch(cursor) if isinstance(cursor, str) else None
+    if read is None:
         msg = f"cursor {shown(cursor)} is none of the archive's; begin without one"
-        raise InvalidOption(msg) from None
+        raise InvalidOption(msg)
+    place: tuple[Any, ...] = (int(read[1]), int(read[2]))
     return tuple_(runs.c.ended_us, runs.c.number) < place
 
 

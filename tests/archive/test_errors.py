@@ -36,6 +36,20 @@ def test_a_database_that_does_not_answer_may_answer_later():
     assert caught.value.retryable
 
 
+@pytest.mark.parametrize("name", ["password", "sslpassword", "options", "unheard_of"])
+def test_an_option_that_may_be_a_secret_is_not_shown(name):
+    """[H6]"""
+    url = f"postgresql://127.0.0.1:1/db?{name}=s3cret&sslmode=disable"
+    with (
+        Archive(ArchiveSettings(url=url)) as archive,
+        pytest.raises((ArchiveUnreachable, ArchiveMisconfigured)) as caught,
+    ):
+        archive.health()
+    assert "s3cret" not in f"{caught.value} {archive.url}"
+    assert f"{name}=***" in archive.url
+    assert "sslmode=disable" in archive.url
+
+
 def test_a_folder_that_is_not_there_is_said(tmp_path):
     with (
         Archive(ArchiveSettings(url=f"sqlite:///{tmp_path}/no/archive.db")) as archive,

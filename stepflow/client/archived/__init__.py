@@ -16,6 +16,7 @@ from stepflow.archive.values import (
     Snapshot,
 )
 from stepflow.client.archived.both import Asked, ListOptions, joined
+from stepflow.core.ids import check_run_id, check_text
 from stepflow.engine.listing import Page
 from stepflow.engine.steering.audit import noted
 from stepflow.engine.submit import Submitted
@@ -91,6 +92,8 @@ class _Plans:
         from stepflow.archive.collect import collect_moment  # noqa: PLC0415
 
         self._open()
+        check_run_id(run_id)
+        check_text("why", why, least=0, most=10_000, without="\0")
         return collect_moment(run_id, self._of.env, self._of.settings.archive.redact, why=why)
 
     def _restore(

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, TypedDict
 
 from stepflow.archive.values import ArchivedPage, ArchivedRun
+from stepflow.core.ids import check_count, check_text
 from stepflow.core.run import ENDS, RunState, RunStatus
 from stepflow.engine.env import Env
 from stepflow.engine.listing import Page, list_runs
@@ -43,8 +44,9 @@ class Asked:
 
     def __init__(self, options: ListOptions) -> None:
         self._options = options
-        self.limit = options.get("limit", 50)
-        cursor = options.get("cursor") or ""
+        self.limit = check_count("limit", options.get("limit", 50), least=1)
+        given = options.get("cursor")
+        cursor = "" if given is None else check_text("cursor", given, least=0, most=10_000)
         #: whether all that Redis has stood on pages before
         self.is_past_redis = cursor.startswith(_ARCHIVE)
         #: the cursor of the archive's part; None for its beginning

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from stepflow.core.ids import check_text
 from stepflow.core.run import RunState, RunStatus
 from stepflow.errors import InvalidOption, shown
 from stepflow.times import unix_time
@@ -30,6 +31,8 @@ _SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|min|h|d|w)")
 _UNITS = {
     "ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0,
 }  # fmt: skip
+#: characters of all conditions
+_LONGEST = 100_000
 #: what is read of a run's data rather than of its record
 _OF_DATA = ("error", "reason", _HEADER, _TAG)
 
@@ -80,6 +83,7 @@ class Where:
         Raises InvalidOption for a word that is no condition, with those that are, and for a text
         without any.
         """
+        check_text("where", text, least=0, most=_LONGEST)
         try:
             words = shlex.split(text)
         except ValueError as error:

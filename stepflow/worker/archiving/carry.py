@@ -61,11 +61,19 @@ class Carrier:
         self._env = env
         self._connection = connection
         self._settings = settings
-        self._archive = Archive(settings, env.keys.namespace)
+        self._opened: Archive | None = None
+
+    @property
+    def _archive(self) -> Archive:
+        """The archive; raises ArchiveMisconfigured each time that it cannot be used."""
+        if self._opened is None:
+            self._opened = Archive(self._settings, self._env.keys.namespace)
+        return self._opened
 
     def close(self) -> None:
         """Close the connections to the archive."""
-        self._archive.close()
+        if self._opened is not None:
+            self._opened.close()
 
     def ping(self) -> None:
         """Ask whether the archive is there, or raise."""

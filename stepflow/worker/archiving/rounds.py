@@ -54,6 +54,7 @@ class Archiver:
         self._settings = settings
         self._until_empty = until_empty
         self._on_end = on_end
+        self._is_away = False
         self._leaving = threading.Event()
         self._thread = threading.Thread(target=self.run, name="stepflow-archive", daemon=True)
 
@@ -68,6 +69,8 @@ class Archiver:
     def finish(self) -> None:
         """Leave as soon as nothing waits any more, or the archive is away."""
         self._until_empty = True
+        if self._is_away:
+            self.leave()
 
     def join(self, patience_s: float = PATIENCE_S) -> None:
         """Wait a moment for the batch under way; one that takes longer is repeated by others."""
@@ -76,24 +79,31 @@ class Archiver:
     def run(self) -> None:
         """Archive until told to leave."""
         try:
+            self._try(self._carrier.ping)  # what is wrong with the archive is said at once
             while not self._leaving.is_set():
-                try:
-                    if self._carrier.carry():
-                        continue
-                except AWAY as error:
-                    self._wait_for_it(error)
-                    continue
-                except StepflowError as error:
-                    log.error("ends cannot be archived for now: %s", error)
-                except Exception:
-                    log.exception("ends cannot be archived for now")
-                if self._until_empty:
-                    return
-                self._leaving.wait(LOOK_S)
+                if not self._try(self._carrier.carry):
+                    if self._until_empty:
+                        return
+                    self._leaving.wait(LOOK_S)
         finally:
             self._carrier.close()
             if self._on_end is not None:
                 self._on_end()
+
+    def _try(self, work: Callable[[], int | None]) -> bool:
+        """Say whether there may be more to do at once; whatever is wrong is said, and passes."""
+        try:
+            return bool(work())
+        except AWAY as error:
+            self._is_away = True
+            self._wait_for_it(error)
+            self._is_away = False
+            return True
+        except StepflowError as error:
+            log.error("ends cannot be archived for now: %s", error)
+        except Exception:
+            log.exception("ends cannot be archived for now")
+        return False
 
     def _wait_for_it(self, problem: StepflowError) -> None:
         """Look again and again whether the archive is back."""
