@@ -58,9 +58,11 @@ class Reader:
 async def test_readers_that_drop_show_what_counts_though_workers_are_killed(make_cluster):
     """[A13] Exactly, each of them."""
     cluster = make_cluster(STEPFLOW_WORKER_LEASE_S=1, STEPFLOW_WORKER_MAX_CRASHES=1000)
-    nest = cluster.spawn(
-        sys.executable, "-m", "tests.crash.agents.nest", "2", "tests.crash.agents.narrator:app"
-    )
+    count = max(2, READERS // AT_ONCE)
+    nest = cluster.spawn(  # whose workers share the runs, so each kill is one of some runs
+        sys.executable, "-m", "tests.crash.agents.nest",
+        "2", "tests.crash.agents.narrator:app", str(count // 2),
+    )  # fmt: skip
     nest.has_said("listens to")
     dice, killed = random.Random(13), set[int]()
     next_kill = time.monotonic() + 0.5
@@ -77,9 +79,7 @@ async def test_readers_that_drop_show_what_counts_though_workers_are_killed(make
 
     # a kill costs a run a turn, and the attack is to last as long as it has kills left
     turns = TURNS + KILLS // 4
-    runs = cluster.submit(
-        RunSpec("narrate", turns, run_id=f"n-{n}") for n in range(max(1, READERS // AT_ONCE))
-    )
+    runs = cluster.submit(RunSpec("narrate", turns, run_id=f"n-{n}") for n in range(count))
     async with AsyncClient(cluster.server.url, settings=cluster.settings) as client:
         readers = [Reader(number) for number in range(READERS)]
         reading = [
