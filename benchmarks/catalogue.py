@@ -98,10 +98,10 @@ WORKLOADS = {
     ),
     "agents": Workload(
         "agents.calls",
-        "agents: stop to the provider's closed connection, token to reader, cost of a unit",
+        "agents: stop to the provider's closed connection, token to reader, cost of a unit, a turn",
         "p50_ms",
         "ms p50",
-        ("--variant stop", "--variant token", "--variant unit"),
+        ("--variant stop", "--variant token", "--variant unit", "--variant turn"),
         rises=False,
     ),
     "schedules": Workload(

@@ -26,6 +26,7 @@ HEAD = (
 #: what is shown besides, and how
 BESIDES = {
     "relative_cost": "{:.2f} of the small case's time each",
+    "relative_bytes": "{:.2f} of the messages' bytes",
     "relative_python": "{:.2f} of its Python",
     "commands_per_step": "{:.1f} commands a step",
     "scripts_per_step": "in {:.2f} scripts",

@@ -163,9 +163,9 @@ class MemoryRuntime:
         return MemoryScope(self, name, attempt, step)
 
     def emit_entry(
-        self, index: int, head: bytes, data: bytes, topic: str
+        self, index: int, head: bytes, data: bytes, topic: str, most_bytes: int | None = None
     ) -> asyncio.Future[list[bytes]]:
-        del topic
+        del topic, most_bytes
         self.run.has_journal = True
         if self.is_gone:
             return self._reply([])

@@ -13,6 +13,7 @@ from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.providers.openai import OpenAIProvider
 
 from stepflow import Context, Stepflow
+from stepflow.agents.chat import KeepLast
 from stepflow.agents.pydantic_ai import Durable
 
 app = Stepflow()
@@ -59,6 +60,18 @@ async def _run_plain() -> float:
     began = perf_counter()
     await _plain.run("go")
     return (perf_counter() - began) * 1e3
+
+
+async def echo(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
+    """Say again what was said."""
+    return ModelResponse(parts=[TextPart(f"re: {messages[-1].parts[-1].content}")])
+
+
+app.chat(
+    "chat",
+    Agent(FunctionModel(echo), name="echo", capabilities=[Durable()]),
+    compact=KeepLast(20),
+)
 
 
 @app.workflow("plain")

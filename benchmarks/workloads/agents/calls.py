@@ -1,18 +1,22 @@
 """
-Agents: a stop to the closed connection of the provider, a token to its reader, what a unit costs.
+Agents: a stop to the closed connection of the provider, a token to its reader, a unit, a turn.
 
 A unit is a model request or a tool call. The provider is a server on loopback, in this process.
 """
 
 from __future__ import annotations
 
+import statistics
 import time
 from collections.abc import Callable
 from typing import Any
 
+from pydantic_ai.messages import ModelMessagesTypeAdapter
+
 from benchmarks.ground import Ground
 from benchmarks.workloads.agents.app import ROUNDS
 from stepflow import OutputItem
+from stepflow.agents.chat import read_turns
 from tests.agents.fake_openai import FakeOpenAI, Text, Words
 
 APP = "benchmarks.workloads.agents.app:app"
@@ -62,16 +66,42 @@ def units(ground: Ground, provider: FakeOpenAI, n: int) -> list[float]:
     return found
 
 
+def turns(ground: Ground, provider: FakeOpenAI, n: int) -> list[float]:
+    """From a word said in a conversation to its answer, in ms; the model takes no time."""
+    del provider
+    found, client = [], ground.client
+    client.say("c", "warm up", chat="chat")
+    answers = (event for event in client.output("c", topics=["chat"]))
+    next(answers)
+    for turn in range(n):
+        began = time.perf_counter()
+        client.say("c", f"word {turn:05} " * 20)
+        next(answers)
+        found.append((time.perf_counter() - began) * 1e3)
+    return found
+
+
+def growth(ground: Ground, lat: list[float]) -> dict[str, float]:
+    """Compare the last turns with the first, and what Redis holds with the messages."""
+    tenth = len(lat) // 10
+    early, late = statistics.median(lat[:tenth]), statistics.median(lat[-tenth:])
+    messages = len(ModelMessagesTypeAdapter.dump_json(read_turns(ground.client.vars("c"))))
+    keys = [*ground.redis.scan_iter("stepflow:run:c"), *ground.redis.scan_iter("stepflow:run:c:*")]
+    held = sum(ground.redis.memory_usage(key, samples=0) for key in keys)
+    return {"relative_cost": late / early, "relative_bytes": held / messages}
+
+
 #: each with how many samples it takes
 VARIANTS: dict[str, tuple[Callable[[Ground, FakeOpenAI, int], list[float]], int]] = {
     "stop": (stops, 100),
     "token": (tokens, 500),
     "unit": (units, 50),
+    "turn": (turns, 1000),
 }
 
 
 def main() -> None:
-    """Measure and print one line: `--variant stop`, `token` or `unit`."""
+    """Measure and print one line: `--variant stop`, `token`, `unit` or `turn`."""
     ground = Ground.of("agents", variant="stop")
     kind, size = VARIANTS[ground.args.variant]
 
@@ -84,7 +114,8 @@ def main() -> None:
             ground.client.submit("talk", "warm up").result(60)
             provider.calls.clear()
             lat = kind(ground, provider, ground.args.n or size)
-        return {"seconds": sum(lat) / 1e3, "n": len(lat), "lat_ms": lat}
+            figures = growth(ground, lat) if kind is turns else {}
+        return {"seconds": sum(lat) / 1e3, "n": len(lat), "lat_ms": lat, "figures": figures}
 
     ground.measure(once, "pydantic-ai, a provider on loopback")
 

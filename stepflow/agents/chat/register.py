@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from stepflow.agents.pydantic_ai.register import checked_durable
 from stepflow.core.backoff import RetryPolicy
 from stepflow.core.chats import SAY, TOPIC
 from stepflow.kits.flow.context import Context
+from stepflow.kits.flow.for_libraries import emit_last
 from stepflow.times import seconds
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 #: the variable that has what the model is given of what was said
 _CONTEXT = "context"
+#: bytes that the output has after a turn, at most: all that was said is in the turns' messages
+KEPT_BYTES = 128 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,18 +63,23 @@ def register_chat(
         try:
             run = await agent.run(said.text, message_history=known, deps=given)
         except Exception as error:  # noqa: BLE001  what fails is this turn, and not the conversation
-            await ctx.emit({"turn": turn, "error": f"{type(error).__name__}: {error}"}, TOPIC)
+            await _say(ctx, {"turn": turn, "error": f"{type(error).__name__}: {error}"})
             return await ctx.continue_as_new(turn + 1)
         new = run.new_messages()
         context = await fewer([*known, *new])
         await asyncio.gather(
             ctx.vars.set(turn_name(turn), _written(new)), ctx.vars.set(_CONTEXT, _written(context))
         )
-        await ctx.emit({"turn": turn, "text": run.output}, TOPIC)
+        await _say(ctx, {"turn": turn, "text": run.output})
         return await ctx.continue_as_new(turn + 1)
 
     carry.__name__ = carry.__qualname__ = name
     app.workflow(name, version=version, retry=retry, limits=limits)(carry)
+
+
+async def _say(ctx: Context, told: Mapping[str, Any]) -> None:
+    """Say what came of a turn; what was said before stays in the output while there is room."""
+    await emit_last(ctx, dict(told), TOPIC, KEPT_BYTES)
 
 
 def _written(messages: Sequence[Any]) -> Any:

@@ -67,10 +67,13 @@ class Context(PollCalls, PageCalls, ChildCalls, GatherCalls, BatchCalls, AgentCa
 
         Steps use `stepflow.emit`, which is cheaper.
         """
+        return self._emit(data, topic)
+
+    def _emit(self, data: Any, topic: str, most_bytes: int | None = None) -> asyncio.Future[None]:
         packed = pack_output(data, topic, self._activation.runtime.output_limit)
         place = self._activation.next_place()
         return self._activation.start(
-            EmitCommand(place, self._activation.create_future(), packed, topic)
+            EmitCommand(place, self._activation.create_future(), packed, topic, most_bytes)
         )
 
     def detach(self, call: Awaitable[Any]) -> None:

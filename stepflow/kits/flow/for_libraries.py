@@ -70,6 +70,11 @@ def ask_through(
     return ctx._ask(None, prompt, timeout, notice)  # noqa: SLF001  one house
 
 
+def emit_last(ctx: Context, data: Any, topic: str, most_bytes: int) -> asyncio.Future[None]:
+    """Publish as `ctx.emit` does; of the run's output stay *most_bytes* at most, the newest."""
+    return ctx._emit(data, topic, most_bytes)  # noqa: SLF001  one house
+
+
 def is_put_aside(ctx: Context) -> bool:
     """Whether the activation of *ctx* is over: what its code still does is only its cleanup."""
     return ctx._activation.loop.is_over  # noqa: SLF001  one house

@@ -226,9 +226,13 @@ class FlowRuntime(Protocol):
         """Make where the emits of one attempt of a step lead; *step* is for log lines."""
 
     def emit_entry(
-        self, index: int, head: bytes, data: bytes, topic: str
+        self, index: int, head: bytes, data: bytes, topic: str, most_bytes: int | None = None
     ) -> asyncio.Future[list[bytes]]:
-        """Add an item to the run's output and remember its id as entry *index*, in one write."""
+        """
+        Add an item to the run's output and remember its id as entry *index*, in one write.
+
+        Of the output stay *most_bytes* at most, where that is less than is set.
+        """
 
     def go_live(self, so_far: Outcome | None) -> None:
         """

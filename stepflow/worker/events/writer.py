@@ -290,7 +290,8 @@ class Scope:
             writer.raise_problem()
 
 
-def bounds_of(env: Env) -> Bounds:
-    """Give the bounds of each run's output stream."""
+def bounds_of(env: Env, most_bytes: int | None = None) -> Bounds:
+    """Give the bounds of each run's output stream; *most_bytes* where it is to hold less."""
     limits = env.settings.limits
-    return Bounds(limits.output_items, limits.output_bytes)
+    least = limits.output_bytes if most_bytes is None else min(most_bytes, limits.output_bytes)
+    return Bounds(limits.output_items, least)

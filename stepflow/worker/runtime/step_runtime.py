@@ -56,7 +56,7 @@ class StepRuntime(RunnerSide):
     __slots__ = ()
 
     def emit_entry(
-        self, index: int, head: bytes, data: bytes, topic: str
+        self, index: int, head: bytes, data: bytes, topic: str, most_bytes: int | None = None
     ) -> asyncio.Future[list[bytes]]:
         """Add an item to the run's output and remember it as entry *index*, in one write."""
         claimed = self._claimed
@@ -64,7 +64,7 @@ class StepRuntime(RunnerSide):
         call = emit_entry(
             self._keys, claimed.run.id, self._token, index, head,
             rev=claimed.claim_rev, data=data, topic="" if topic == TOPIC else topic,
-            bounds=bounds_of(self._env),
+            bounds=bounds_of(self._env, most_bytes),
         )  # fmt: skip
         return self._connection.send(call)
 

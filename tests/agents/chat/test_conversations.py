@@ -12,7 +12,7 @@ from pydantic_ai import Agent
 from pydantic_ai.messages import ModelResponse, TextPart
 from pydantic_ai.models.function import FunctionModel
 
-from stepflow import InvalidOption, OutputItem, PermanentError, RunNotFound, Stepflow
+from stepflow import InvalidOption, OutputGap, OutputItem, PermanentError, RunNotFound, Stepflow
 from stepflow.agents.chat import KeepLast, Summarize, read_turns
 from stepflow.agents.pydantic_ai import Durable
 from stepflow.agents.pydantic_ai.runs import AgentRuns
@@ -101,6 +101,21 @@ async def test_a_turn_costs_the_same_however_long_the_conversation_is() -> None:
         variables = await h.client.vars("c")
         assert len(read_turns(variables)) == 40
         assert len(variables) == 21
+        await h.client.cancel("c")
+
+
+async def test_old_answers_leave_the_output_and_not_the_conversation() -> None:
+    """[A11] What was said is kept once: the output has what readers have not had time to read."""
+    app = Stepflow()
+    app.chat("support", echo([]))
+    async with Harness(app) as h:
+        for turn in range(10):
+            await h.client.say("c", f"{turn} " * 10_000, chat="support")
+        events = [event async for event in h.client.output("c", topics=["chat"], live=False)]
+        assert isinstance(events[0], OutputGap)
+        heard = [event.data["turn"] for event in events if isinstance(event, OutputItem)]
+        assert heard == [4, 5, 6, 7, 8, 9]
+        assert len(read_turns(await h.client.vars("c"))) == 20
         await h.client.cancel("c")
 
 
