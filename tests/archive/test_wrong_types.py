@@ -67,7 +67,7 @@ def archives(archive_url: str, url: str, real):
 
 
 def test_what_is_of_another_type_is_refused_in_a_sentence(archives):
-    """[B37, H6]"""
+    """[B37] [H6]"""
     wrong = []
     for what, odd in product(TABLE, MORE):
         try:
