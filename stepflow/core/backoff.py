@@ -170,6 +170,10 @@ def is_one_of(error: BaseException, kinds: Kinds) -> bool:
     return False
 
 
+#: the policy of a single try
+ONCE = RetryPolicy(max_attempts=1)
+
+
 def check_policy(retry: object, what: str) -> None:
     """Raise InvalidOption unless *retry*, of *what*, is a RetryPolicy or None."""
     if retry is None or isinstance(retry, RetryPolicy):

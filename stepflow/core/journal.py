@@ -94,7 +94,9 @@ class Entry:
 
     def write(self) -> bytes:
         """Write the entry."""
-        return self.head() + self.data
+        took = "" if self.took_ms is None else f"{_TOOK}{self.took_ms}"
+        head = f"{self.kind}|{self.place}|{self.name}|{self.at:.6f}{took}|"
+        return head.encode() + self.data  # as `write_head` does: each step passes here
 
     def holding(self, data: bytes) -> Entry:
         """Return the same entry with *data*."""

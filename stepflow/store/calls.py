@@ -56,8 +56,7 @@ class Call(Generic[T]):
         script: CalledScript | None,
         parts: tuple[Part, ...],
         read: Callable[[Any], T],
-        *,
-        resend: bool = True,
+        resend: bool = True,  # noqa: FBT001, FBT002  names would cost each call of a script
         misfit: Callable[[], T] | None = None,
     ) -> None:
         self.script = script

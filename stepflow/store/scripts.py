@@ -90,7 +90,7 @@ class Script:
             parts = self._pack(keys, key_lists, args, lists)
         except KeyError as missing:
             raise TypeError(f"{self.name} is called without its {missing}") from None
-        return Call(self, parts, read, resend=resend)
+        return Call(self, parts, read, resend)
 
 
 class Group:

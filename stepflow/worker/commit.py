@@ -137,7 +137,7 @@ def _count(
         word = "fail" if isinstance(outcome, Raised) else word
     if claimed.runner.version is None:  # those of a workflow are counted where they end
         took_s = now - (claimed.attempt.started_at or now)
-        counters.note_attempt(claimed.run.runner, word, took_s)
+        counters.attempts_of(claimed.run.runner).note_attempt(word, took_s)
 
 
 def _tell(

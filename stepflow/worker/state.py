@@ -115,7 +115,9 @@ class WorkerState:
             self.observers.worker, self.observers.loop = name, self.loop
         #: whether there is anybody to tell
         self.is_watched = self.listeners is not None or self.observers is not None
-        self._call_function = call_function
+        self.call_function = call_function
+        #: whether nothing of the app stands around the functions of steps
+        self.calls_plainly = not registry.resources and not registry.middleware
         self._builds: dict[str, str] = {}
         self._competing_lists: dict[tuple[str, int], list[str]] = {}
         self._levels: frozenset[str] = frozenset()
@@ -174,13 +176,13 @@ class WorkerState:
             function = supplied_step(function)
         middleware = self.registry.middleware
         if not middleware or is_ours(function):
-            return self._call_function(run_id, name, function, args, kwargs, self.threads)
+            return self.call_function(run_id, name, function, args, kwargs, self.threads)
         claimed = self.runs.get(run_id)
         call = step_call(run_id, name, args, kwargs, {} if claimed is None else claimed.headers)
         return around(
             middleware,
             call,
-            lambda: self._call_function(run_id, name, function, args, kwargs, self.threads),
+            lambda: self.call_function(run_id, name, function, args, kwargs, self.threads),
         )
 
     def end(self) -> None:

@@ -131,8 +131,8 @@ class MemoryRuntime:
     async def is_slot_wanted(self) -> bool:
         return True
 
-    def count_attempt(self, kind: EntryKind, took_s: float) -> None:
-        pass
+    def attempt_counter(self) -> Callable[[EntryKind, float], None]:
+        return lambda kind, took_s: None
 
     def spread(self) -> float:
         return 0.5

@@ -100,7 +100,7 @@ def test_a_wait_counts_from_when_the_run_was_due() -> None:
 @pytest.mark.parametrize("took_s", [0.0, 3e-6, 1e-3, 1.5e-3, 1.0, 60.0, 1e6, 1e12])
 def test_a_time_is_in_the_bucket_that_bounds_it(took_s: float) -> None:
     counters = Counters()
-    counters.note_attempt("x", "succeed", took_s)
+    counters.attempts_of("x").note_attempt("succeed", took_s)
     [field] = [field for field in counters.drain() if field.startswith("took|")]
     bucket = int(field.rpartition("|")[2])
     assert took_s < upper_bound_s(bucket)

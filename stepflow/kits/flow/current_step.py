@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable
 from concurrent.futures import Future as ThreadFuture
-from contextvars import ContextVar
 from typing import Any, Protocol
 
 from stepflow.core.cancel import CancelToken
 from stepflow.core.memos.memo import Memo
 from stepflow.core.output import TOPIC, emit
 from stepflow.errors import StepOver
+from stepflow.logs import code
 
 
 class StepSide(Protocol):
@@ -131,11 +131,9 @@ class Known(Protocol):
         """Return what the function of the attempt after so many *failures* may know of itself."""
 
 
-#: the step that the present code is of, its host, and the failures before its attempt: a step pays
-#: for a CurrentStep only when it asks
-present: ContextVar[tuple[Known, Any, int] | None] = ContextVar(
-    "stepflow_current_step", default=None
-)
+#: the command of a step, its host, and the failures before an attempt: a step pays for a
+#: CurrentStep only when it asks
+AttemptOf = tuple[Known, Any, int]
 
 
 def current_step() -> CurrentStep | None:
@@ -145,11 +143,16 @@ def current_step() -> CurrentStep | None:
     None elsewhere: in the workflow's own code, in runners and jobs, whose Step says all this, and
     outside.
     """
-    found = present.get()
+    found = present_attempt()
     if found is None:
         return None
     step, host, failures = found
     return step.current_step(host, failures)
+
+
+def present_attempt() -> AttemptOf | None:
+    """Return the attempt that the present code is of; None where it is of none."""
+    return getattr(code.get(), "attempt_of", None)
 
 
 def refuse_memo(run_id: str, name: str) -> StepOver:

@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 from stepflow.core.backoff import RetryPolicy
 from stepflow.core.cancel import CancelToken
-from stepflow.core.journal import Entry
+from stepflow.core.journal import Entry, EntryKind
 from stepflow.core.outcomes import Outcome, Pause, Raised
 from stepflow.core.under_way import Attempts
 from stepflow.engine.history import Remembered, ended_well, read_history
@@ -115,6 +115,10 @@ class RecordedRuntime:
         """Return the time of the last entry: what is reckoned from it is never waited for."""
         return Entry.read(self._journal[-1]).at if self._journal else self.run.created_at
 
+    def attempt_counter(self) -> Callable[[EntryKind, float], None]:
+        """Count nothing."""
+        return lambda _kind, _took_s: None
+
     def timeout(self, seconds: float | None) -> AbstractAsyncContextManager[Any]:
         """Limit a block by the loop's clock."""
         return asyncio.timeout(seconds)
@@ -130,7 +134,7 @@ class RecordedRuntime:
 
     permits = shared = limits = budgets = property(_refuse)
     family = ""
-    is_slot_wanted = spread = call = add_entry = count_attempt = _refuse
+    is_slot_wanted = spread = call = add_entry = _refuse
     output_scope = emit_entry = _refuse
     take_signal = touch_var = settle_question = close_question = _refuse
     spawn_children = stop_children = count_children = stop_group = settle_group = _refuse

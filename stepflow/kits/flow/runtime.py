@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from stepflow.core.limits.slot import StepSlot
     from stepflow.core.limits.use import LimitUse
     from stepflow.engine.observing.observers import Observers
+    from stepflow.kits.flow.current_step import AttemptOf
     from stepflow.store.budgets.spending import NoRoom, Reservation
 
 
@@ -35,6 +36,9 @@ class OutputScope(Protocol):
     @property
     def facts(self) -> StepFacts:
         """What log lines say of the step."""
+
+    #: the attempt, for `current_step`
+    attempt_of: AttemptOf | None
 
     @property
     def has_emitted(self) -> bool:
@@ -201,14 +205,15 @@ class FlowRuntime(Protocol):
     async def is_slot_wanted(self) -> bool:
         """Whether others wait for the run's slot, or its worker is to keep no run."""
 
-    def now(self) -> float:
-        """Return the server's unix time in seconds."""
+    @property
+    def now(self) -> Callable[[], float]:
+        """What returns the server's unix time in seconds."""
 
     def timeout(self, seconds: float | None) -> AbstractAsyncContextManager[Any]:
         """Limit an `async with` block to so many seconds of the clock that `now` reads."""
 
-    def count_attempt(self, kind: EntryKind, took_s: float) -> None:
-        """Count an attempt of a step whose end an entry of *kind* remembers."""
+    def attempt_counter(self) -> Callable[[EntryKind, float], None]:
+        """Return what counts an attempt, by the kind of the entry that remembers it and seconds."""
 
     def spread(self) -> float:
         """Return a random number in [0, 1) for the wait before a retry."""

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, TypeVar
-from weakref import WeakKeyDictionary
+from weakref import ref
 
 from stepflow.core.backoff import RetryPolicy
 from stepflow.core.ids import check_version
@@ -135,13 +138,15 @@ class KnownFunction:
     """
     What is known of a function: *read* turns its value into the type that it declares.
 
-    *shapes* has the shapes of arguments with which it has been called before, and may be again.
+    *own* is what it was declared with, *shapes* has the shapes of arguments with which it has been
+    called before, and may be again: their number, or that with its type and the keywords.
     """
 
     read: Callable[[Any], Any]
-    shapes: set[tuple[Any, ...]]
+    own: DeclaredStep
+    shapes: set[int | tuple[Any, ...]] = field(default_factory=set)
 
-    def learn(self, shape: tuple[Any, ...]) -> None:
+    def learn(self, shape: int | tuple[Any, ...]) -> None:
         """Note that the function takes arguments of *shape*."""
         if len(self.shapes) >= _MOST_SHAPES:
             self.shapes.clear()
@@ -157,19 +162,23 @@ class Readers:
     """
 
     def __init__(self) -> None:
-        self._by_function: WeakKeyDictionary[Any, KnownFunction] = WeakKeyDictionary()
+        #: by the id of a function, which is looked up faster than a weak key
+        self._by_function: dict[int, tuple[ref[Any], KnownFunction]] = {}
         self._by_type: dict[Any, Any] = {}
 
     def of(self, function: Callable[..., Any]) -> KnownFunction:
         """Return what is known of *function*."""
-        # a method is another object each time it is looked up; the function below it is not
-        key = getattr(function, "__func__", function)
-        try:
-            known = self._by_function.get(key)
-            if known is None:
-                known = self._by_function[key] = KnownFunction(result_reader(function), set())
-        except TypeError:  # it is not hashable, or takes no weak reference
-            return KnownFunction(result_reader(function), set())
+        key: Any = function
+        if type(function) is not FunctionType:
+            # a method is another object each time it is looked up; the function below it is not
+            key = getattr(function, "__func__", function)
+        found = self._by_function.get(id(key))
+        if found is not None and found[0]() is key:  # else the id was that of one which is gone
+            return found[1]
+        known = KnownFunction(result_reader(function), options_of(function))
+        with suppress(TypeError):  # it takes no weak reference
+            there = ref(key, partial(_forget, self._by_function, id(key)))
+            self._by_function[id(key)] = there, known
         return known
 
     def known(self, key: Any, make: Callable[[], T]) -> T:
@@ -183,3 +192,10 @@ class Readers:
                 self._by_type.clear()
             found = self._by_type[key] = make()
         return found
+
+
+def _forget(known: dict[int, tuple[ref[Any], KnownFunction]], number: int, gone: ref[Any]) -> None:
+    """Forget a function that is gone; its id may be another's by now."""
+    found = known.get(number)
+    if found is not None and found[0] is gone:
+        del known[number]

@@ -174,7 +174,9 @@ def unpack(data: bytes) -> Any:
     Raises UnreadableValue for any other bytes.
     """
     try:
-        return _unpack(data)
+        if EXT_BYTE in data:
+            return _unpack(data)
+        return unpackb(data, strict_map_key=False)  # each step passes here
     except _READING as error:
         problem = str(error) or type(error).__name__
         raise UnreadableValue(

@@ -48,6 +48,7 @@ class RunnerSide:
         "_token",
         "_worker_state",
         "blocking",
+        "now",
     )
 
     def __init__(self, claimed: ClaimedRun, worker_state: WorkerState, *, blocking: bool) -> None:
@@ -62,6 +63,8 @@ class RunnerSide:
         self._memo: dict[str, Any] | None = None
         self._scope: Scope | None = None
         self._limits: ClaimLimits | None = None
+        #: returns the server's unix time in seconds
+        self.now: Callable[[], float] = worker_state.env.clock.now
 
     def memo_get(self, key: str, default: Any) -> Any:
         """Return a memo value, or an awaitable of it."""

@@ -12,7 +12,7 @@ from stepflow.core.backoff import RetryPolicy
 from stepflow.core.cancel import CancelToken
 from stepflow.core.children import ChildGroup
 from stepflow.core.journal import EntryKind
-from stepflow.core.outcomes import Fail, Outcome, Raised, Succeed
+from stepflow.core.outcomes import Outcome
 from stepflow.core.output import TOPIC
 from stepflow.core.run import Cleanup
 from stepflow.core.under_way import Attempts
@@ -41,13 +41,6 @@ if TYPE_CHECKING:
     from stepflow.worker.runtime.budgets import ClaimBudgets
 
 T = TypeVar("T")
-
-#: the outcome of an attempt of a workflow's step, by the entry that remembers it
-_OUTCOMES = {
-    EntryKind.VALUE: Succeed.word,
-    EntryKind.ERROR: Fail.word,
-    EntryKind.TRY: Raised.word,
-}
 
 
 class StepRuntime(RunnerSide):
@@ -119,10 +112,6 @@ class StepRuntime(RunnerSide):
     def is_waiting(self, is_waiting: bool) -> None:
         self._claimed.inbox_watch.is_waiting = is_waiting
 
-    def now(self) -> float:
-        """Return the server's unix time in seconds."""
-        return self._env.clock.now()
-
     def timeout(self, seconds: float | None) -> AbstractAsyncContextManager[Any]:
         """Limit an `async with` block to so many seconds of the clock that `now` reads."""
         return self._env.clock.timeout(seconds)
@@ -135,7 +124,12 @@ class StepRuntime(RunnerSide):
         kwargs: Mapping[str, Any],
     ) -> Coroutine[Any, Any, Any]:
         """Call the function of the step *name*, on the loop or in a thread."""
-        return self._worker_state.call(self._claimed.run.id, name, function, args, kwargs)
+        state = self._worker_state
+        if state.calls_plainly:  # each step passes here
+            return state.call_function(
+                self._claimed.run.id, name, function, args, kwargs, state.threads
+            )
+        return state.call(self._claimed.run.id, name, function, args, kwargs)
 
     def go_live(self, so_far: Outcome | None) -> None:
         """
@@ -144,10 +138,9 @@ class StepRuntime(RunnerSide):
         *so_far* is the end, if that led to one. A worker need not know.
         """
 
-    def count_attempt(self, kind: EntryKind, took_s: float) -> None:
-        """Count an attempt of a step of the workflow."""
-        counters = self._worker_state.counters
-        counters.note_attempt(self._claimed.run.runner, _OUTCOMES[kind], took_s)
+    def attempt_counter(self) -> Callable[[EntryKind, float], None]:
+        """Return what counts an attempt of a step of the workflow."""
+        return self._worker_state.counters.attempts_of(self._claimed.run.runner).note_attempt
 
     def spread(self) -> float:
         """Return a random number in [0, 1) for the wait before a retry."""

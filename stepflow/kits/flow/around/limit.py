@@ -15,7 +15,7 @@ from stepflow.engine.user_code.calls import postponed
 from stepflow.errors import BudgetExceeded, InvalidOption
 from stepflow.kits.flow.commands.host import CommandHost
 from stepflow.kits.flow.commands.step import Around, StepCommand
-from stepflow.kits.flow.current_step import present
+from stepflow.kits.flow.current_step import present_attempt
 from stepflow.kits.flow.runtime import FlowRuntime
 
 
@@ -52,7 +52,7 @@ async def _within(
     call: Callable[[], Awaitable[Any]],
 ) -> Any:
     limits = runtime.limits
-    command, host, _ = cast("tuple[StepCommand, CommandHost, int]", present.get())
+    command, host, _ = cast("tuple[StepCommand, CommandHost, int]", present_attempt())
     slot = await limits.take(
         f"{host.restarts}/{command.occurrence}", command.name, uses, said,
         is_first=command.was_refused, wake=host.wake,

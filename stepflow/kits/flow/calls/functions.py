@@ -15,11 +15,12 @@ from stepflow.engine.user_code.callables import (
 )
 from stepflow.engine.user_code.registered import is_workflow
 from stepflow.errors import InvalidOption, shown
+from stepflow.kits.flow.answer import Answer
 from stepflow.kits.flow.calls.base import checked_name
 from stepflow.kits.flow.step_options import step_name
 
 #: what you have to await before a step can use it
-_AWAITED = frozenset({asyncio.Future, asyncio.Task, CoroutineType})
+AWAITED = frozenset({Answer, asyncio.Future, asyncio.Task, CoroutineType})
 #: the names that `ctx.step` takes for itself
 _OPTIONS = (
     "key", "retry", "timeout", "compensate", "queue", "breaker", "cache", "cache_key",
@@ -31,12 +32,12 @@ def named(
     name: str | Callable[..., Any], args: tuple[Any, ...], verb: str = "ctx.step"
 ) -> tuple[str, Callable[..., Any], tuple[Any, ...]]:
     """Return the name of a step, its function and the arguments of that."""
+    if type(name) is str and args and callable(args[0]):
+        return checked_name(name), args[0], args[1:]
     if callable(name):
         return checked_name(step_name(name)), name, args
     if type(name) is not str:
         check_callable(name, verb, f"{verb}({{}}, arguments ...)")
-    if args and callable(args[0]):
-        return checked_name(name), args[0], args[1:]
     if args:
         check_callable(args[0], f"{verb}({shown(name)})", f"{verb}({shown(name)}, {{}}, ...)")
     msg = (
@@ -78,12 +79,12 @@ def check_call(
 
 def check_arguments(name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
     """Refuse an argument that was not awaited; raises InvalidOption."""
-    if _AWAITED.isdisjoint(map(type, args)) and (
-        not kwargs or _AWAITED.isdisjoint(map(type, kwargs.values()))
+    if AWAITED.isdisjoint(map(type, args)) and (
+        not kwargs or AWAITED.isdisjoint(map(type, kwargs.values()))
     ):
         return
     for place, value in (*enumerate(args, 1), *kwargs.items()):
-        if type(value) in _AWAITED:
+        if type(value) in AWAITED:
             for each in (*args, *kwargs.values()):
                 if isinstance(each, CoroutineType):
                     each.close()

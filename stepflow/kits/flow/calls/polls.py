@@ -7,9 +7,10 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any, TypedDict, TypeVar, TypeVarTuple, Unpack, overload
 
+from stepflow.core.backoff import ONCE
 from stepflow.errors import InvalidOption, StepFailed, shown
 from stepflow.kits.flow.calls.functions import named
-from stepflow.kits.flow.calls.steps import ONCE, StepCalls
+from stepflow.kits.flow.calls.steps import StepCalls
 from stepflow.kits.flow.calls.waits import WaitCalls
 from stepflow.kits.flow.commands.poll import Every, Pending, PollCommand, wait_after
 from stepflow.times import seconds

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
+from types import FunctionType
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -32,7 +33,7 @@ from stepflow.kits.flow.calls.around import (
     spends_of,
 )
 from stepflow.kits.flow.calls.base import ContextBase
-from stepflow.kits.flow.calls.functions import check_arguments, check_call, named
+from stepflow.kits.flow.calls.functions import AWAITED, check_arguments, check_call, named
 from stepflow.kits.flow.commands.child import id_at
 from stepflow.kits.flow.commands.forget import ForgetCommand
 from stepflow.kits.flow.commands.remote_step import step_remotely
@@ -42,7 +43,6 @@ from stepflow.kits.flow.step_options import (
     DeclaredStep,
     KnownFunction,
     compensation_of,
-    options_of,
 )
 from stepflow.times import seconds
 
@@ -58,8 +58,6 @@ S = TypeVar("S", bound=StepCommand)
 
 #: stands for a `limit=` that was not given: the function's own may be None
 NOT_GIVEN: Any = object()
-#: the policy of a single try
-ONCE = RetryPolicy(max_attempts=1)
 
 
 class StepOptions(TypedDict, total=False):
@@ -172,31 +170,9 @@ class StepCalls(ContextBase):
         name, function, args = named(name, args)
         if limit is not NOT_GIVEN and not is_limit(limit):  # the function's own
             kwargs["limit"], limit = limit, None
-        return self._start_step(
-            name, function, args, kwargs, key, retry, timeout, compensate, queue, breaker,
-            cache, cache_key, None if limit is NOT_GIVEN else limit, spends,
-        )  # fmt: skip
-
-    def _start_step(
-        self,
-        name: str,
-        function: Callable[..., Any],
-        args: tuple[Any, ...],
-        kwargs: Mapping[str, Any],
-        key: str | None,
-        retry: RetryPolicy | None,
-        timeout: float | timedelta | None,
-        compensate: Callable[[Any], Any] | None,
-        queue: str | None,
-        breaker: Breaker | None,
-        cache: float | timedelta | None,
-        cache_key: Any,
-        limit: StepLimit | None,
-        spends: Spending | None,
-    ) -> asyncio.Future[Any]:
         made = self._make_step(
             StepCommand, name, function, args, kwargs, key, retry, timeout, compensate, queue,
-            breaker, cache, cache_key, limit, spends,
+            breaker, cache, cache_key, None if limit is NOT_GIVEN else limit, spends,
         )  # fmt: skip
         return made if isinstance(made, asyncio.Future) else self._activation.start(made)
 
@@ -220,10 +196,9 @@ class StepCalls(ContextBase):
     ) -> S | asyncio.Future[Any]:
         """Make the command of a step, not started; the answer of one on another queue, which is."""
         known = self._known(name, function, args, kwargs)
-        own = options_of(function)
+        own = known.own
         place = self._activation.next_place() if key is None else self._keyed_place(key)
-        check_policy(retry, f"step {name!r}")
-        policy = retry or own.retry or self._policy
+        policy = (own.retry or self._policy) if retry is None else _checked(retry, name)
         timeout_s = (
             own.timeout_s if timeout is None else seconds(timeout, f"timeout of step {name!r}")
         )
@@ -253,9 +228,8 @@ class StepCalls(ContextBase):
             )  # fmt: skip
         command = kind(
             place, name, self._activation.create_future(), own.runs or function, args, kwargs,
-            policy=policy, timeout_s=timeout_s, read=known.read,
-            scope=place if key is None else self._activation.commands.keyed.occurrence(place),
-            around=around,
+            policy, timeout_s, known.read,
+            place if key is None else self._activation.commands.keyed.occurrence(place), around,
         )  # fmt: skip
         command.key, command.compensation = key, compensation
         if spending is not None:
@@ -271,11 +245,12 @@ class StepCalls(ContextBase):
     ) -> KnownFunction:
         """Give what is known of a function; raises InvalidOption for arguments it cannot take."""
         known = self._readers.of(function)
-        shape = (type(function), len(args), *kwargs)
+        is_plain = type(function) is FunctionType and not kwargs
+        shape = len(args) if is_plain else (type(function), len(args), *kwargs)
         if shape not in known.shapes:
             check_call(name, function, args, kwargs)
             known.learn(shape)
-        if args or kwargs:
+        if kwargs or not AWAITED.isdisjoint(map(type, args)):
             check_arguments(name, args, kwargs)
         return known
 
@@ -351,7 +326,15 @@ class StepCaller:
     ) -> asyncio.Future[Any]:
         """Run a function as `ctx.step` does; every argument goes to the function."""
         name, function, args = named(name, args)
-        return self._ctx._start_step(name, function, args, kwargs, *self._options)  # noqa: SLF001  one house
+        ctx = self._ctx
+        made = ctx._make_step(StepCommand, name, function, args, kwargs, *self._options)  # noqa: SLF001  one house
+        return made if isinstance(made, asyncio.Future) else ctx._activation.start(made)  # noqa: SLF001
+
+
+def _checked(retry: RetryPolicy, name: str) -> RetryPolicy:
+    """Return the policy that a step was given; raises InvalidOption for what is none."""
+    check_policy(retry, f"step {name!r}")
+    return retry
 
 
 def _undo(

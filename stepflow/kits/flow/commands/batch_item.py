@@ -167,7 +167,7 @@ class ItemHost:
         if isinstance(command, ItemCommand):
             command.is_busy = command.is_writing = True
             if command.began_at is not None:
-                self.runtime.count_attempt(kind, self.runtime.now() - command.began_at)
+                self.runtime.attempt_counter()(kind, self.runtime.now() - command.began_at)
             self._owner.answered(command, kind, data)
 
     def write_computed(self, command: Writable, kind: EntryKind, send: Send) -> None:

@@ -1,8 +1,4 @@
-"""
-Steps: a function is called until it returns a value or its attempts are used up.
-
-Either is remembered.
-"""
+"""Steps: a function is called until it returns, or fails for good; either is remembered."""
 
 from __future__ import annotations
 
@@ -13,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from stepflow.core.backoff import RetryPolicy
+from stepflow.core.backoff import ONCE, RetryPolicy
 from stepflow.core.journal import (
     Entry,
     EntryKind,
@@ -38,7 +34,7 @@ from stepflow.kits.flow.around.refused import pack_refused, read_refused, rest_b
 from stepflow.kits.flow.around.spends import Spends
 from stepflow.kits.flow.commands.command import Command
 from stepflow.kits.flow.commands.host import CommandHost
-from stepflow.kits.flow.current_step import CurrentStep, present
+from stepflow.kits.flow.current_step import CurrentStep
 from stepflow.kits.flow.runtime import FlowRuntime, OutputScope
 from stepflow.logs import enter
 from stepflow.store.values.codec import pack, unpack
@@ -48,6 +44,10 @@ log = logging.getLogger("stepflow.flow")
 #: what stands around the call of a step's function, such as a circuit breaker: it is given the
 #: runtime and the call, and may raise Postponed instead of making it
 Around = Callable[[FlowRuntime, Callable[[], Awaitable[Any]]], Awaitable[Any]]
+
+
+#: what the error of a function says that has cancelled its own task
+ITSELF = "the step cancelled itself"
 
 
 class StepCommand(Command):
@@ -86,15 +86,14 @@ class StepCommand(Command):
         function: Callable[..., Any],
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
-        *,
-        policy: RetryPolicy,
+        policy: RetryPolicy = ONCE,
         timeout_s: float | None = None,
         read: Callable[[Any], Any] | None = None,
         scope: str = "",
         around: Around | None = None,
         context: contextvars.Context | None = None,
     ) -> None:
-        super().__init__(place, name, future, read)
+        Command.__init__(self, place, name, future, read)  # super() costs each step
         self._around = around
         #: why its function may not be called yet, and the inbox version at which it was told so
         self._postponed: Postponed | None = None
@@ -126,6 +125,8 @@ class StepCommand(Command):
         self.is_abandoned = False
 
     def is_resolved_by(self, entry: Entry) -> bool:
+        if entry.kind is EntryKind.VALUE:  # most are
+            return True
         if entry.kind is EntryKind.TRY:
             brief = read_try(entry.data)[1]
             self._failures += counts_as_attempt(brief)
@@ -182,7 +183,9 @@ class StepCommand(Command):
         return "" if self._postponed is None else self._postponed.waits_for
 
     def resolve(self, entry: Entry) -> None:
-        if entry.kind is EntryKind.ERROR:
+        if entry.kind is EntryKind.VALUE:
+            self.resolve_with(entry.data)
+        else:
             kind, message, trace, *data = unpack(entry.data)
             refused = read_refused(kind, message, trace)
             if refused is not None:
@@ -194,8 +197,6 @@ class StepCommand(Command):
             elif trace:
                 failed.add_note(f"The step's own error:\n{trace.rstrip()}")
             self.future.set_exception(failed)
-        else:
-            self.resolve_with(entry.data)
 
     def advance(self, host: CommandHost, now: float) -> None:
         if self.due_at is None or self.due_at <= now or self._is_told(host):
@@ -218,7 +219,8 @@ class StepCommand(Command):
     def _begin_scope(self, host: CommandHost) -> OutputScope:
         """Make where its emits lead; what earlier attempts have emitted is void."""
         attempt = self._failures + 1
-        scope = self._scope = host.runtime.output_scope(self._scope_in(host), attempt, self.name)
+        where = self._scope_in(host) if host.restarts else self._scope_name
+        scope = self._scope = host.runtime.output_scope(where, attempt, self.name)
         if host.run.has_output and (attempt > 1 or host.was_begun_before(self)):
             scope.reset(attempt)
         return scope
@@ -254,8 +256,8 @@ class StepCommand(Command):
 
     async def _call(self, host: CommandHost, scope: OutputScope) -> Any:
         """Call the function; all that it emits is written before its value is."""
+        scope.attempt_of = (self, host, self._failures)
         enter(scope)
-        present.set((self, host, self._failures))
         runtime = host.runtime
         try:
             if self._around is not None:
@@ -287,30 +289,13 @@ class StepCommand(Command):
     def _tried(self, host: CommandHost, done: asyncio.Task[Any]) -> None:
         self._task = None
         self.is_busy = False
-        if self.is_abandoned or not self.is_wanted:
-            left = None if done.cancelled() else done.exception() or done.result()
-            if self.spends is not None:
-                self.spends.leave(host.runtime, left)
-            if self._around is not None:
-                host.runtime.limits.flush()
-            host.wake()
+        if self.is_abandoned or self.future.cancelled():
+            self._left(host, done)
             return
-        error = (
-            asyncio.CancelledError("the step cancelled itself")
-            if done.cancelled()
-            else done.exception()
-        )
+        error = asyncio.CancelledError(ITSELF) if done.cancelled() else done.exception()
         if error is None:
-            try:
-                data = self._pack(done.result(), limit=host.runtime.limit)
-            except PayloadTooLarge as problem:
-                error = with_usage(problem, done.result())
-                if self.spends is not None:
-                    self.spends.price(problem, done.result())
-            except BaseException as problem:  # noqa: BLE001  what packs a value is user code as well
-                error = problem
-            else:
-                self._write(host, EntryKind.VALUE, data, done.result())
+            error = self._keep(host, done.result())
+            if error is None:
                 return
         if isinstance(error, ClaimLost):
             host.lose_claim()
@@ -323,6 +308,28 @@ class StepCommand(Command):
             self._write_error(host, pack_refused(error), error)
         else:
             self._write_failure(host, error)
+
+    def _left(self, host: CommandHost, done: asyncio.Task[Any]) -> None:
+        """Take leave of an attempt whose value nobody wants."""
+        left = None if done.cancelled() else done.exception() or done.result()
+        if self.spends is not None:
+            self.spends.leave(host.runtime, left)
+        if self._around is not None:
+            host.runtime.limits.flush()
+        host.wake()
+
+    def _keep(self, host: CommandHost, value: Any) -> BaseException | None:
+        """Remember the value; returns why it cannot be kept."""
+        try:
+            data = self._pack(value, limit=host.runtime.limit)
+        except PayloadTooLarge as problem:
+            if self.spends is not None:
+                self.spends.price(problem, value)
+            return with_usage(problem, value)
+        except BaseException as problem:  # noqa: BLE001  what packs a value is user code as well
+            return problem
+        self._write(host, EntryKind.VALUE, data, value)
+        return None
 
     def _postpone(self, host: CommandHost, wait: Postponed) -> None:
         """Wait, and be tried again: this was no attempt."""

@@ -172,13 +172,13 @@ class Activation(ActivationHost):
             self._observe(command, entry)
         if not is_resolved:
             return None
-        self.commands.remove(entry.place)
+        del self.commands[entry.place]
         self.loop.now = entry.at
         if command.compensation is not None:
             self._compensations.push(command, command.value_in(entry))
         if not command.future.done():
             command.resolve(entry)
-            if not self.loop.has_waiter:
+            if not self.loop.ready:  # nobody waits for it
                 self._given_out.may_forget = True
         self.loop.run_ready()
         return None
@@ -299,19 +299,20 @@ class Activation(ActivationHost):
         """Do for these what can be done for them now."""
         now = self.runtime.now()
         for command in commands:
-            if command.is_wanted and (not command.is_busy or command.has_waiting_parts):
+            is_free = not command.is_busy or command.has_waiting_parts
+            if is_free and not command.future.cancelled():
                 command.advance(self, now)
 
     def _written(self, entry: Entry) -> None:
         """Hand over what is durable now; replies come in the order of the writes."""
-        command = self.commands.at(entry.place)
+        command = self.commands.get(entry.place)
         if command is not None and entry.kind is not EntryKind.MEMO:
             command.is_busy = command.is_writing = False
         self._hand_over(entry)
         is_answered = (
             command is not None
             and not command.wakes_on_inbox
-            and self.commands.at(entry.place) is not command
+            and self.commands.get(entry.place) is not command
         )
         if not (is_answered and self._goes_on_at_once()):
             self._wakeup.wake()
@@ -328,14 +329,16 @@ class Activation(ActivationHost):
             self._main.done()
             or self._wakeup.is_over
             or self.loop.misuse is not None
-            or self.runtime.cancel.is_set
+            or self._cancel.is_set
         ):
             return False
-        if self.is_slice_over and not self._is_busy():
+        if self._outer.time() >= self._time_slice.until and not self._is_busy():
             return False
         fresh = self.commands.take_fresh()
+        if not fresh:
+            return self.commands.is_busy()
         self._start(fresh)
-        return all(command.is_busy for command in fresh) if fresh else self.commands.is_busy()
+        return all(command.is_busy for command in fresh)
 
     async def _wait(self) -> None:
         """Wait for a try, a reply or a wake-up, but no longer than until something is due."""

@@ -17,6 +17,7 @@ from contextvars import Context
 from typing import Any
 
 from stepflow.engine.user_code.frames import is_users
+from stepflow.kits.flow.answer import Answer
 from stepflow.kits.flow.commands.command import Command
 from stepflow.kits.flow.replay.loop import WorkflowLoop
 from stepflow.kits.flow.replay.misuse import Call, running_frames
@@ -25,7 +26,7 @@ from stepflow.kits.flow.replay.misuse import Call, running_frames
 _KIT, _MACHINERY = "stepflow.kits.flow.", "stepflow.kits.flow.replay."
 
 
-class WatchedFuture(asyncio.Future[Any]):
+class WatchedFuture(Answer):
     """A future that knows whether anybody has awaited it, and which call of `ctx` made it."""
 
     def __init__(self, *, loop: asyncio.AbstractEventLoop) -> None:
@@ -83,6 +84,8 @@ class WatchingLoop(WorkflowLoop):
         future = WatchedFuture(loop=self)
         self.futures.append(future)
         return future
+
+    create_answer = create_future  # type: ignore[assignment]  # a WatchedFuture is an Answer
 
 
 class GivenOut:
@@ -144,11 +147,11 @@ def _may_be_forgotten(given: Awaitable[Any]) -> bool:
 
 
 def _is_left_alone(command: Command) -> bool:
-    """Whether nobody waits for a command that has no answer yet: the one callback is our own."""
+    """Whether nobody waits for a command that has no answer yet."""
     if not command.has_to_be_awaited:
         return False
     future: Any = command.future
-    return not future.done() and len(future._callbacks or ()) <= 1  # noqa: SLF001  nothing else tells
+    return not future.done() and not future._callbacks  # noqa: SLF001  nothing else tells
 
 
 def detach(call: Awaitable[Any], loop: asyncio.AbstractEventLoop) -> None:

@@ -48,7 +48,14 @@ class ActivationHost:
         self.loop = loop or WorkflowLoop()  # type: ignore[abstract]
         self.loop.now = self.run.began_at
         self.loop.next_serial = crc32(self.run.seed.encode())
+        self._cancel = runtime.cancel
         self._outer = asyncio.get_running_loop()
+        self._count_attempt = runtime.attempt_counter()
+        # each step asks for these, so they are the loop's own methods
+        #: makes the future of a command
+        self.create_future: Callable[[], asyncio.Future[Any]] = self.loop.create_answer
+        #: takes the next place of the branch whose code is running
+        self.next_place: Callable[[], str] = self.loop.next_place
         #: grows whenever something may have come into the run's inbox: a command that waits for
         #: something from there looks once for each
         self.inbox_version = 1
@@ -65,7 +72,7 @@ class ActivationHost:
         self._wakeup = Wakeup(self.run.id)
         self._writer = JournalWriter(
             runtime,
-            on_written=self._guarded(self._written),
+            on_written=self._written,
             on_refused=self._wakeup.lose_claim,
             on_inbox=self._on_inbox,
             on_failed=self._wakeup.fail,
@@ -90,10 +97,6 @@ class ActivationHost:
         """Refuse a call that does not come from the workflow's own code."""
         self.loop.branch()
 
-    def next_place(self) -> str:
-        """Take the next place of the branch whose code is running."""
-        return self.loop.branch().next_place()
-
     @property
     def has_compensations(self) -> bool:
         """Whether steps were done that are undone should the run fail."""
@@ -103,10 +106,6 @@ class ActivationHost:
     def is_in_main_branch(self) -> bool:
         """Whether the code that runs is the workflow's function itself."""
         return not self.loop.branch().path
-
-    def create_future(self) -> asyncio.Future[Any]:
-        """Make a future of the workflow's loop."""
-        return self.loop.create_future()
 
     def create_branch(self, coro: Coroutine[Any, Any, T], place: str, name: str) -> asyncio.Task[T]:
         """Make a branch at *place*, which is not taken from the branch that makes it."""
@@ -176,7 +175,7 @@ class ActivationHost:
         settling: Settling | None = None,
     ) -> None:
         """Write an entry for *command*, unless it is answered or abandoned by now."""
-        if self.loop.is_over or self.commands.at(command.place) is not command:
+        if self.loop.is_over or self.commands.get(command.place) is not command:
             if settling is not None:
                 self.runtime.budgets.settle(*settling)
             self._wakeup.wake()
@@ -189,7 +188,7 @@ class ActivationHost:
         took_ms = None
         if began_at is not None:
             took_ms = max(0, int((now - began_at) * 1000))
-            self.runtime.count_attempt(kind, now - began_at)
+            self._count_attempt(kind, now - began_at)
         entry = Entry(kind, command.place, command.name, now, data, took_ms)
         self._writer.write(entry, Cleanup.NEEDED if is_first_to_undo else None, settling)
 
@@ -290,6 +289,8 @@ class ActivationHost:
 
     def _on_dropped(self, command: Command) -> None:
         """Cancel the try of what the workflow cancelled; its answer will not be handed over."""
+        if self.loop.is_over:
+            return
         if self.is_live:
             self._outer.call_soon(command.void_output, self)
         self._outer.call_soon(command.give_up)

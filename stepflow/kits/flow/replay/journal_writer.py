@@ -27,14 +27,26 @@ class _PendingWrite:
     An entry on its way.
 
     *send* sends it, given its index; *then* is called with the reply once all up to it are durable.
+    An entry that is known when it is sent says neither: see `JournalWriter._send` and `_answered`.
     """
 
-    __slots__ = ("index", "reply", "send", "then")
+    __slots__ = ("cleanup", "data", "entry", "index", "reply", "send", "settling", "then")
 
     def __init__(
-        self, index: int, send: Callable[[int], asyncio.Future[Any]], then: Callable[[Any], None]
+        self,
+        index: int,
+        entry: Entry,
+        data: bytes = b"",
+        cleanup: Cleanup | None = None,
+        settling: Settling | None = None,
+        send: Callable[[int], asyncio.Future[Any]] | None = None,
+        then: Callable[[Any], None] | None = None,
     ) -> None:
         self.index = index
+        self.entry = entry
+        self.data = data
+        self.cleanup = cleanup
+        self.settling = settling
         self.send = send
         self.then = then
         #: what the server said; false while it has said nothing yet, or refused
@@ -127,11 +139,7 @@ class JournalWriter:
         if self._is_taking or self._is_replaying:
             self._held_back.append(lambda: self.write(entry, cleanup, settling))
             return
-        data = entry.write()
-        self._send_next(
-            lambda index: self._runtime.add_entry(index, data, cleanup, settling),
-            lambda _: self._written(entry),
-        )
+        self._send_next(_PendingWrite(self.index, entry, entry.write(), cleanup, settling))
 
     def write_computed(self, entry: Entry, send: Send) -> None:
         """Write an entry at the next index whose data is what the server answers to *send*."""
@@ -140,8 +148,11 @@ class JournalWriter:
             return
         head = entry.head()
         self._send_next(
-            lambda index: send(index, head), lambda reply: self._written(entry.holding(reply[0]))
-        )
+            _PendingWrite(
+                self.index, entry, send=lambda index: send(index, head),
+                then=lambda reply: self._written(entry.holding(reply[0])),
+            )
+        )  # fmt: skip
 
     def take(self, entry: Entry, send: Send, on_nothing: Callable[[], None]) -> None:
         """
@@ -152,31 +163,29 @@ class JournalWriter:
         """
         self._is_taking = True
         head = entry.head()
-        self._add(
-            _PendingWrite(
-                self.index,
-                lambda index: send(index, head),
-                lambda reply: self._taken(entry, reply, on_nothing),
-            )
-        )
+        write = _PendingWrite(
+            self.index, entry, send=lambda index: send(index, head),
+            then=lambda reply: self._taken(entry, reply, on_nothing),
+        )  # fmt: skip
+        self._pending.append(write)
+        if not self._is_held_up:
+            self._send(write)
 
-    def _send_next(
-        self, send: Callable[[int], asyncio.Future[Any]], then: Callable[[Any], None]
-    ) -> None:
-        """Take the next index for an entry and send it."""
+    def _send_next(self, write: _PendingWrite) -> None:
+        """Send an entry under the next index, which it takes."""
         probes.at("journal.ready")
-        write = _PendingWrite(self.index, send, then)
         self.index += 1
-        self._add(write)
-
-    def _add(self, write: _PendingWrite) -> None:
         self._pending.append(write)
         if not self._is_held_up:
             self._send(write)
 
     def _send(self, write: _PendingWrite) -> None:
         self._sent += 1
-        write.send(write.index).add_done_callback(partial(self._answered, write))
+        if write.send is None:  # each step passes here
+            sent = self._runtime.add_entry(write.index, write.data, write.cleanup, write.settling)
+        else:
+            sent = write.send(write.index)
+        sent.add_done_callback(partial(self._answered, write))
 
     def _answered(self, write: _PendingWrite, done: asyncio.Future[Any]) -> None:
         self._sent -= 1
@@ -189,7 +198,10 @@ class JournalWriter:
             return
         while self._pending and self._pending[0].reply:
             write = self._pending.popleft()
-            write.then(write.reply)
+            if write.then is None:
+                self._written(write.entry)
+            else:
+                write.then(write.reply)
         if self._is_held_up and not self._sent:
             self._send_again()
 
@@ -233,14 +245,17 @@ class JournalWriter:
 
     def _written(self, entry: Entry) -> None:
         probes.at("journal.done")
-        self._on_written(entry)
+        try:
+            self._on_written(entry)
+        except Exception as error:  # noqa: BLE001  asyncio would only log it, and nothing would go on
+            self._on_failed(error)
 
     def _taken(self, entry: Entry, reply: Any, on_nothing: Callable[[], None]) -> None:
         self._is_taking = False
         self.note_inbox(int(reply[0]))
         if len(reply) > 1:
             self.index += 1
-            self._on_written(entry.holding(reply[1]))
+            self._written(entry.holding(reply[1]))
         else:
             on_nothing()
         self._write_held_back()

@@ -16,6 +16,7 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from typing import Any, NoReturn
 
 from stepflow.errors import NotReplayable
+from stepflow.kits.flow.answer import Answer
 from stepflow.kits.flow.branches import Branch, BranchTask
 from stepflow.kits.flow.evicted import Evicted, put_aside
 from stepflow.kits.flow.replay.misuse import find_call
@@ -64,7 +65,8 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
     """
 
     def __init__(self) -> None:
-        self._ready: deque[asyncio.Handle] = deque()
+        #: what `run_ready` has to call
+        self.ready: deque[asyncio.Handle] = deque()
         self._branches: dict[asyncio.Task[Any], Branch] = {}
         #: of the task made next; runs begin at different numbers, so that hashes differ
         self.next_serial = 0
@@ -100,11 +102,15 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         context: contextvars.Context | None = None,
     ) -> asyncio.Handle:
         handle = ReadyHandle(callback, args, self, context)
-        self._ready.append(handle)
+        self.ready.append(handle)
         return handle
 
     def create_future(self) -> asyncio.Future[Any]:
         return asyncio.Future(loop=self)
+
+    def create_answer(self) -> Answer:
+        """Make the future of a command."""
+        return Answer(loop=self)
 
     def create_task(  # type: ignore[override]
         self,
@@ -184,7 +190,7 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
 
     def make_ready(self, handle: asyncio.Handle) -> None:
         """Have *handle* called when `run_ready` gets to it."""
-        self._ready.append(handle)
+        self.ready.append(handle)
 
     def get_debug(self) -> bool:
         return False
@@ -214,6 +220,12 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
             return task.branch
         return self._branches.get(task) or self._take_in(task)
 
+    def next_place(self) -> str:
+        """Take the next place of the branch whose code is running; raises as `branch` does."""
+        task = None if self.is_over else asyncio.current_task(self)
+        # each step passes here
+        return (task.branch if type(task) is BranchTask else self.branch()).next_place()
+
     def _evict_caller(self) -> NoReturn:
         """End code that is evicted, and that asks for something to wait for."""
         self.called_ctx_while_evicted = True
@@ -228,33 +240,32 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         """
         return bool(self._closing)
 
-    @property
-    def has_waiter(self) -> bool:
-        """Whether anybody waits for the answer just given: a callback beside the one of ours."""
-        return len(self._ready) > 1
-
     def run_ready(self) -> None:
         """Run what is ready until nothing is, as the running loop of this thread."""
-        if not self._ready:
+        if not self.ready:
             return
         if self._put_off:
-            self._ready.extend(self._put_off)
+            self.ready.extend(self._put_off)
             self._put_off.clear()
-        outer, hooks = self._begin()
-        ran = 0
+        # as `_begin` and `_end` do: each step passes here
+        outer, hooks = asyncio._get_running_loop(), sys.get_asyncgen_hooks()  # noqa: SLF001
+        asyncio._set_running_loop(self)  # noqa: SLF001
+        sys.set_asyncgen_hooks(None, self._close)
+        ready, ran = self.ready, 0
         try:
-            while self._ready:
-                handle = self._ready.popleft()
+            while ready:
+                handle = ready.popleft()
                 ran += 1
                 if ran > _MANY and self._is_put_off(handle):
                     continue
-                if not handle._cancelled:  # noqa: SLF001  two of them a step
+                if not handle._cancelled:  # noqa: SLF001  each step passes here
                     try:
                         handle._run()  # noqa: SLF001  how every loop runs a handle
                     except (SystemExit, KeyboardInterrupt):
                         continue  # its task keeps it; here it would end the worker's loop
         finally:
-            self._end(outer, hooks)
+            sys.set_asyncgen_hooks(*hooks)
+            asyncio._set_running_loop(outer)  # noqa: SLF001
 
     def _is_put_off(self, handle: asyncio.Handle) -> bool:
         """
@@ -304,7 +315,7 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         Its `finally` blocks run, as Python has it; a ctx call in one of them raises Evicted.
         """
         self.is_over = True
-        self._ready.clear()
+        self.ready.clear()
         outer, hooks = self._begin()
         aside: set[asyncio.Task[Any]] = set()
         try:
@@ -318,7 +329,7 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
             self._end(outer, hooks)
         self._branches.clear()
         self._closing.clear()
-        self._ready.clear()
+        self.ready.clear()
         self._put_off.clear()
 
     def start_over(self, coro: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:

@@ -32,9 +32,9 @@ class StepOutput:
         run = self._host.run
         if not run.has_output:
             return
-        self._frontier = frozenset(command.place for command in self._commands)
+        self._frontier = frozenset(command.place for command in self._commands.values())
         if run.handoff:
-            dropped = [command for command in self._commands if not command.is_wanted]
+            dropped = [command for command in self._commands.values() if not command.is_wanted]
             for command in (*self._given_up, *dropped):
                 command.void_output(self._host, was_begun=True)
 
@@ -45,7 +45,7 @@ class StepOutput:
     def void_all(self) -> None:
         """Declare void what those have emitted that will not be answered any more."""
         if self._host.is_live:
-            for command in self._commands:
+            for command in self._commands.values():
                 command.void_output(self._host)
         elif self._host.run.has_output:
-            self._given_up += self._commands
+            self._given_up += self._commands.values()

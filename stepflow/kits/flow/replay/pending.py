@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from stepflow.core.journal import KEYED, Entry
 from stepflow.core.under_way import UnderWay
+from stepflow.kits.flow.answer import Answer
 from stepflow.kits.flow.commands.command import Command
 from stepflow.kits.flow.replay.compensations import CompensationStack
 from stepflow.kits.flow.replay.keyed import Keyed
 
 
-class PendingCommands:
+class PendingCommands(dict[str, Command]):
     """
-    The commands of one activation.
+    The commands of one activation, by place.
 
     *on_dropped* is called with each that the workflow cancels.
     """
@@ -23,28 +24,30 @@ class PendingCommands:
     def __init__(
         self, compensations: CompensationStack, on_dropped: Callable[[Command], None]
     ) -> None:
-        self._by_place: dict[str, Command] = {}
+        super().__init__()
         self._fresh: list[Command] = []
         self._compensations = compensations
         self._on_dropped = on_dropped
         self.keyed = Keyed()
 
-    def __iter__(self) -> Iterator[Command]:
-        return iter(self._by_place.values())
-
     def add(self, command: Command) -> None:
         """Take in what the workflow asks for; a keyed command may be answered at once."""
         if command.place.startswith(KEYED) and self._is_known(command):
             return
-        self._by_place[command.place] = command
+        self[command.place] = command
         self._fresh.append(command)
-        command.future.add_done_callback(
-            lambda done: self._on_dropped(command) if done.cancelled() else None
-        )
+        answer = command.future
+        if isinstance(answer, Answer):
+            answer.on_cancelled, answer.place = self._on_cancelled, command.place
+
+    def _on_cancelled(self, place: str) -> None:
+        command = self.get(place)
+        if command is not None:
+            self._on_dropped(command)
 
     def add_timer(self, command: Command) -> None:
         """Take in a timer of the workflow's code, which is no call of `ctx`."""
-        self._by_place[command.place] = command
+        self[command.place] = command
         self._fresh.append(command)
 
     def _is_known(self, command: Command) -> bool:
@@ -53,7 +56,7 @@ class PendingCommands:
 
         One whose key is being asked for already is added again when that is done.
         """
-        first = self._by_place.get(command.place)
+        first = self.get(command.place)
         if first is not None and first.is_wanted:
             first.future.add_done_callback(
                 lambda _: None if command.future.done() else self.add(command)
@@ -63,10 +66,6 @@ class PendingCommands:
             command.is_busy = command.is_writing = first.is_writing
         return self.keyed.resolve(command, self._compensations)
 
-    def at(self, place: str) -> Command | None:
-        """Return the command at *place*."""
-        return self._by_place.get(place)
-
     def find_for(self, entry: Entry, *, has_ended: bool) -> tuple[Command | None, str]:
         """
         Return the command that a remembered fact belongs to, or say in words what is there instead.
@@ -74,7 +73,7 @@ class PendingCommands:
         A fact about a keyed step that nobody asks for yet is kept until somebody does: no command,
         and no words.
         """
-        command = self._by_place.get(entry.place)
+        command = self.get(entry.place)
         if entry.place.startswith(KEYED):
             self.keyed.keep(entry, is_asked_for=command is not None)
             return command, ""
@@ -86,13 +85,9 @@ class PendingCommands:
             return None, f"at place {entry.place} remembered {entry.kind} {entry.name!r}, now {now}"
         return command, ""
 
-    def remove(self, place: str) -> None:
-        """Take away the command at *place*: it has its answer."""
-        del self._by_place[place]
-
     def open(self) -> list[Command]:
         """Return those that the workflow still waits for."""
-        return [command for command in self._by_place.values() if command.is_wanted]
+        return [command for command in self.values() if command.is_wanted]
 
     def take_fresh(self) -> list[Command]:
         """Return those added since this was called last: nothing was done for them yet."""
@@ -102,23 +97,23 @@ class PendingCommands:
     @property
     def may_be_left(self) -> bool:
         """Whether something was asked for that nothing was done for yet, or has made room."""
-        return bool(self._fresh) or any(command.is_drained for command in self._by_place.values())
+        return bool(self._fresh) or any(command.is_drained for command in self.values())
 
     def is_busy(self) -> bool:
         """Whether a try or a write for one of them is under way."""
-        return any(command.is_busy for command in self._by_place.values())
+        return any(command.is_busy for command in self.values())
 
     def under_way(self) -> list[UnderWay]:
         """List the attempts in progress; another thread may ask."""
-        return [each for command in list(self._by_place.values()) for each in command.under_way()]
+        return [each for command in list(self.values()) for each in command.under_way()]
 
     def task_of(self, place: str) -> asyncio.Task[Any] | None:
         """Return the task that carries out the attempt at *place*; another thread may ask."""
-        command = self._by_place.get(place) or self._by_place.get(place.rpartition(".")[0])
+        command = self.get(place) or self.get(place.rpartition(".")[0])
         return None if command is None else command.task_at(place)
 
     def abandon_all(self) -> None:
         """Abandon and forget them all."""
-        for command in self._by_place.values():
+        for command in self.values():
             command.abandon()
-        self._by_place.clear()
+        self.clear()

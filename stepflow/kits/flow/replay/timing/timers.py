@@ -43,14 +43,14 @@ class Timers:
 
         One whose entry is on its way stays until that comes, on replay as it did live.
         """
-        command = self._commands.at(timer.place)
+        command = self._commands.get(timer.place)
         if (
             isinstance(command, TimerCommand)
             and command.handle is timer
             and not command.is_writing
             and timer.place not in self._remembered
         ):
-            self._commands.remove(timer.place)
+            del self._commands[timer.place]
 
     def fire(self, entry: Entry, *, has_ended: bool) -> str:
         """Call what a remembered timer calls; says in words why it does not fit."""
@@ -61,7 +61,7 @@ class Timers:
         if problem:
             return problem
         self._remembered.discard(entry.place)
-        self._commands.remove(entry.place)
+        del self._commands[entry.place]
         self._loop.now = entry.at
         if command.is_wanted:
             self._loop.make_ready(command.handle)
