@@ -7,8 +7,9 @@ from typing import Any
 
 from stepflow.core.outcomes import ErrorInfo
 from stepflow.engine.user_code.calls import data_of
-from stepflow.errors import PayloadTooLarge
-from stepflow.store.values.codec import pack
+from stepflow.errors import PayloadTooLarge, StepFailed
+from stepflow.kits.flow.around.refused import read_refused
+from stepflow.store.values.codec import pack, unpack
 
 log = logging.getLogger("stepflow.flow")
 
@@ -34,3 +35,17 @@ def with_usage(error: PayloadTooLarge, value: Any) -> PayloadTooLarge:
     if usage is not None:
         error.stepflow_data = {"size": error.size, "limit": error.limit, "usage": usage}
     return error
+
+
+def read_error(name: str, data: bytes, own: BaseException | None) -> Exception:
+    """Make what the workflow gets of step *name* by what is kept; *own* is what it raised here."""
+    kind, message, trace, *more = unpack(data)
+    refused = read_refused(kind, message, trace)
+    if refused is not None:
+        return refused
+    failed = StepFailed(name, kind, message, *more)
+    if own is not None:
+        failed.__cause__ = own
+    elif trace:
+        failed.add_note(f"The step's own error:\n{trace.rstrip()}")
+    return failed

@@ -26,11 +26,10 @@ from stepflow.errors import (
     ClaimLost,
     PayloadTooLarge,
     Postponed,
-    StepFailed,
 )
 from stepflow.kits.flow.around.attempt import Attempt
-from stepflow.kits.flow.around.failed import pack_error, with_usage
-from stepflow.kits.flow.around.refused import pack_refused, read_refused, rest_beside, rest_for
+from stepflow.kits.flow.around.failed import pack_error, read_error, with_usage
+from stepflow.kits.flow.around.refused import pack_refused, rest_beside, rest_for
 from stepflow.kits.flow.around.spends import Spends
 from stepflow.kits.flow.commands.command import Command
 from stepflow.kits.flow.commands.host import CommandHost
@@ -186,17 +185,8 @@ class StepCommand(Command):
         if entry.kind is EntryKind.VALUE:
             self.resolve_with(entry.data)
         else:
-            kind, message, trace, *data = unpack(entry.data)
-            refused = read_refused(kind, message, trace)
-            if refused is not None:
-                self.future.set_exception(refused)
-                return
-            failed = StepFailed(self.name, kind, message, *data)
-            if self._error is not None:
-                failed.__cause__, self._error = self._error, None
-            elif trace:
-                failed.add_note(f"The step's own error:\n{trace.rstrip()}")
-            self.future.set_exception(failed)
+            own, self._error = self._error, None
+            self.future.set_exception(read_error(self.name, entry.data, own))
 
     def advance(self, host: CommandHost, now: float) -> None:
         if self.due_at is None or self.due_at <= now or self._is_told(host):
