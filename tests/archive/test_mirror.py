@@ -6,6 +6,8 @@ import pytest
 
 from stepflow import Stepflow, SyncContext
 from stepflow.archive.archive import Archive
+from stepflow.settings import ArchiveSettings
+from stepflow.worker.upkeep.mirror import Mirror
 from tests.support import until
 
 
@@ -60,6 +62,35 @@ async def test_a_snapshot_is_taken_after_so_many_steps(url, settings, tmp_path, 
         await until(lambda: archive.list().runs)
     assert len(archive.snapshots("o1")) == 1
     archive.close()
+
+
+class Held:
+    """What the mirror knows of a worker: the runs in its hands, and those it had there."""
+
+    def __init__(self, env, runs=()):
+        self.env, self.runs, self.touched = env, dict.fromkeys(runs), None
+
+
+def test_a_run_that_moves_while_it_is_read_is_looked_at_again(client, tmp_path):
+    """[H2]"""
+    state = Held(client.env, ["a1"])
+    mirror = Mirror(state, None, ArchiveSettings(url=f"sqlite:///{tmp_path}/archive.db"))
+    assert mirror._choose() == {"a1"}
+    del state.runs["a1"]  # it parks while it is read
+    assert mirror._choose() == {"a1"}
+    assert mirror._choose() == set()
+
+
+def test_of_more_runs_than_a_round_takes_each_has_its_turn(client, tmp_path, monkeypatch):
+    """[H2]"""
+    monkeypatch.setattr("stepflow.worker.upkeep.mirror.MOST", 3)
+    names = [f"r{number}" for number in range(8)]
+    mirror = Mirror(
+        Held(client.env, names), None, ArchiveSettings(url=f"sqlite:///{tmp_path}/archive.db")
+    )
+    rounds = [mirror._choose() for _ in range(3)]
+    assert [len(found) for found in rounds] == [3, 3, 3]
+    assert set().union(*rounds) == set(names)
 
 
 async def test_an_app_without_an_archive_notes_no_run_and_writes_nothing_of_one(

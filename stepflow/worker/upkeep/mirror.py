@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from bisect import bisect_right
 
 from stepflow.archive.archive import Archive
 from stepflow.archive.collect import collect_moment
@@ -41,6 +42,8 @@ class Mirror:
         #: how far runs had come at their last snapshot
         self._taken: dict[str, int] = {}
         self._is_away = False
+        #: the run that was looked at last: of more than one round takes, all have their turn
+        self._last = ""
         worker_state.touched = set()
 
     async def run(self) -> None:
@@ -54,9 +57,10 @@ class Mirror:
 
     async def go(self) -> None:
         """Mirror what was touched since the last round, and what is in progress."""
-        touched = self._state.touched or set()
-        chosen = sorted(touched | set(self._state.runs))[:MOST]
-        moments = [moment for run_id in chosen if (moment := await self._look(run_id)) is not None]
+        chosen = self._choose()
+        moments = [
+            moment for run_id in sorted(chosen) if (moment := await self._look(run_id)) is not None
+        ]
         try:
             if moments:
                 await self._state.threads.run(self._write, moments)
@@ -64,9 +68,23 @@ class Mirror:
             if not self._is_away:
                 log.error("live runs are not mirrored for now: %s", error)
             self._is_away = True
+            self._state.touched = (self._state.touched or set()) | chosen
             return
         self._is_away = False
-        touched.difference_update(run_id for run_id in chosen if run_id not in self._state.runs)
+
+    def _choose(self) -> set[str]:
+        """
+        Give the runs that this round looks at; those in progress now the next one looks at again.
+
+        A run is forgotten before it is read: what becomes of it while it is read is seen then.
+        """
+        touched, in_progress = self._state.touched or set(), set(self._state.runs)
+        order = sorted(touched | in_progress)
+        behind = bisect_right(order, self._last)
+        round_ = [*order[behind:], *order[:behind]][:MOST]
+        chosen, self._last = set(round_), round_[-1] if round_ else ""
+        self._state.touched = (touched - chosen) | in_progress
+        return chosen
 
     async def _look(self, run_id: str) -> Moment | None:
         """Read a run; None for one that is gone or has ended, whose end has a way of its own."""
