@@ -34,7 +34,7 @@ def main() -> None:
     """Measure and print one line: `--variant one` or `burst`."""
     ground = Ground.of("schedules", 0, variant="one")
     variant = ground.args.variant
-    n = ground.args.n or {"one": 20, "burst": 1000}[variant]
+    n = ground.args.n or {"one": 100, "burst": 1000}[variant]
 
     def once(_: int) -> dict[str, Any]:
         ground.clean()

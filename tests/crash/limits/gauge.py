@@ -43,9 +43,9 @@ local function is_with_the_dead(id)
   return token ~= '' and (tonumber(round or nil) or 0) < now - ARGV[2]
 end
 
-local function waiting(line)
+local function living(key, from)
   local count = 0
-  for _, id in ipairs(redis.call('ZRANGE', line, 0, -1)) do
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', key, from, '+inf')) do
     if not is_with_the_dead(id) then count = count + 1 end
   end
   return count
@@ -73,8 +73,8 @@ for i = 3, #ARGV do
   local of = ':' .. ARGV[1] .. ':' .. ARGV[i]
   answer[#answer + 1] = claimed[ARGV[i]] or 0
   answer[#answer + 1] = redis.call('ZCARD', 'stepflow:slots' .. of)
-  answer[#answer + 1] = waiting('stepflow:line' .. of)
-  answer[#answer + 1] = redis.call('ZCOUNT', 'stepflow:called' .. of, now - 1, '+inf')
+  answer[#answer + 1] = living('stepflow:line' .. of, '-inf')
+  answer[#answer + 1] = living('stepflow:called' .. of, now - 1)
 end
 return answer
 """
