@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 #: times that code which waits in its cleanup hears that it is evicted
@@ -43,6 +44,19 @@ def put_aside(
                 run(coro.close)
         if getattr(coro, "cr_frame", None) is None:
             return
+
+
+def forget_in_anyio(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """
+    Take what anyio knows of *tasks*, which were put aside, away from it.
+
+    It has that in a dictionary of weak keys, until a callback of each task that ends; these never
+    end, and what it knows of one leads to the task itself, so nothing would ever be collected.
+    """
+    states = getattr(sys.modules.get("anyio._backends._asyncio"), "_task_states", None)
+    if states:
+        for task in tasks:
+            states.pop(task, None)
 
 
 @contextlib.contextmanager

@@ -22,11 +22,17 @@ from tests.kits.memory import MemoryRuntime, activate
 pytestmark = pytest.mark.crash
 
 
+def activations() -> int:
+    gc.collect()
+    return sum(type(each) is Activation for each in gc.get_objects())
+
+
 async def test_a_thousand_parks_with_open_generators_leave_no_line_and_no_garbage(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """[G2]"""
     alive: weakref.WeakSet[Any] = weakref.WeakSet()
+    before = activations()
 
     class Held:
         pass
@@ -59,7 +65,7 @@ async def test_a_thousand_parks_with_open_generators_leave_no_line_and_no_garbag
         for _ in range(1000):
             assert isinstance(await activate(MemoryRuntime(), workflow), Park)
     assert not caplog.records
-    gc.collect()
+    assert activations() <= before
     assert not alive
 
 

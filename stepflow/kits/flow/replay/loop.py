@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 from stepflow.errors import NotReplayable
 from stepflow.kits.flow.answer import Answer
 from stepflow.kits.flow.branches import Branch, BranchTask
-from stepflow.kits.flow.evicted import Evicted, put_aside
+from stepflow.kits.flow.evicted import Evicted, forget_in_anyio, put_aside
 from stepflow.kits.flow.replay.misuse import find_call
 from stepflow.kits.flow.replay.timing.timer import TimerBook, WorkflowTimer
 
@@ -327,6 +327,8 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
                         put_aside(task, branch.context, self)
         finally:
             self._end(outer, hooks)
+        if aside:
+            forget_in_anyio(aside)
         self._branches.clear()
         self._closing.clear()
         self.ready.clear()
