@@ -37,6 +37,9 @@ _DRIVERS = {
     "postgresql+psycopg": "postgresql+psycopg", "sqlite": "sqlite", "sqlite+pysqlite": "sqlite",
 }  # fmt: skip
 _KNOWN = "use postgresql://user@host/database or sqlite:///path"
+#: how the SQLSTATE of PostgreSQL begins where a value is beyond what it can do: a program limit,
+#: or an internal error, such as more memory for one value than there can be
+_TOO_MUCH = ("54", "XX000")
 #: options of a URL that are no secret
 _OPEN = ("host", "port", "user", "dbname", "sslmode", "service", "application_name")
 #: an option of a transaction that writes
@@ -105,6 +108,8 @@ class Database:
         problem = _problem(error)
         match error:
             case DataError() | IntegrityError():
+                return ArchiveConflict(self.shown, problem)
+            case DBAPIError() if str(getattr(error.orig, "sqlstate", "")).startswith(_TOO_MUCH):
                 return ArchiveConflict(self.shown, problem)
             case ProgrammingError() if not _is_lost(error):
                 return ArchiveMisconfigured(

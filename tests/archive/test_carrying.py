@@ -13,7 +13,7 @@ from stepflow.core.outcomes import ErrorInfo
 from stepflow.core.run import RunOutcome
 from stepflow.engine.hooks.ended import note_of_outcome, read_note
 from stepflow.engine.outbox import pack_outcome
-from stepflow.errors import ArchiveUnreachable, NotDeletable, StepflowError, UnreadableValue
+from stepflow.errors import ArchiveUnreachable, NotDeletable, RedisUnreachable, UnreadableValue
 from stepflow.settings import ArchiveSettings
 from stepflow.store.calls import Call
 from stepflow.store.hooks import load_hook, save_app_hooks
@@ -112,7 +112,7 @@ class DyingLink:
 
     def calls(self, calls):
         if any(self.name in (call.name, str(call.parts[0])) for call in calls):
-            raise StepflowError("killed")
+            raise RedisUnreachable("here", "killed")
         return self.link.calls(calls)
 
 
@@ -123,7 +123,7 @@ def test_one_that_dies_on_the_way_loses_nothing_and_doubles_nothing(
     """[H2] It has taken an end, or written it, or let the run go as well."""
     end(client, "a1", "b2")
     dying = Carrier(client.env, DyingLink(link_to_real, where), archived.settings)
-    with pytest.raises(StepflowError, match="killed"):
+    with pytest.raises(RedisUnreachable, match="killed"):
         dying.carry()
     dying.close()
     assert len(archived.list().runs) == (0 if where == "HGETALL" else 2)
@@ -177,6 +177,48 @@ def test_an_end_that_is_refused_is_left_to_the_schedule_of_hooks(
     assert (hook.runner, hook.state, hook.run_id) == (".archive", "pending", "odd")
     with pytest.raises(NotDeletable):
         client.delete("odd")
+
+
+def test_an_end_that_nobody_can_write_down_stops_no_other(
+    carrier, archived, client, link_to_real, keys, real, monkeypatch, caplog
+):
+    """[H6] Whatever it raises: its like is found with the first batch that has one."""
+    end(client, "even", "odd", "rest")
+    row_of_run = rows.row_of_run
+
+    def failing(namespace, run):
+        if run.id == "odd":
+            raise RecursionError("too deep")
+        return row_of_run(namespace, run)
+
+    monkeypatch.setattr(rows, "row_of_run", failing)
+    assert carrier.carry() == 3
+    assert ids(archived) == ["even", "rest"]
+    assert waiting(link_to_real, keys) == 0
+    assert "run=odd cannot be archived: too deep" in caplog.text
+    assert link_to_real.call(load_hook(keys, "odd-0-1-31")).state == "pending"
+    real.flushall()
+
+
+def test_a_full_database_blocks_no_step_and_loses_no_end(
+    carrier, archived, client, link_to_real, keys
+):
+    """[H2]"""
+    end(client, "a1")
+    assert carrier.carry() == 1
+    with carrier._archive._database.writing() as sql:
+        [(pages,)] = sql.exec_driver_sql("PRAGMA page_count").all()
+        sql.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
+    client.submit("etl", "x" * 50_000, run_id="b2")
+    client.fail("b2", "no")  # steps go on
+    with pytest.raises(ArchiveUnreachable, match="full"):
+        carrier.carry()
+    assert waiting(link_to_real, keys) == 1
+    assert ids(archived) == ["a1"]
+    with carrier._archive._database.writing() as sql:
+        sql.exec_driver_sql("PRAGMA max_page_count = 100000")
+    assert carrier.carry() == 1
+    assert ids(archived) == ["a1", "b2"]
 
 
 def test_a_note_that_cannot_be_read_is_put_off_and_stops_no_other(

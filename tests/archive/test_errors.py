@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from stepflow.archive.archive import Archive
-from stepflow.errors import ArchiveMisconfigured, ArchiveUnreachable
+from stepflow.errors import ArchiveConflict, ArchiveMisconfigured, ArchiveUnreachable
 from stepflow.settings import ArchiveSettings
 
 
@@ -34,6 +35,24 @@ def test_a_database_that_does_not_answer_may_answer_later():
         archive.health()
     assert "secret" not in str(caught.value)
     assert caught.value.retryable
+
+
+@pytest.mark.parametrize(
+    ("state", "kind"),
+    [
+        ("54000", ArchiveConflict), ("XX000", ArchiveConflict), ("53100", ArchiveUnreachable),
+        ("40P01", ArchiveUnreachable), ("57P01", ArchiveUnreachable), (None, ArchiveUnreachable),
+    ],
+)  # fmt: skip
+def test_what_is_beyond_a_database_is_said_of_the_end_and_not_of_the_archive(state, kind):
+    """[H6] Else one end would keep all others waiting for ever."""
+
+    class Refusal(Exception):
+        sqlstate = state
+
+    error = OperationalError("INSERT", {}, Refusal("invalid memory alloc request size 1073741824"))
+    with Archive(ArchiveSettings(url="memory://")) as archive:
+        assert isinstance(archive._database._error(error), kind)
 
 
 @pytest.mark.parametrize("name", ["password", "sslpassword", "options", "unheard_of"])

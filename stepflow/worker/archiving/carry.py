@@ -17,17 +17,13 @@ from stepflow.core.run import RunOutcome
 from stepflow.engine.env import Env
 from stepflow.engine.hooks.ended import read_note
 from stepflow.engine.outbox import refused_end
-from stepflow.errors import (
-    ArchiveConflict,
-    StepflowError,
-    UnreadableValue,
-)
+from stepflow.errors import StepflowError, UnreadableValue
 from stepflow.settings import ArchiveSettings
 from stepflow.store.calls import together
 from stepflow.store.connection.sync import SyncCaller, carry_out
 from stepflow.store.hooks import tell_noted
 from stepflow.store.runs.to_archive import ends_key, forget_ends, put_back, take_ends
-from stepflow.worker.archiving.refused import AWAY, releasing
+from stepflow.worker.archiving.refused import AWAY, REDIS, releasing
 
 log = logging.getLogger("stepflow.archive")
 
@@ -114,12 +110,18 @@ class Carrier:
         return taken
 
     def _carry(self, taken: Sequence[_Taken]) -> None:
-        """Archive a batch; where one end is refused, each by itself, so that it stops no other."""
+        """
+        Archive a batch; where one end is refused, each by itself, so that it stops no other.
+
+        So is one that cannot even be read or written down, whatever that raises.
+        """
         if not taken:
             return
         try:
             self._archive_all([each.outcome for each in taken])
-        except ArchiveConflict as error:
+        except (*AWAY, *REDIS):
+            raise
+        except Exception as error:  # noqa: BLE001  it is said, and stays with the end
             if len(taken) == 1:
                 self._leave_refused(taken[0], error)
                 return
@@ -141,9 +143,10 @@ class Carrier:
         plans = [collect_end(outcome, self._env, secrets) for outcome in outcomes]
         return carry_out(self._connection, together(plans))
 
-    def _leave_refused(self, taken: _Taken, error: StepflowError) -> None:
+    def _leave_refused(self, taken: _Taken, error: Exception) -> None:
         """Have an end that the database refuses tried again by the schedule of hooks."""
         env, now = self._env, self._env.clock.now()
-        log.error("run=%s cannot be archived: %s", taken.outcome.run_id, error)
+        is_fault = not isinstance(error, StepflowError)
+        log.error("run=%s cannot be archived: %s", taken.outcome.run_id, error, exc_info=is_fault)
         hooks = refused_end(taken.outcome, env, now)
         self._connection.call(tell_noted(env.keys, ends_key(env.keys), taken.note, hooks, now=now))

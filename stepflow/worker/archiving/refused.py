@@ -8,7 +8,13 @@ from stepflow.archive.values import End
 from stepflow.core.run import Run, RunOutcome
 from stepflow.core.verdict import Verdict
 from stepflow.engine.env import Env
-from stepflow.errors import ArchiveConflict, ArchiveMisconfigured, ArchiveUnreachable
+from stepflow.errors import (
+    ArchiveMisconfigured,
+    ArchiveUnreachable,
+    RedisRefused,
+    RedisUnreachable,
+    ReplyLost,
+)
 from stepflow.settings import ArchiveSettings
 from stepflow.store.calls import Call
 from stepflow.store.connection.async_ import AsyncCaller, carry_out
@@ -17,6 +23,8 @@ from stepflow.worker.threads import Threads
 
 #: the archive itself is away, or cannot be used
 AWAY = (ArchiveUnreachable, ArchiveMisconfigured)
+#: Redis is, which says nothing of an end
+REDIS = (RedisUnreachable, RedisRefused, ReplyLost)
 #: seconds until an end is tried again that met an archive which is away
 AWAY_S = 30.0
 
@@ -29,13 +37,15 @@ async def try_refused(
     threads: Threads,
 ) -> Verdict:
     """Archive one end. Safe to repeat."""
-    found = await carry_out(connection, collect_end(outcome, env, settings.redact))
     try:
+        found = await carry_out(connection, collect_end(outcome, env, settings.redact))
         await threads.run(_write, found.end, env, settings)
-    except ArchiveConflict as error:
-        return Verdict.retry(str(error))
     except AWAY as error:
         return Verdict.busy(AWAY_S, str(error))
+    except REDIS:
+        raise
+    except Exception as error:  # noqa: BLE001  refused, or nothing that this version can archive
+        return Verdict.retry(str(error) or type(error).__name__)
     if found.run is not None:
         await connection.call(releasing(found.run, env))
     return Verdict.delivered()
