@@ -3,19 +3,23 @@ The process that archives beside a worker: at the lowest priority, so that steps
 
 A worker spends all of its one core on steps when there are enough of them. So what archives is
 another process, of which the kernel lets the workers go first. It ends with its worker, however
-that comes about: its standard input is a pipe that only the worker has open.
+that comes about: its standard input is a pipe that only the worker has open. Should user
+code have forked off a process that has it as well, it sees in a second that its parent is another.
 """
 
 from __future__ import annotations
 
 import logging
+import os
 import pickle
+import struct
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import IO
 
 from stepflow.engine.env import Env
 from stepflow.settings import Settings
@@ -33,6 +37,10 @@ BURST_S = 60.0
 FINISH = b"f"
 
 
+#: how long a written place is
+_LENGTH = struct.Struct("!Q")
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """A Redis whose ends are archived, and all settings; *level* and *is_json* are for the log."""
@@ -42,6 +50,31 @@ class Place:
     settings: Settings
     level: str = "info"
     is_json: bool = False
+    #: the process beside which it is done
+    parent: int = field(default_factory=os.getpid)
+
+    def write(self, to: IO[bytes]) -> None:
+        """Write it for `read`."""
+        written = pickle.dumps(self)
+        to.write(_LENGTH.pack(len(written)) + written)
+        to.flush()
+
+    @classmethod
+    def read(cls, descriptor: int) -> Place:
+        """Read it from a pipe, and nothing more."""
+        [length] = _LENGTH.unpack(_read(descriptor, _LENGTH.size))
+        read: Place = pickle.loads(_read(descriptor, length))  # noqa: S301  the worker's own
+        return read
+
+
+def _read(descriptor: int, count: int) -> bytes:
+    found = b""
+    while len(found) < count:
+        more = os.read(descriptor, count - len(found))
+        if not more:
+            raise EOFError("the worker has gone before it had said what to archive")
+        found += more
+    return found
 
 
 def archiver_at(place: Place, *, until_empty: bool = False) -> Archiver:
@@ -116,8 +149,7 @@ class _Process:
         )
         assert process.stdin is not None
         with suppress(OSError):  # it has ended already
-            pickle.dump(self._place, process.stdin)
-            process.stdin.flush()
+            self._place.write(process.stdin)
         self._process = process
         if self._leaving.is_set():  # told meanwhile
             self.leave(finishes=self._finishes)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import pickle
 import signal
 import sys
 import threading
 from contextlib import suppress
-from typing import IO, TYPE_CHECKING
+from select import select
+from typing import TYPE_CHECKING
 
 from stepflow.archiver import FINISH, Place, archiver_at
 from stepflow.cli.worker.json_lines import JsonLines
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 #: how far an archiver beside a worker stands back behind the steps: as far as can be
 NICE = 19
+#: seconds between two looks whether the worker beside it is there
+LOOK_S = 1.0
 #: what tells one to leave that stands by itself
 LEAVING = (signal.SIGINT, signal.SIGTERM)
 
@@ -44,16 +46,20 @@ def work_beside() -> None:
         signal.signal(number, signal.SIG_IGN)  # a terminal's Ctrl-C is meant for the worker
     with suppress(OSError):
         os.nice(NICE)
-    given = sys.stdin.buffer
-    place: Place = pickle.load(given)  # noqa: S301  the worker has written it
+    given = sys.stdin.fileno()
+    place = Place.read(given)
     log_to_stderr(place.level, JsonLines(None) if place.is_json else None)
     archiver = archiver_at(place)
-    threading.Thread(target=_leave_when_told, args=(given, archiver), daemon=True).start()
+    told = (given, place.parent, archiver)
+    threading.Thread(target=_leave_when_told, args=told, daemon=True).start()
     archiver.run()
 
 
-def _leave_when_told(given: IO[bytes], archiver: Archiver) -> None:
-    if given.read(1) == FINISH:
-        archiver.finish()
-    else:
-        archiver.leave()
+def _leave_when_told(given: int, parent: int, archiver: Archiver) -> None:
+    while os.getppid() == parent:
+        if select([given], [], [], LOOK_S)[0]:
+            if os.read(given, 1) == FINISH:
+                archiver.finish()
+                return
+            break
+    archiver.leave()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from collections import Counter
@@ -81,12 +82,19 @@ def test_an_archiver_that_is_killed_has_a_successor_and_each_end_counts_once(clu
     assert worker.is_alive
 
 
-def test_the_archiver_of_a_worker_that_is_killed_is_gone_soon(cluster, archive):
+@pytest.mark.parametrize("is_forked", [False, True])
+def test_the_archiver_of_a_worker_that_is_killed_is_gone_soon(cluster, archive, is_forked):
+    """Also while a process that user code has forked off has all the worker had."""
     worker = cluster.spawn("stepflow", "worker", APP)
     worker.has_said("listens to")
     [pid] = until(lambda: archivers(worker), what="an archiver")
+    if is_forked:
+        cluster.client.submit("forks", 60.0, run_id="f1")
+        cluster.all_ended(["f1"])
     worker.kill()
     until(lambda: is_gone(pid), what="the end of the archiver")
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(worker.popen.pid, signal.SIGKILL)
 
 
 def test_a_supervisor_has_one_archiver_which_leaves_with_it(cluster, archive):
