@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 import time
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import Any
 
 FORMAT = "%(asctime)s %(levelname)-7s %(message)s"
@@ -29,9 +29,9 @@ def log_to_stderr(level: str, formatter: logging.Formatter | None = None) -> Non
     ours and changes nothing: `dictConfig` with `disable_existing_loggers`, other handlers of the
     root, `logging.disable`. Its own handlers get our lines as usual.
     """
-    stream = _copy_of_stderr()
-    _OwnLogger.last_way = logging.StreamHandler(stream)
-    _OwnLogger.last_way.setFormatter(formatter or _LineFormatter(FORMAT))
+    last_way = _LastWay(_copy_of_stderr())
+    last_way.setFormatter(formatter or _LineFormatter(FORMAT))
+    _OwnLogger.last_way = last_way
     logging.basicConfig(level=level.upper(), handlers=[_OwnLogger.last_way])
     for noisy in ("httpx", "httpcore", "asyncio"):
         if logging.getLogger(noisy).level == logging.NOTSET:
@@ -68,16 +68,39 @@ class _LineFormatter(logging.Formatter):
 
     _second, _written = -1, ""
 
+    def line(self, created: float, level: str, message: str) -> str:
+        """Write what `format` makes of a record with no more to it than these."""
+        return f"{self._time(created, created % 1 * 1000)} {level:<7} {message}"
+
     def formatTime(  # noqa: N802
         self, record: logging.LogRecord, datefmt: str | None = None
     ) -> str:
         """Write the time as `logging` does by default; the handler holds its lock."""
         del datefmt
-        second = int(record.created)
+        return self._time(record.created, record.msecs)
+
+    def _time(self, created: float, msecs: float) -> str:
+        second = int(created)
         if second != self._second:
             self._written = time.strftime(self.default_time_format, self.converter(second))
             self._second = second
-        return f"{self._written},{int(record.msecs):03d}"
+        return f"{self._written},{int(msecs):03d}"
+
+
+class _LastWay(logging.StreamHandler[Any]):
+    """The worker's own handler."""
+
+    def takes_lines(self) -> bool:
+        """Whether it writes lines as text alone: no filter looks at their records."""
+        return type(self.formatter) is _LineFormatter and not self.filters
+
+    def write_line(self, level: int, message: str) -> None:
+        """Write a line without making a record of it: it has no traceback and no more facts."""
+        assert isinstance(self.formatter, _LineFormatter)
+        with suppress(OSError, ValueError), self.lock or nullcontext():  # as `handleError` does
+            name = logging.getLevelName(level)
+            self.stream.write(self.formatter.line(time.time(), name, message) + self.terminator)
+            self.flush()
 
 
 class _OwnLogger(logging.Logger):
@@ -87,7 +110,7 @@ class _OwnLogger(logging.Logger):
     No handler or filter of the app can raise into its caller.
     """
 
-    last_way: logging.StreamHandler[Any]
+    last_way: _LastWay
 
     @property
     def disabled(self) -> bool:
@@ -113,6 +136,32 @@ class _OwnLogger(logging.Logger):
                 return logger.level
             logger = logger.parent
         return logging.INFO
+
+    def info(self, msg: object, *args: Any, **kwargs: Any) -> None:
+        """
+        Log a line as `Logger.info` does, without a record where nobody would look at one.
+
+        Each end of a run is one: the search for its caller costs as much as the line.
+        """
+        if self.isEnabledFor(logging.INFO):
+            if kwargs or not self._is_alone():
+                level = kwargs.pop("stacklevel", 1) + 1  # this frame is none of the caller's
+                super().info(msg, *args, stacklevel=level, **kwargs)
+            else:
+                self.last_way.write_line(logging.INFO, str(msg) % args if args else str(msg))
+
+    def _is_alone(self) -> bool:
+        """Whether nothing but the last way gets its lines."""
+        logger: logging.Logger | None = self
+        while logger is not None:
+            if logger.filters or any(each is not self.last_way for each in logger.handlers):
+                return False
+            logger = logger.parent
+        return (
+            self.last_way.level <= logging.INFO
+            and self.last_way.takes_lines()
+            and logging.getLogRecordFactory() is logging.LogRecord
+        )
 
     def callHandlers(self, record: logging.LogRecord) -> None:  # noqa: N802
         """Pass a record to the app's handlers, and to stderr unless one of them writes there."""

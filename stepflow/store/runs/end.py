@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from stepflow.core.fanout.group import GroupState
@@ -106,11 +107,8 @@ def finish_run(
         raw,
         keys={
             "run": base, "data": f"{base}:data", "steps": f"{base}:steps", "kv": f"{base}:kv",
-            "memo": f"{base}:memo", "claims": keys.claims, **hook_queue_keys(keys),
-            "claimed_job": keys.rq_job(run.claimed_rq_id or run.delivery), **flow_keys(base),
-            "wip": keys.rq_wip(queue), "deadlines": keys.deadlines, "due": keys.due,
-            **places(keys, run.runner, state), "scheduled": keys.rq_scheduled(queue),
-            "questions_index": keys.questions,
+            "memo": f"{base}:memo", "claimed_job": keys.rq_job(run.claimed_rq_id or run.delivery),
+            **flow_keys(base), **_shared_keys(keys, queue, run.runner, state),
         },
         args={
             "rev": run.rev_held, "token": fence.token, "fence": fence.name, "lapsed": fence.lapsed,
@@ -137,6 +135,16 @@ def finish_run(
             "archive": _given(archived and ends_key(keys)),
         },
     )  # fmt: skip
+
+
+@lru_cache(maxsize=1000)
+def _shared_keys(keys: Keys, queue: str, runner: str, state: RunState) -> Mapping[str, str]:
+    """Give the keys that the ends of a runner have in common: thousands come in a second."""
+    return {
+        "claims": keys.claims, **hook_queue_keys(keys), "wip": keys.rq_wip(queue),
+        "deadlines": keys.deadlines, "due": keys.due, **places(keys, runner, state),
+        "scheduled": keys.rq_scheduled(queue), "questions_index": keys.questions,
+    }  # fmt: skip
 
 
 def _given(one: Part | None) -> Sequence[Any]:
