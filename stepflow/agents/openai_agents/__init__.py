@@ -15,5 +15,6 @@ except ModuleNotFoundError as missing:
     raise ModuleNotFoundError(sentence, name=missing.name) from missing
 
 from stepflow.agents.openai_agents.runner import run
+from stepflow.agents.openai_agents.session import RunSession, read_session
 
-__all__ = ["run"]
+__all__ = ["RunSession", "read_session", "run"]

@@ -14,6 +14,7 @@ from agents.items import ToolApprovalItem
 from agents.run import AgentRunner, get_default_agent_runner, set_default_agent_runner
 
 from stepflow.agents.openai_agents.agents_of import StepAgents
+from stepflow.agents.openai_agents.session import RunSession
 from stepflow.agents.openai_agents.units import StepModel, StepModelProvider, StepSession, Units
 from stepflow.agents.providers.calls import WorkflowCalls
 from stepflow.core.backoff import RetryPolicy
@@ -95,8 +96,9 @@ class WorkflowRunner(AgentRunner):
             return await self._before.run(starting_agent, input, **kwargs)
         copies = _copies.get() or StepAgents(Units(cast("WorkflowCalls", ctx)))
         kwargs["run_config"] = _configured(kwargs.get("run_config"), copies.units)
-        if kwargs.get("session") is not None:
-            kwargs["session"] = StepSession(kwargs["session"], copies.units)
+        session = kwargs.get("session")
+        if session is not None and not isinstance(session, RunSession):
+            kwargs["session"] = StepSession(session, copies.units)
         mark = _copies.set(copies)
         try:
             return await self._before.run(copies.of(starting_agent), input, **kwargs)

@@ -1,0 +1,93 @@
+"""A session of the OpenAI Agents SDK that is kept with the run, as a conversation is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from agents import SessionSettings
+
+from stepflow.errors import InvalidOption
+from stepflow.kits.flow.context import Context
+from stepflow.kits.flow.current import current
+
+#: how the names of the variables begin that have what was added, each time its own
+_PART = "session:"
+#: the variable that says how many of those there are
+_COUNT = "session"
+
+
+class RunSession:
+    """
+    A `Session` in the variables of the workflow's run: `run(agent, text, session=RunSession())`.
+
+    Each item is stored once, and read and written as the workflow's variables are: remembered by
+    its history, kept through crashes and `ctx.continue_as_new`. With *limit* the model is given the
+    last items, so many at most; a turn then costs the thousandth time what it cost the first.
+
+    Its calls raise InvalidOption elsewhere; `read_session(client.vars(run_id))` has the items.
+    """
+
+    def __init__(self, *, limit: int | None = None) -> None:
+        self.session_settings: SessionSettings | None = SessionSettings(limit=limit)
+
+    @property
+    def session_id(self) -> str:
+        """The id of the run."""
+        return _ctx().run_id
+
+    async def get_items(self, limit: int | None = None) -> list[Any]:
+        """Return the items, or the last *limit* of them."""
+        variables, items = _ctx().vars, list[Any]()
+        for part in range(await variables.get(_COUNT, 0) - 1, -1, -1):
+            if limit is not None and len(items) >= limit:
+                break
+            items = [*await variables.get(f"{_PART}{part}", []), *items]
+        return items if limit is None else items[max(0, len(items) - limit) :]
+
+    async def add_items(self, items: list[Any]) -> None:
+        """Add *items* at the end."""
+        variables = _ctx().vars
+        if items:
+            count = await variables.get(_COUNT, 0)
+            await variables.set(f"{_PART}{count}", items)
+            await variables.set(_COUNT, count + 1)
+
+    async def pop_item(self) -> Any:
+        """Take the last item away and return it; None when there is none."""
+        variables = _ctx().vars
+        count = await variables.get(_COUNT, 0)
+        if not count:
+            return None
+        *kept, last = await variables.get(f"{_PART}{count - 1}")
+        await variables.set(f"{_PART}{count - 1}", kept or None)
+        if not kept:
+            await variables.set(_COUNT, count - 1)
+        return last
+
+    async def clear_session(self) -> None:
+        """Take all items away."""
+        variables = _ctx().vars
+        for part in range(await variables.get(_COUNT, 0)):
+            await variables.set(f"{_PART}{part}", None)
+        await variables.set(_COUNT, None)
+
+
+def read_session(variables: Mapping[str, Any]) -> list[Any]:
+    """Give the items of a RunSession, in order, out of the variables of its run."""
+    return [
+        item
+        for part in range(variables.get(_COUNT) or 0)
+        for item in variables.get(f"{_PART}{part}") or []
+    ]
+
+
+def _ctx() -> Context:
+    ctx = current()
+    if not isinstance(ctx, Context):
+        msg = (
+            "a RunSession was used outside of workflow code; there, read_session gives its items "
+            "out of client.vars(run_id)"
+        )
+        raise InvalidOption(msg)
+    return ctx
