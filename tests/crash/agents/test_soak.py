@@ -13,12 +13,13 @@ import statistics
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from stepflow import AsyncClient
+from stepflow import AsyncClient, QuestionClosed, QuestionNotFound
 from tests.agents.fake_openai import FakeOpenAI, Text, ToolCalls, TooMany
 from tests.support import until
 
@@ -70,14 +71,19 @@ class Crowd:
             run = await client.submit(kind, 2 if kind == "team" else "go")
             self.live[run.id] = kind
             self.begun[kind] += 1
-        for question in await client.questions():
-            await client.answer(question.token, dice.random() < 0.7)
+        await self.answer(lambda: dice.random() < 0.7)
         if dice.random() < 0.3:  # a turn takes longer than this does
             await client.say(f"chat-{dice.randrange(3)}", "go on", chat="chat")
             self.begun["word"] += 1
         if dice.random() < 0.2:
             await client.cancel(dice.choice([*self.live]))
         await self.take_ended()
+
+    async def answer(self, decide: Callable[[], bool]) -> None:
+        """Answer what is asked; the run of one that is closed was cancelled meanwhile."""
+        for question in await self.client.questions():
+            with suppress(QuestionClosed, QuestionNotFound):
+                await self.client.answer(question.token, decide())
 
     async def take_ended(self) -> None:
         """Forget the runs that have ended."""
@@ -113,8 +119,7 @@ async def test_a_worker_keeps_nothing_of_agents_that_have_ended(make_cluster) ->
 
             async def is_over() -> bool:
                 await crowd.take_ended()
-                for question in await client.questions():
-                    await client.answer(question.token, False)
+                await crowd.answer(lambda: False)
                 return not crowd.live
 
             await until(is_over)
