@@ -22,7 +22,7 @@ from pydantic_ai.usage import RunUsage
 from stepflow.agents.chat.turns import read_turns
 from stepflow.client import AsyncClient
 from stepflow.core.run import RunStatus
-from stepflow.errors import InvalidOption
+from stepflow.errors import InvalidOption, RunNotFound, shown
 
 #: conversations that a list without a limit has
 _MANY = 200
@@ -39,6 +39,8 @@ class ChatStore(ConversationStore):
     """
 
     def __init__(self, client: AsyncClient) -> None:
+        if not isinstance(client, AsyncClient):
+            raise InvalidOption(f"ChatStore was given {shown(client)}; it takes an AsyncClient")
         self._client = client
 
     async def read_record(self, conversation_id: str) -> ConversationRecord | None:
@@ -65,7 +67,10 @@ class ChatStore(ConversationStore):
         if head_id is None or limit == 0:
             return []
         run_id, number = _place(head_id)
-        messages = read_turns(await self._client.vars(run_id))
+        try:
+            messages = read_turns(await self._client.vars(run_id))
+        except RunNotFound as error:
+            raise LookupError(head_id) from error
         if not 0 < number <= len(messages):
             raise LookupError(head_id)
         entries = [_entry(run_id, at, each) for at, each in enumerate(messages[:number], 1)]

@@ -7,7 +7,7 @@ from typing import Any
 
 from agents import SessionSettings
 
-from stepflow.errors import InvalidOption
+from stepflow.errors import InvalidOption, shown
 from stepflow.kits.flow.context import Context
 from stepflow.kits.flow.current import current
 
@@ -25,10 +25,14 @@ class RunSession:
     its history, kept through crashes and `ctx.continue_as_new`. With *limit* the model is given the
     last items, so many at most; a turn then costs the thousandth time what it cost the first.
 
-    Its calls raise InvalidOption elsewhere; `read_session(client.vars(run_id))` has the items.
+    Its calls raise InvalidOption elsewhere, where `read_session(client.vars(run_id))` has the items,
+    and so does a *limit* below 1.
     """
 
     def __init__(self, *, limit: int | None = None) -> None:
+        if limit is not None and (type(limit) is not int or limit < 1):
+            msg = f"limit of RunSession is {shown(limit)}; it is a whole number from 1, or None"
+            raise InvalidOption(msg)
         self.session_settings: SessionSettings | None = SessionSettings(limit=limit)
 
     @property

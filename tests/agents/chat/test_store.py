@@ -70,6 +70,9 @@ async def test_what_turns_alone_may_write_is_refused_in_words() -> None:
             await store.delete("one")
         with pytest.raises(InvalidOption, match="of one kind"):
             await store.list_conversations()
-        with pytest.raises(LookupError):
-            await store.read_entry("one/9")
+        for entry_id in ("one/9", "one/0", "one", "/1", "nobody/1"):
+            with pytest.raises(LookupError):
+                await store.read_entry(entry_id)
+        with pytest.raises(InvalidOption, match="AsyncClient"):
+            ChatStore("redis://nowhere")  # type: ignore[arg-type]
         await h.client.cancel("one")

@@ -102,5 +102,8 @@ async def test_items_are_taken_back_and_cleared(h: Harness) -> None:
     run_ = await h.submit(flow)
     assert await h.result(run_) == [None, [b, c], c, b, [a], []]
     assert await h.client.vars(run_.id) == {}
-    with pytest.raises(InvalidOption, match="outside of a workflow"):
+    with pytest.raises(InvalidOption, match="outside of workflow code"):
         await RunSession().get_items()
+    for limit in (0, -1, "2", True):
+        with pytest.raises(InvalidOption, match="limit of RunSession"):
+            RunSession(limit=limit)  # type: ignore[arg-type]
