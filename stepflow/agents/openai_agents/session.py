@@ -25,8 +25,8 @@ class RunSession:
     its history, kept through crashes and `ctx.continue_as_new`. With *limit* the model is given the
     last items, so many at most; a turn then costs the thousandth time what it cost the first.
 
-    Its calls raise InvalidOption elsewhere, where `read_session(client.vars(run_id))` has the items,
-    and so does a *limit* below 1.
+    Its calls raise InvalidOption elsewhere, and so does a *limit* below 1. Outside of the workflow
+    `read_session(client.vars(run_id))` has the items.
     """
 
     def __init__(self, *, limit: int | None = None) -> None:
