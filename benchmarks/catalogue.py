@@ -128,6 +128,14 @@ WORKLOADS = {
         ("--variant many", "--variant none"),
         rises=False,
     ),
+    "archive": Workload(
+        "archive",
+        "2,000 runs of 10 trivial steps with an archive beside Redis, and without",
+        "steps_per_s",
+        "steps/s",
+        ("--variant off", "--variant on"),
+        bounded=True,
+    ),
     "lists": Workload(
         "lists",
         "first page of each list, with a million finished runs",

@@ -118,10 +118,11 @@ class Ground:
         *,
         concurrency: int = 100,
         processes: int = 1,
+        after: Callable[[c.Proc], dict[str, float]] | None = None,
     ) -> dict[str, Any]:
         """
         Submit all runs, then start the worker: from the first of *steps* steps executed to the
-        last.
+        last. *after* gives more figures, while the worker is still there.
         """
         self.marks.reset()
         handles = self.client.submit_many(specs)
@@ -131,6 +132,8 @@ class Ground:
             first = Spent.so_far(self, process)
             c.wait_for(lambda: self.marks.count >= steps and not self.live(), 600, 0.005, process)
             figures = Spent.so_far(self, process).per_step_since(first)
+            if after is not None:
+                figures |= after(process)
             peak = rss.done()
         if self.marks.count != steps:
             raise RuntimeError(f"{self.marks.count} steps executed instead of {steps}")
@@ -151,7 +154,7 @@ class Spent:
     def so_far(cls, ground: Ground, process: c.Proc) -> Spent:
         """Read the books."""
         steps = ground.marks.count
-        python_us = sum(map(_cpu_us, [process.pid, *c.children(process.pid)]))
+        python_us = sum(map(_cpu_us, _workers(process.pid)))
         stats = ground.redis.info("everything")
         calls = {
             name: value["calls"] for name, value in stats.items() if name.startswith("cmdstat_")
@@ -172,6 +175,18 @@ class Spent:
             "round_trips_per_step": (self.reads - first.reads) / steps,
             "python_us_per_step": (self.python_us - first.python_us) / steps,
         }
+
+
+def _workers(pid: int) -> list[int]:
+    """Give a process and its children, without one that archives beside it."""
+    return [pid, *(child for child in c.children(pid) if not _archives(child))]
+
+
+def _archives(pid: int) -> bool:
+    try:
+        return b"--beside" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:  # it has ended
+        return False
 
 
 def _cpu_us(pid: int) -> float:
