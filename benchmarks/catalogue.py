@@ -137,13 +137,15 @@ WORKLOADS = {
         bounded=True,
     ),
     "lists": Workload(
-        "lists",
+        "reading.lists",
         "first page of each list, with a million finished runs",
         "p50_ms",
         "ms p50",
         rises=False,
     ),
-    "doctor": Workload("doctor", "stepflow doctor, 100,000 live runs", "seconds", "s", rises=False),
+    "doctor": Workload(
+        "reading.doctor", "stepflow doctor, 100,000 live runs", "seconds", "s", rises=False
+    ),
     "map": Workload(
         "map", "ctx.map over 10,000 children, two worker processes", "seconds", "s", rises=False
     ),
@@ -151,7 +153,7 @@ WORKLOADS = {
         "batch", "ctx.batch over 10,000 items, one worker process", "seconds", "s", rises=False
     ),
     "pages": Workload(
-        "pages",
+        "reading.pages",
         "the page of a run of 100,000 steps, 5,000 journal entries, 10,000 children",
         "p50_ms",
         "ms p50",
@@ -166,7 +168,7 @@ WORKLOADS = {
         rises=False,
     ),
     "scrape": Workload(
-        "scrape",
+        "reading.scrape",
         "a scrape of the metrics, 1,000,000 ended runs",
         "p50_ms",
         "ms p50",

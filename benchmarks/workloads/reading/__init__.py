@@ -1,0 +1,1 @@
+"""Reading where much is kept: lists, pages, metrics, the doctor."""
