@@ -8,6 +8,7 @@ a duration.
 from __future__ import annotations
 
 import math
+import re
 from datetime import timedelta
 from numbers import Real
 
@@ -16,6 +17,18 @@ FOREVER_S = 9e9
 
 #: the rule, for the sentence that refuses a duration
 RULE = f"a duration is seconds or a timedelta, from 0 to {FOREVER_S:,.0f} s"
+
+#: seconds of the units that a duration in text may have
+UNITS_S = {
+    "ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0,
+}  # fmt: skip
+_SPAN = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|s|m|min|h|d|w)")
+
+
+def span_s(text: str) -> float | None:
+    """Read a number with a unit, such as 500ms, 1.5s, 5m, 2h, 1d, as seconds; None for no such."""
+    found = _SPAN.fullmatch(text)
+    return None if found is None else float(found[1]) * UNITS_S[found[2]]
 
 
 def length_s(duration: object) -> float | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -12,6 +11,7 @@ from typing import Any, TypeVar
 import click
 
 from stepflow.core.run import PRIORITIES
+from stepflow.durations import span_s
 from stepflow.errors import InvalidOption, shown
 from stepflow.times import seconds
 
@@ -19,7 +19,6 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 #: a priority of a run
 PRIORITY = click.Choice(["high", "normal", "low", *map(str, range(PRIORITIES))])
-_UNITS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 class Json(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # generic since click 8.3
@@ -50,13 +49,14 @@ class Duration(click.ParamType):  # type: ignore[type-arg,unused-ignore]
         """Return seconds."""
         if isinstance(value, float):
             return value
-        found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]*)", str(value))
-        if found is None or found[2] not in _UNITS:
+        text = str(value)
+        found = span_s(text if text[-1:].isalpha() else f"{text.rstrip()}s")
+        if found is None:
             self.fail(
                 f"{shown(value)} is no duration; write seconds, or 500ms, 5m, 2h, 1d", param, ctx
             )
         try:
-            return seconds(float(found[1]) * _UNITS[found[2]], shown(value))
+            return seconds(found, shown(value))
         except InvalidOption as error:
             self.fail(str(error), param, ctx)
 

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 
 from stepflow.core.ids import check_text
 from stepflow.core.run import RunState, RunStatus
+from stepflow.durations import span_s
 from stepflow.errors import InvalidOption, shown
 from stepflow.times import unix_time
 
@@ -27,10 +28,6 @@ _SIGNS = {
 _ALIASES = {"workflow": "runner"}
 _HEADER, _TAG = "header.", "tag."
 _WORD = re.compile(r"((?:header|tag)\.[^=~^]+|[a-z]+)(\^=|=|~)(.+)", re.DOTALL)
-_SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|min|h|d|w)")
-_UNITS = {
-    "ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0,
-}  # fmt: skip
 #: characters of all conditions
 _LONGEST = 100_000
 #: what is read of a run's data rather than of its record
@@ -170,8 +167,8 @@ def _known() -> str:
 def _moment(condition: Condition, now: float) -> float:
     """Read a time: how long ago (2h), a date (UTC if it has no zone), or unix seconds."""
     text = condition.text
-    if (span := _SPAN.fullmatch(text)) is not None:
-        return now - float(span[1]) * _UNITS[span[2]]
+    if (span := span_s(text)) is not None:
+        return now - span
     if condition.name != "older":
         if re.fullmatch(r"\d{9,}(\.\d+)?", text):
             return unix_time(float(text), condition.name)

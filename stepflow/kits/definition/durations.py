@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from datetime import timedelta
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
-from stepflow.durations import FOREVER_S
-
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_TEXT = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)")
+from stepflow.durations import FOREVER_S, span_s
 
 
 def _seconds(given: Any) -> Any:
@@ -19,11 +15,11 @@ def _seconds(given: Any) -> Any:
     if isinstance(given, timedelta):
         return given.total_seconds()
     if isinstance(given, str):
-        found = _TEXT.fullmatch(given.strip())
+        found = span_s(given.strip())
         if found is None:
             msg = f"{given!r} is no duration; write seconds, or 500ms, 30s, 5m, 2h, 1d"
             raise ValueError(msg)
-        return float(found[1]) * _UNITS[found[2]]
+        return found
     return given
 
 
