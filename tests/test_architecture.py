@@ -96,7 +96,7 @@ HOMES = {
     "referencing": ["engine.user_code.schema"],
     "rich": ["cli"],
     "rq": ["rq", "entry"],
-    "simpleeval": ["kits.definition.expressions"],
+    "simpleeval": ["kits.definition.values.expressions"],
     "starlette": ["web"],
     "sqlalchemy": ["archive"],
     "standardwebhooks": ["cli.demo.receiver"],
@@ -104,7 +104,7 @@ HOMES = {
     "typing_extensions": ["engine.user_code.readable"],
     "uvicorn": ["web.server"],
     "uvloop": ["entry"],
-    "yaml": ["kits.definition.source"],
+    "yaml": ["kits.definition.checking.source"],
 }
 #: what would let the world into the core, which is handed its time and its chance
 IMPURE = {"logging", "os", "pathlib", "random", "socket", "subprocess", "time"}

@@ -11,8 +11,8 @@ from stepflow.cli.context import CliContext, common_options, pass_context
 from stepflow.cli.errors import Exit, Problem
 
 if TYPE_CHECKING:
+    from stepflow.kits.definition.checking.source import Fault
     from stepflow.kits.definition.definitions import Definitions
-    from stepflow.kits.definition.source import Fault
 
 _FILE = click.argument("file", type=click.Path(path_type=Path))
 
@@ -28,7 +28,7 @@ def definition_command() -> None:
 @pass_context
 def schema_command(context: CliContext) -> None:
     """Print the JSON Schema of definitions, for editors; with --app also of its own kinds."""
-    from stepflow.kits.definition.schema import schema_of
+    from stepflow.kits.definition.checking.schema import schema_of
 
     context.output.data(schema_of(definitions_of(context)))
 
@@ -44,8 +44,8 @@ def check_command(context: CliContext, files: tuple[Path, ...]) -> int:
     A folder stands for its files. With --app the names of tools, runners and variables are checked
     as well.
     """
+    from stepflow.kits.definition.checking.source import read_file
     from stepflow.kits.definition.definitions import files_in
-    from stepflow.kits.definition.source import read_file
 
     book = definitions_of(context)
     paths = [each for file in files for each in files_in(file)]
@@ -63,7 +63,7 @@ def check_command(context: CliContext, files: tuple[Path, ...]) -> int:
 
 
 def _as_data(fault: Fault) -> dict[str, object]:
-    from stepflow.kits.definition.source import written
+    from stepflow.kits.definition.checking.source import written
 
     return {
         "file": fault.file, "line": fault.line, "path": written(fault.way),

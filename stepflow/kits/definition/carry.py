@@ -15,13 +15,13 @@ from typing import Any
 
 from stepflow.core.graphs.definitions import SKIPPED
 from stepflow.errors import ChildFailed, DefinitionFailed, InvalidOption, StepFailed
-from stepflow.kits.definition.expressions import evaluate
 from stepflow.kits.definition.kinds.base import At, Flow, Kind, Work, read_input
 from stepflow.kits.definition.kinds.condition import Condition
 from stepflow.kits.definition.known import Known
 from stepflow.kits.definition.model import Definition, StepSpec, Undo, below, cycle_in
 from stepflow.kits.definition.remote import Remote
-from stepflow.kits.definition.templates import Filled, fill
+from stepflow.kits.definition.values.expressions import evaluate
+from stepflow.kits.definition.values.templates import Filled, fill
 from stepflow.kits.definition.work import work_of
 from stepflow.kits.flow.context import Context
 from stepflow.kits.flow.step_options import DeclaredStep, declare

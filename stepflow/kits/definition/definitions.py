@@ -14,12 +14,12 @@ from stepflow.engine.registry import Registry
 from stepflow.engine.spec import RunSpec
 from stepflow.errors import InvalidDefinition, InvalidOption, did_you_mean, shown
 from stepflow.kits.definition.carry import Carrying
-from stepflow.kits.definition.check import faults_of
+from stepflow.kits.definition.checking.check import faults_of
+from stepflow.kits.definition.checking.source import Fault, Source, read_file
 from stepflow.kits.definition.kinds.every import every_kind
 from stepflow.kits.definition.known import Known
 from stepflow.kits.definition.model import Definition
 from stepflow.kits.definition.remote import Remote
-from stepflow.kits.definition.source import Fault, Source, read_file
 from stepflow.kits.definition.submission import spec_of
 from stepflow.kits.definition.tools import Tool
 from stepflow.kits.definition.triggers.match import on_event, on_message, taken_twice

@@ -9,7 +9,7 @@ from stepflow.core.graphs.definitions import STEP_RUNNER, capability_runner
 from stepflow.engine.registry import Registry
 from stepflow.jobs import call_runner
 from stepflow.kits.definition.known import Known
-from stepflow.kits.definition.templates import Filled
+from stepflow.kits.definition.values.templates import Filled
 from stepflow.kits.definition.work import work_of
 from stepflow.kits.flow.step_options import DeclaredStep, declare
 

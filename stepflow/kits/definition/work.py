@@ -8,8 +8,8 @@ from typing import Any
 from stepflow.errors import PermanentError
 from stepflow.kits.definition.kinds.base import Work, read_input
 from stepflow.kits.definition.known import Known
-from stepflow.kits.definition.secrets import Hiding, read_variables
-from stepflow.kits.definition.templates import Filled, close
+from stepflow.kits.definition.values.secrets import Hiding, read_variables
+from stepflow.kits.definition.values.templates import Filled, close
 from stepflow.store.values.codec import pack, unpack
 
 

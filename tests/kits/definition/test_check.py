@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from stepflow import InvalidDefinition, InvalidOption, Stepflow
 from stepflow.cli.main import cli
-from stepflow.kits.definition.source import read_file, read_text
+from stepflow.kits.definition.checking.source import read_file, read_text
 from stepflow.testing import Harness
 
 HEAD = "name: broken\nenv: [TOKEN]\nsteps:\n"

@@ -14,7 +14,7 @@ from stepflow import Context, InvalidDefinition, InvalidOption, PermanentError, 
 from stepflow.archive.archive import Archive
 from stepflow.archive.where import Where
 from stepflow.kits.definition import Flow, KindInput, Work
-from stepflow.kits.definition.source import read_text
+from stepflow.kits.definition.checking.source import read_text
 from stepflow.settings import ArchiveSettings
 from tests.support import until
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from stepflow import InvalidExpression, NoSuchValue
-from stepflow.kits.definition.expressions import evaluate
-from stepflow.kits.definition.secrets import Hiding
-from stepflow.kits.definition.templates import close, fill
+from stepflow.kits.definition.values.expressions import evaluate
+from stepflow.kits.definition.values.secrets import Hiding
+from stepflow.kits.definition.values.templates import close, fill
 
 SCOPE = {
     "input": {"name": "Ada", "n": 3, "list": [1, {"x": "y"}], "trick": "{input.name}{env.TOKEN}"},

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from stepflow.errors import did_you_mean
+from stepflow.kits.definition.checking.source import Way
 from stepflow.kits.definition.kinds.base import At, Flow, KindInput
 from stepflow.kits.definition.known import Known
-from stepflow.kits.definition.source import Way
 
 
 class AgentInput(KindInput):

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Protocol
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from stepflow.errors import PermanentError
+from stepflow.kits.definition.checking.source import Way
 from stepflow.kits.definition.model import StepSpec
-from stepflow.kits.definition.source import Way
-from stepflow.kits.definition.templates import as_text, references_in
+from stepflow.kits.definition.values.templates import as_text, references_in
 
 if TYPE_CHECKING:
     from stepflow.kits.definition.known import Known

@@ -7,9 +7,9 @@ from typing import Any
 
 from stepflow.core.graphs.definitions import RUNNER
 from stepflow.errors import PermanentError, did_you_mean
+from stepflow.kits.definition.checking.source import Way
 from stepflow.kits.definition.kinds.base import At, Flow, KindInput
 from stepflow.kits.definition.known import Known
-from stepflow.kits.definition.source import Way
 from stepflow.kits.definition.submission import payload_of
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from pydantic import Field
 
-from stepflow.kits.definition.expressions import evaluate
 from stepflow.kits.definition.kinds.base import At, Flow, KindInput
+from stepflow.kits.definition.values.expressions import evaluate
 
 
 class Case(KindInput):

@@ -9,9 +9,9 @@ from typing import Any, Literal
 from pydantic import Field
 
 from stepflow.errors import PermanentError, TransientError
+from stepflow.kits.definition.checking.source import Way
 from stepflow.kits.definition.kinds.base import KindInput, Text, Work
 from stepflow.kits.definition.known import Known
-from stepflow.kits.definition.source import Way
 
 _AGAIN = (408, 425, 429)
 #: characters of an answer that an error shows

@@ -9,11 +9,11 @@ from pydantic import Field
 
 from stepflow.core.fanout.join import Failed
 from stepflow.errors import ChildFailed, PermanentError
+from stepflow.kits.definition.checking.source import Way
 from stepflow.kits.definition.kinds.base import At, Flow, KindInput, Work, form_faults, read_input
 from stepflow.kits.definition.kinds.child import Run, RunInput
 from stepflow.kits.definition.known import Known
-from stepflow.kits.definition.source import Way
-from stepflow.kits.definition.templates import fill
+from stepflow.kits.definition.values.templates import fill
 from stepflow.kits.definition.work import work_of
 
 

@@ -14,11 +14,11 @@ from typing import Any, cast
 from pydantic import Field
 
 from stepflow.errors import PermanentError, StepError
+from stepflow.kits.definition.checking.source import Way
 from stepflow.kits.definition.kinds.base import KindInput, Text, Work
 from stepflow.kits.definition.kinds.reaper import reaper
 from stepflow.kits.definition.known import Known
-from stepflow.kits.definition.source import Way
-from stepflow.kits.definition.templates import references_in
+from stepflow.kits.definition.values.templates import references_in
 
 #: seconds that a program has to end by itself once it was told to
 _GRACE_S = 1.0

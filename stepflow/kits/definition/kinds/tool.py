@@ -8,9 +8,9 @@ from typing import Any
 from pydantic import Field
 
 from stepflow.errors import PermanentError, did_you_mean
+from stepflow.kits.definition.checking.source import Way
 from stepflow.kits.definition.kinds.base import KindInput, Work
 from stepflow.kits.definition.known import Known
-from stepflow.kits.definition.source import Way
 
 
 class ToolInput(KindInput):

@@ -10,10 +10,10 @@ from pydantic import Field
 
 from stepflow.engine.user_code.schema import check_schema
 from stepflow.errors import InvalidOption
+from stepflow.kits.definition.checking.source import Way
 from stepflow.kits.definition.durations import Duration
 from stepflow.kits.definition.kinds.base import At, Flow, KindInput, Text
 from stepflow.kits.definition.known import Known
-from stepflow.kits.definition.source import Way
 
 
 class WaitInput(KindInput):

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from stepflow.errors import InvalidExpression
-from stepflow.kits.definition.expressions import names_in
-from stepflow.kits.definition.source import Way
-from stepflow.kits.definition.templates import references_in
+from stepflow.kits.definition.checking.source import Way
+from stepflow.kits.definition.values.expressions import names_in
+from stepflow.kits.definition.values.templates import references_in
 
 
 def trigger_faults(trigger: Any, data: Mapping[str, Any]) -> Iterator[tuple[Way, str]]:

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from stepflow.errors import InvalidExpression, InvalidOption
-from stepflow.kits.definition.expressions import evaluate
 from stepflow.kits.definition.model import Definition
 from stepflow.kits.definition.submission import spec_of
-from stepflow.kits.definition.templates import as_text, fill
 from stepflow.kits.definition.triggers.model import OnEvent, OnMessage, OnWebhook
+from stepflow.kits.definition.values.expressions import evaluate
+from stepflow.kits.definition.values.templates import as_text, fill
 
 #: what begins a run, or is sent to one: `RunSpec`, or (run id, signal, payload)
 Begun = Any

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from stepflow.errors import did_you_mean
+from stepflow.kits.definition.checking.reach import Found, Reach
+from stepflow.kits.definition.checking.source import Way
 from stepflow.kits.definition.kinds.base import Kind, Work, form_faults
 from stepflow.kits.definition.model import StepSpec
-from stepflow.kits.definition.reach import Found, Reach
-from stepflow.kits.definition.source import Way
 
 
 def step_faults(step: StepSpec, reach: Reach) -> Found:

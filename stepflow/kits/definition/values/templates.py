@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stepflow.errors import NoSuchValue, shown
-from stepflow.kits.definition.source import Way
+from stepflow.kits.definition.checking.source import Way
 
 _NAME = r"[A-Za-z_]\w*"
 _REFERENCE = re.compile(

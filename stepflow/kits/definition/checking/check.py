@@ -9,6 +9,9 @@ from pydantic import ValidationError
 
 from stepflow.engine.user_code.schema import check_schema
 from stepflow.errors import InvalidOption, did_you_mean
+from stepflow.kits.definition.checking.reach import Reach
+from stepflow.kits.definition.checking.source import Fault, Source, Way
+from stepflow.kits.definition.checking.steps import step_faults
 from stepflow.kits.definition.kinds.base import form_faults
 from stepflow.kits.definition.kinds.condition import Condition, ConditionInput
 from stepflow.kits.definition.known import Known
@@ -20,9 +23,6 @@ from stepflow.kits.definition.model import (
     below,
     cycle_in,
 )
-from stepflow.kits.definition.reach import Reach
-from stepflow.kits.definition.source import Fault, Source, Way
-from stepflow.kits.definition.step_check import step_faults
 from stepflow.kits.definition.triggers.check import trigger_faults
 
 #: what a checker gives: the way to what is wrong, and what that is

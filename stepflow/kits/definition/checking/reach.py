@@ -6,11 +6,11 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from stepflow.errors import InvalidExpression, did_you_mean
-from stepflow.kits.definition.expressions import names_in
+from stepflow.kits.definition.checking.source import Way
 from stepflow.kits.definition.known import Known
 from stepflow.kits.definition.model import ROOTS, StepSpec, above
-from stepflow.kits.definition.source import Way
-from stepflow.kits.definition.templates import references_in
+from stepflow.kits.definition.values.expressions import names_in
+from stepflow.kits.definition.values.templates import references_in
 
 Found = Iterator[tuple[Way, str]]
 

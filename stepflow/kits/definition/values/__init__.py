@@ -1,0 +1,1 @@
+"""Values of a definition: references, expressions, and what must stay out of the history."""
