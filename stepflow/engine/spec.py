@@ -80,13 +80,22 @@ class RunSpec:
 
     @property
     def once(self) -> Singleton | Debounce | None:
-        """The key that it shares with other submits; InvalidOption for two of them."""
-        if self.singleton is None:
-            return self.debounce
-        if self.debounce is not None:
+        """The key that it shares with other submits; InvalidOption for two of them, or for none."""
+        if self.singleton is None and self.debounce is None:
+            return None
+        if self.singleton is not None and self.debounce is not None:
             msg = "submit takes singleton or debounce, not both"
             raise InvalidOption(msg)
-        return Singleton(self.singleton) if isinstance(self.singleton, str) else self.singleton
+        if isinstance(self.singleton, str):
+            return Singleton(self.singleton)
+        given = self.debounce if self.singleton is None else self.singleton
+        if not isinstance(given, Debounce if self.singleton is None else Singleton):
+            msg = (
+                f"{shown(given)} is no key of a run; write singleton='key', "
+                "singleton=Singleton(...) or debounce=Debounce('key', wait)"
+            )
+            raise InvalidOption(msg)
+        return given
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from stepflow.engine.lanes.name import lane_of
 from stepflow.engine.once.settle import settle_taken
 from stepflow.engine.spec import RunSpec, pack_options, read_priority
 from stepflow.engine.tags import write_tags
-from stepflow.errors import InvalidOption, LimitFull, RunConflict
+from stepflow.errors import InvalidOption, LimitFull, RunConflict, shown
 from stepflow.store.calls import Call, Part, batch_of
 from stepflow.store.run_hash import read_run
 from stepflow.store.runs import Full, Taken, submit_run
@@ -103,10 +103,10 @@ def prepare(spec: RunSpec, env: Env, *, may_share: bool = False) -> Prepared:
         msg = "a debounced run has its own time to begin; leave delay and start_at out"
         raise InvalidOption(msg)
     if spec.on_conflict not in ("return", "restart"):
-        msg = f"on_conflict {spec.on_conflict!r} is neither 'return' nor 'restart'"
+        msg = f"on_conflict {shown(spec.on_conflict)} is neither 'return' nor 'restart'"
         raise InvalidOption(msg)
     if spec.on_timeout not in ("undo", "end"):
-        msg = f"on_timeout {spec.on_timeout!r} is neither 'undo' nor 'end'"
+        msg = f"on_timeout {shown(spec.on_timeout)} is neither 'undo' nor 'end'"
         raise InvalidOption(msg)
     if len(spec.webhooks) > limits.webhooks:
         msg = (

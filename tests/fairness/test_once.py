@@ -200,6 +200,14 @@ async def test_two_keys_or_two_times_are_refused(aclient):
             await aclient.submit("sync", 1, debounce=once, **options)
 
 
+@pytest.mark.parametrize(
+    "given", [{"debounce": 5}, {"debounce": "k"}, {"singleton": Debounce("k", 1)}, {"singleton": 7}]
+)
+async def test_what_is_no_key_is_refused_in_words(aclient, given):
+    with pytest.raises(InvalidOption, match="is no key of a run"):
+        await aclient.submit("sync", 1, **given)
+
+
 async def test_only_a_submit_takes_a_key(aclient, real):
     """[L18] Elsewhere nobody would look at it: members of groups, runs that a signal starts."""
     spec = RunSpec("sync", 1, "a", singleton="k")
