@@ -15,6 +15,7 @@ from stepflow import (
 )
 from stepflow.core.fanout.group import Counts, check_group_id, key_of, member_run_id
 from stepflow.engine.groups.manifest import make_manifest
+from stepflow.engine.retry import retry
 from stepflow.store.groups.moves import write_slice
 
 
@@ -325,3 +326,23 @@ def test_what_nobody_finishes_to_write_is_forgotten_after_a_day(bench):
         assert 0 < bench.redis.ttl(bench.keys.group("g") + part) <= 86400
     assert bench.due() == {}
     assert bench.groups.forget("g")
+
+
+def test_two_that_retry_the_same_members_say_nothing_of_those_that_the_other_took_up(
+    bench, caplog, monkeypatch
+):
+    """Both have read which have failed; one comes second to each."""
+    bench.submit("ab")
+    bench.fail("a", "b")
+    bench.work()
+
+    def retry_by_another(run_id, env):
+        bench.client.retry(run_id)
+        return retry(run_id, env)
+
+    monkeypatch.setattr("stepflow.engine.groups.carry.retry", retry_by_another)
+    bench.groups.retry_failed("g")
+    assert "is not retried" not in caplog.text
+    bench.succeed("a", "b")
+    bench.work()
+    assert numbers(bench.groups.status("g")) == (0, 0, 2, 0, 0)

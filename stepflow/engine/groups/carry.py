@@ -42,6 +42,7 @@ from stepflow.store.groups.reads import failed_members, load_group, load_slice, 
 from stepflow.store.groups.record import GroupRecord, Member, read_members
 from stepflow.store.hooks import ANYONE, HookJob
 from stepflow.store.run_hash import CHOSEN
+from stepflow.store.runs import load_run
 from stepflow.store.values.codec import unpack
 from stepflow.times import as_datetime
 
@@ -196,7 +197,10 @@ async def _retry_one(group_id: str, run_id: str, env: Env) -> bool:
     try:
         await retry(run_id, env)
     except (RunStateError, DataError) as problem:
-        log.warning("group=%s run=%s is not retried: %s", group_id, run_id, problem)
+        run = await load_run(env.keys, run_id)
+        # one that lives by now was retried by whoever else moves the group
+        level = logging.WARNING if run is None or run.is_finished else logging.DEBUG
+        log.log(level, "group=%s run=%s is not retried: %s", group_id, run_id, problem)
         return False
     return True
 
