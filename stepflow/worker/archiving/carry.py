@@ -30,7 +30,7 @@ log = logging.getLogger("stepflow.archive")
 #: seconds, beyond a statement's time limit, for which nobody else gets what was taken
 _SPARE_S = 30.0
 #: seconds until a note that cannot be read is looked at again: another worker may have its key
-UNREADABLE_S = 3600.0
+UNREADABLE_S = 300.0
 
 
 class _Taken(NamedTuple):
@@ -97,14 +97,18 @@ class Carrier:
 
     def _read(self, notes: Sequence[bytes]) -> list[_Taken]:
         """Read notes; those that cannot be read are put off, and said."""
-        taken, unreadable = [], []
+        taken, unreadable, problem = [], [], ""
         for note in notes:
             try:
                 taken.append(_Taken(note, read_note(note)))
             except UnreadableValue as error:
                 unreadable.append(note)
-                log.error("an end that waits to be archived cannot be read: %s", error)
+                problem = str(error)
         if unreadable:
+            log.error(
+                "%s ends that wait to be archived cannot be read: %s; looked at again in %g s",
+                len(unreadable), problem, UNREADABLE_S,
+            )  # fmt: skip
             at = self._env.clock.now() + UNREADABLE_S
             self._connection.call(put_back(self._env.keys, [(note, at) for note in unreadable]))
         return taken
