@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from stepflow import AsyncClient, OutputEnd, OutputItem, OutputReset, OutputView
+from stepflow import AsyncClient, OutputEnd, OutputGap, OutputItem, OutputReset, OutputView
 from stepflow.agents.streams import assemble, caught_up
 from stepflow.core.output import OutputEvent
 
@@ -30,12 +30,15 @@ class Client:
     """Gives what is there, which grows by one event with each read that waits."""
 
     def __init__(self, there: int) -> None:
-        self.there = there
+        self.there, self.gone = there, 0
 
     async def output(
         self, run_id: str, *, after: str | None, topics: str, live: bool = True
     ) -> AsyncIterator[OutputEvent]:
         seen = 0 if after is None else 1 + next(i for i, e in enumerate(STREAM) if e.id == after)
+        if seen < self.gone:
+            seen = self.gone
+            yield OutputGap(STREAM[seen - 1].id, after)
         while seen < len(STREAM):
             if seen >= self.there:
                 if not live:
@@ -64,9 +67,27 @@ async def test_a_reader_that_drops_after_so_many_events_goes_on_where_it_was(
     assert view.state == "succeeded"
 
 
-async def test_a_late_reader_gets_what_a_model_has_said_in_one_go_as_one_piece() -> None:
+async def test_a_late_reader_gets_each_part_in_one_piece() -> None:
+    """Also those that were said at the same time."""
     client = cast("AsyncClient", Client(len(STREAM)))
     found = [event async for event in caught_up(client, "run")]
     assert [event.data["add"] for event in found if isinstance(event, OutputItem)] == [
-        "one two three", "yes", "four", "!",
+        "one two three", "yes!", "four",
     ]  # fmt: skip
+
+
+async def test_of_a_block_that_is_partly_gone_the_rest_comes_anew() -> None:
+    """The stream is bounded: nobody knows any more what such a reader has."""
+    client = Client(len(STREAM))
+    view = OutputView()
+    first = await anext(caught_up(cast("AsyncClient", client), "run"))
+    view.apply(first)
+    client.gone, after = 4, first.id
+    for takes in (1, 2, 3, 100):
+        left = takes
+        async for event in caught_up(cast("AsyncClient", client), "run", after=after):
+            view.apply(event)
+            after, left = event.id, left - 1
+            if not left:
+                break
+    assert [answer.text for answer in assemble(view.items)] == ["four", "yes!"]
