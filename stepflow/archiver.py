@@ -21,11 +21,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import IO
 
-from stepflow.engine.env import Env
 from stepflow.settings import Settings
-from stepflow.store.connection.address import Address
-from stepflow.store.keys import Keys
-from stepflow.worker.archiving.rounds import PATIENCE_S, Archiver, archiver_of
 
 log = logging.getLogger("stepflow.archive")
 
@@ -33,10 +29,10 @@ log = logging.getLogger("stepflow.archive")
 AGAIN_S = 5.0
 #: seconds that a burst waits for what is left to be archived
 BURST_S = 60.0
+#: and any other worker, for the batch under way
+PATIENCE_S = 5.0
 #: what such a process is told that is to archive what waits before it leaves
 FINISH = b"f"
-
-
 #: how long a written place is
 _LENGTH = struct.Struct("!Q")
 
@@ -75,14 +71,6 @@ def _read(descriptor: int, count: int) -> bytes:
             raise EOFError("the worker has gone before it had said what to archive")
         found += more
     return found
-
-
-def archiver_at(place: Place, *, until_empty: bool = False) -> Archiver:
-    """Make what archives the ends of *place*."""
-    settings = place.settings
-    address = Address.parse(place.url, settings.redis)
-    env = Env(Keys(place.namespace), settings)
-    return archiver_of(address, env, settings.archive, until_empty=until_empty)
 
 
 @contextmanager

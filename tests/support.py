@@ -89,6 +89,7 @@ def loaded() -> frozenset[str]:
     code = (
         "import sys\n"
         "import stepflow.entry, stepflow.worker.worker, stepflow.kits.app, stepflow.cli.main\n"
+        "import stepflow.archiver\n"
         "from stepflow import Client, AsyncClient\n"
         "print(*sys.modules)"
     )

@@ -27,6 +27,7 @@ from stepflow.store.runs.to_archive import (
 from stepflow.store.values.codec import pack
 from stepflow.worker.archiving.carry import UNREADABLE_S, Carrier
 from tests.limits.test_orderings import Altered
+from tests.support import loaded
 
 #: a note as the first version that had any wrote it: of a failed run with headers
 FIRST = (
@@ -269,6 +270,12 @@ def test_a_note_says_what_hooks_are_told():
 
 def test_a_note_of_an_earlier_version_is_read():
     assert read_note(base64.b64decode(FIRST)) == OUTCOME
+
+
+def test_a_worker_beside_which_is_archived_loads_nothing_that_speaks_sql():
+    """[H2]"""
+    assert "stepflow.archiver" in loaded()
+    assert not {"sqlalchemy", "psycopg", "stepflow.archive.archive"} & loaded()
 
 
 def test_calls_are_read_where_another_type_stands(link_to_real, keys, real):

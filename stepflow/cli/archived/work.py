@@ -10,11 +10,14 @@ from contextlib import suppress
 from select import select
 from typing import TYPE_CHECKING
 
-from stepflow.archiver import FINISH, Place, archiver_at
+from stepflow.archiver import FINISH, Place
 from stepflow.cli.worker.json_lines import JsonLines
 from stepflow.cli.worker.lines import log_to_stderr
+from stepflow.engine.env import Env
+from stepflow.store.connection.address import Address
+from stepflow.store.keys import Keys
 from stepflow.worker.archiving.carry import Carrier
-from stepflow.worker.archiving.rounds import Archiver
+from stepflow.worker.archiving.rounds import Archiver, archiver_of
 
 if TYPE_CHECKING:
     from stepflow.cli.context import CliContext
@@ -49,7 +52,9 @@ def work_beside() -> None:
     given = sys.stdin.fileno()
     place = Place.read(given)
     log_to_stderr(place.level, JsonLines(None) if place.is_json else None)
-    archiver = archiver_at(place)
+    env = Env(Keys(place.namespace), place.settings)
+    address = Address.parse(place.url, place.settings.redis)
+    archiver = archiver_of(address, env, place.settings.archive)
     told = (given, place.parent, archiver)
     threading.Thread(target=_leave_when_told, args=told, daemon=True).start()
     archiver.run()
