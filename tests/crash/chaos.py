@@ -63,6 +63,7 @@ KINDS: list[tuple[str, object, str, int]] = [
     ("listener", path(1), "cancelled", 1),
     ("steps", 10, "succeeded", 2),
     ("walk", 15, "succeeded", 2),
+    ("queuing", 7, "succeeded", 2),
     ("flow", 0.05, "succeeded", 2),
     ("saga", 0.02, "failed", 1),
     ("whole", 6, "succeeded", 1),
@@ -205,7 +206,7 @@ class Chaos:
             RunSpec(runner, payload, run_id=f"x-{start + n}", webhooks=[self._cluster.sink.webhook],
                     priority=self._dice.choice(["high", "normal", "low", 7]),
                     lane=self._dice.choice([None, "acme", f"t{self._dice.randrange(20)}"]),
-                    limits=self._dice.choice([{}, {}, {LIMIT: self._dice.choice(LIMITED)}]))
+                    limits=self._limits_of(runner))
             for n in range(count)
         ]  # fmt: skip
         if self.expected and self._dice.random() < 0.1:
@@ -222,6 +223,12 @@ class Chaos:
             client.submit_many(specs)
         except StepflowError:
             self.uncertain.update(str(spec.run_id) for spec in specs)
+
+    def _limits_of(self, runner: str) -> dict[str, str]:
+        """Give the limits of every third run; the steps of some have the same limit."""
+        if runner == "queuing":
+            return {}
+        return self._dice.choice([{}, {}, {LIMIT: self._dice.choice(LIMITED)}])
 
     def _cancel(self) -> None:
         """Cancel a run, most likely one that waits for that."""

@@ -22,8 +22,9 @@ from typing import Any
 
 import redis
 
-#: seconds for which a slot may be free beside a line while a worker lives
-MOST_IDLE_S = 1.0
+#: seconds for which a slot may be free beside a line while a worker lives: its next round finds
+#: that, and takes a moment
+MOST_IDLE_S = 1.2
 #: rounds of a worker that lives are no further apart than this
 ROUND_S = 1.5
 #: seconds after which a look is late

@@ -12,10 +12,12 @@ from typing import Any
 
 import anyio
 
-from stepflow import Context, Failed, Join, PermanentError, TransientError, current_step
+from stepflow import Context, Failed, Join, Limit, PermanentError, TransientError, current_step
 from tests.crash.support.app import QUICK, app
 
 WITNESS = os.environ.get("CRASH_WITNESS")
+#: chaos sets another bound, for this one and for whole runs
+gate = Limit("gate", concurrency=50)
 
 
 def saw(run_id: str, name: str) -> None:
@@ -51,6 +53,17 @@ async def flaky(run_id: str) -> str:
 async def steps(ctx: Context, count: int) -> dict[str, Any]:
     """Take so many steps, nothing else."""
     return {"steps": [await ctx.step(f"s{n}", int, n) for n in range(count)]}
+
+
+@app.workflow("queuing", retry=QUICK)
+async def queuing(ctx: Context, count: int) -> dict[str, Any]:
+    """Take a step, then others at once, of which each waits for its limit."""
+
+    async def one(number: int) -> str:
+        limit, name = gate.of("ab"[number % 2]), f"s{number}"
+        return await ctx.step(name, work, ctx.run_id, name, 0.02, limit=limit)
+
+    return {"steps": [await one(0), *await ctx.gather(*map(one, range(1, count)))]}
 
 
 @app.workflow("walk", retry=QUICK)
