@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import time
 from datetime import UTC, datetime
 
 import pytest
@@ -11,11 +12,14 @@ from stepflow.archive import rows
 from stepflow.archive.archive import Archive
 from stepflow.core.outcomes import ErrorInfo
 from stepflow.core.run import RunOutcome
+from stepflow.engine.doctor.model import Level
+from stepflow.engine.doctor.server import look_at_server
 from stepflow.engine.hooks.ended import note_of_outcome, read_note
 from stepflow.engine.outbox import pack_outcome
 from stepflow.errors import ArchiveUnreachable, NotDeletable, RedisUnreachable, UnreadableValue
 from stepflow.settings import ArchiveSettings
 from stepflow.store.calls import Call
+from stepflow.store.connection.sync import carry_out
 from stepflow.store.hooks import load_hook, save_app_hooks
 from stepflow.store.runs.to_archive import (
     count_ends,
@@ -270,6 +274,25 @@ def test_a_note_says_what_hooks_are_told():
 
 def test_a_note_of_an_earlier_version_is_read():
     assert read_note(base64.b64decode(FIRST)) == OUTCOME
+
+
+@pytest.mark.parametrize(
+    ("ago_s", "level", "words"),
+    [
+        (-30, Level.NOTE, "1 end is being archived"),
+        (5, Level.NOTE, "1 end waits to be archived, the oldest since"),
+        (90, Level.BAD, "nothing archives them, or not as fast as they come"),
+    ],
+)
+def test_the_doctor_says_how_long_ends_have_waited(
+    client, link_to_real, keys, real, ago_s, level, words
+):
+    link_to_real.call(leave_end(keys, b"0", ended_at=time.time() - ago_s))
+    lines = carry_out(link_to_real, look_at_server(client.env))
+    [line] = [line for line in lines if line.what == "archive"]
+    assert line.level is level
+    assert words in line.sentence
+    real.delete(ends_key(keys))
 
 
 def test_a_worker_beside_which_is_archived_loads_nothing_that_speaks_sql():

@@ -137,6 +137,9 @@ async def _of_archive(world: World, env: Env) -> list[Line]:
     ends, since = await batch(count_ends(env.keys), oldest_end(env.keys))
     if not ends or not since:
         return []
+    if since > world.now:  # until then somebody has them
+        being = count(ends, "end is", "ends are")
+        return [Line(Level.NOTE, "archive", f"{being} being archived")]
     waiting = f"{count(ends, 'end waits', 'ends wait')} to be archived, the oldest since"
     waiting = f"{waiting} {moment(since, world.now)}"
     if world.now - since < _ARCHIVED_S:
