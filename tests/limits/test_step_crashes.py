@@ -90,7 +90,8 @@ async def test_a_worker_is_lost_where_its_step_asks_for_slots(app, h, written):
     assert await nothing_is_left(h)
 
 
-async def test_a_step_that_is_repeated_takes_the_place_of_the_next_one_of_its_run(app, h):
+@pytest.mark.parametrize("units", [{"x": 1, "y": 1}, {"x": 2, "y": 3}])
+async def test_a_step_that_is_repeated_takes_the_place_of_the_next_one_of_its_run(app, h, units):
     """[L11] [L20] That one does not ask before it, so its turn would be nobody's."""
     times: list[tuple[str, float]] = []
 
@@ -100,7 +101,9 @@ async def test_a_step_that_is_repeated_takes_the_place_of_the_next_one_of_its_ru
             times.append((f"{run}{name}", h.clock.now()))
             await h.sleep(1)
 
-        await ctx.gather(*(ctx.step(name, call, name, limit=ONE) for name in "xy"))
+        await ctx.gather(
+            *(ctx.step(name, call, name, limit=ONE.of(units=units[name])) for name in "xy")
+        )
 
     h.crash_after("x", written=False)
     runs = [await h.submit(two, run) for run in "ab"]

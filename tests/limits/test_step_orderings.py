@@ -86,7 +86,9 @@ class World:
         takes_place = before is None and self.dice.random() < 0.5
         if takes_place:  # those of its run that want the same ask no more
             for key, other in list(self.waits.items()):
-                if key[0] == run.id and other.uses == uses:
+                if key[0] == run.id and [use.name for use in other.uses] == [
+                    use.name for use in uses
+                ]:
                     del self.waits[key]
         call = take_slots(
             self.store.keys, run, run.token, slot, name="s", said={}, first_since=None,

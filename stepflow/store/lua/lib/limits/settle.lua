@@ -7,15 +7,17 @@ local function note_settled(asks, token, number)
   if not is_past(before, token, number) then put(asks, '', token .. '|' .. number) end
 end
 
+local function without_units(uses) return (string.gsub(uses .. '\n', '|%d+\n', '\n')) end
+
 -- Have a step take over the place of the one of its run that wants the same limits, whose claim is over:
 -- a run has one place for them, and that other does not ask before this one has had its turn.
 -- Gives what it is held by, '' where there is no such place.
 local function take_place(at, run_id, step, uses)
   local asks, id, held = asks_of(run_of(at.ns, run_id)), run_id .. '/' .. step, ''
-  local all = soft('HGETALL', asks) or {}
+  local all, wanted = soft('HGETALL', asks) or {}, without_units(uses)
   for i = 1, #all, 2 do
     local other = all[i] ~= step and read_ask(at, run_id, all[i], all[i + 1])
-    if other and other.token == '' and other.limits == uses then
+    if other and other.token == '' and without_units(other.limits) == wanted then
       redis.call('HDEL', asks, other.step)
       for _, use in ipairs(limits_in(at, uses)) do
         local called = soft('ZSCORE', use.limit.called, other.id)
