@@ -28,10 +28,15 @@ _NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Collected(NamedTuple):
-    """What is archived of an end, and the run as it stood; None for one that has gone on since."""
+    """
+    What is archived of an end, and the run as it stood; None for one that has gone on since.
+
+    *size* is about how many bytes Redis keeps of the run.
+    """
 
     end: End
     run: Run | None = None
+    size: int = 0
 
 
 async def collect_end(outcome: RunOutcome, env: Env, secrets: Collection[str]) -> Collected:
@@ -52,7 +57,7 @@ async def collect_end(outcome: RunOutcome, env: Env, secrets: Collection[str]) -
         [_archived(step, secrets) for step in steps],
         document_of(kept, secrets),
     )
-    return Collected(end, kept.run)
+    return Collected(end, kept.run, kept.size)
 
 
 async def collect_moment(

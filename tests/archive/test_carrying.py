@@ -121,9 +121,9 @@ class DyingLink:
         return self.link.calls(calls)
 
 
-@pytest.mark.parametrize("where", ["HGETALL", "release_run", "ZREM"])
+@pytest.mark.parametrize(("where", "written"), [("HGETALL", 0), ("release_run", 1), ("ZREM", 2)])
 def test_one_that_dies_on_the_way_loses_nothing_and_doubles_nothing(
-    carrier, archived, client, link_to_real, keys, real, where
+    carrier, archived, client, link_to_real, keys, real, where, written
 ):
     """[H2] It has taken an end, or written it, or let the run go as well."""
     end(client, "a1", "b2")
@@ -131,7 +131,7 @@ def test_one_that_dies_on_the_way_loses_nothing_and_doubles_nothing(
     with pytest.raises(RedisUnreachable, match="killed"):
         dying.carry()
     dying.close()
-    assert len(archived.list().runs) == (0 if where == "HGETALL" else 2)
+    assert len(archived.list().runs) == written
     assert carrier.carry() == 0
     assert waiting(link_to_real, keys) == 2
     for note in real.zrange(ends_key(keys), 0, -1):  # the time of the dead one is over
@@ -224,6 +224,26 @@ def test_a_full_database_blocks_no_step_and_loses_no_end(
         sql.exec_driver_sql("PRAGMA max_page_count = 100000")
     assert carrier.carry() == 1
     assert ids(archived) == ["a1", "b2"]
+
+
+def test_of_large_runs_few_are_read_at_once(
+    carrier, archived, client, link_to_real, keys, monkeypatch
+):
+    """[H2] Else what archives would die of them, and its successors again."""
+    monkeypatch.setattr("stepflow.worker.archiving.carry.MOST_BYTES", 100_000)
+    for number in range(8):
+        client.submit("etl", "x" * 40_000, run_id=f"r{number}")
+        client.fail(f"r{number}", "no")
+    end(client, "small")
+    sizes = []
+    write = Archive.write
+    monkeypatch.setattr(
+        Archive, "write", lambda self, ends: sizes.append(len(ends)) or write(self, ends)
+    )
+    assert carrier.carry() == 9
+    assert sizes == [1, 2, 2, 2, 2]
+    assert len(ids(archived)) == 9
+    assert waiting(link_to_real, keys) == 0
 
 
 def test_a_note_that_cannot_be_read_is_put_off_and_stops_no_other(

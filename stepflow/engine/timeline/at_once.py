@@ -50,6 +50,14 @@ class Kept:
     mail_apart: Sequence[bytes | None] = ()
     output: Sequence[StreamEntry] = ()
 
+    @property
+    def size(self) -> int:
+        """How many bytes the values have that may be large."""
+        hashes = (self.data, self.vars, self.kv)
+        return sum(map(len, self.journal)) + sum(
+            len(value) for each in hashes for value in each.values()
+        )
+
 
 async def read_kept(run_id: str, env: Env) -> Kept:
     """

@@ -31,6 +31,8 @@ log = logging.getLogger("stepflow.archive")
 _SPARE_S = 30.0
 #: seconds until a note that cannot be read is looked at again: another worker may have its key
 UNREADABLE_S = 300.0
+#: bytes of runs that are read at once, as Redis keeps them: documents and rows take some times that
+MOST_BYTES = 16 * 2**20
 
 
 class _Taken(NamedTuple):
@@ -58,6 +60,8 @@ class Carrier:
         self._connection = connection
         self._settings = settings
         self._opened: Archive | None = None
+        #: bytes that the runs read last had, on average; None before the first
+        self._size: float | None = None
 
     @property
     def _archive(self) -> Archive:
@@ -135,12 +139,22 @@ class Carrier:
         self._connection.call(forget_ends(self._env.keys, [each.note for each in taken]))
 
     def _archive_all(self, outcomes: Sequence[RunOutcome]) -> None:
-        """Read the runs of a batch, write their ends in one transaction, let the runs go."""
-        found = self._collect(outcomes)
-        self._archive.write([each.end for each in found])
-        runs = [each.run for each in found if each.run is not None]
-        if runs:
-            self._connection.calls([releasing(run, self._env) for run in runs])
+        """
+        Read the runs of a batch, write their ends in one transaction, let the runs go.
+
+        Of large runs only so many at once as MOST_BYTES are, by what those before had: the first
+        of a process by itself, so that one that has died of too much goes on.
+        """
+        at = 0
+        while at < len(outcomes):
+            fit = 1 if self._size is None else max(1, int(MOST_BYTES / self._size))
+            found = self._collect(outcomes[at : at + fit])
+            at += fit
+            self._size = 1.0 + sum(each.size for each in found) / len(found)
+            self._archive.write([each.end for each in found])
+            runs = [each.run for each in found if each.run is not None]
+            if runs:
+                self._connection.calls([releasing(run, self._env) for run in runs])
 
     def _collect(self, outcomes: Sequence[RunOutcome]) -> list[Collected]:
         secrets = self._settings.redact
