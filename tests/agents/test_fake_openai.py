@@ -64,7 +64,9 @@ async def test_a_cut_answer_is_an_error_of_the_connection(ask, is_streamed):
 async def test_it_notices_that_its_caller_has_gone_and_counts_what_it_still_sends(ask):
     with FakeOpenAI(Text("one two three", hold=True)) as server:
         asking = asyncio.ensure_future(ask(server, stream=True))
-        await asyncio.to_thread(server.wait_for, lambda: server.calls and server.calls[0].output)
+        await asyncio.to_thread(
+            server.wait_for, lambda: server.calls and server.calls[0].output == 2
+        )
         server.stop()
         asking.cancel()
         await asyncio.to_thread(server.wait_for, lambda: server.calls[0].is_over)
