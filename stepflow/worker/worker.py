@@ -176,7 +176,8 @@ class Worker:
                 )
             tasks += await self._watch_health(parts)
             tasks += self._mirror(parts, connections.main)
-            archiver = self._archive()
+            if (archiver := self._archive()) is not None:
+                stack.push_async_callback(parts.state.threads.run, self._end_archiver, archiver)
             fetching = [asyncio.ensure_future(fetcher.run()) for fetcher in parts.fetchers]
             tasks += fetching
             tasks += [
@@ -188,8 +189,6 @@ class Worker:
             for fetcher in parts.fetchers:
                 fetcher.leave()
             await shut_down(parts, fetching, is_stuck=self.is_stuck)
-            if archiver is not None:
-                await parts.state.threads.run(self._end_archiver, archiver)
 
     def _make_parts(self, connections: WorkerConnections) -> WorkerParts:
         options = self._options

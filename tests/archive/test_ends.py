@@ -229,3 +229,12 @@ async def test_ends_that_nobody_knew_an_archive_for_are_archived_by_the_first_wo
     await aclient.cancel("idle")
     async with working(app, concurrency=1):
         assert (await archived(archive, "idle")).state == "cancelled"
+
+
+async def test_a_burst_archives_what_it_has_ended_before_it_leaves(app, archive, working):
+    """[H2] Also a worker that archives in a thread."""
+    for number in range(5):
+        await app.async_client.submit("etl", number, run_id=f"r{number}")
+    async with working(app, concurrency=4, burst=True) as worker:
+        await until(lambda: worker.finished_steps == 5)
+    assert len(archive.list().runs) == 5

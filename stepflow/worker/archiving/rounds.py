@@ -23,6 +23,8 @@ LOOK_S = 1.0
 FIRST_LOOK_S = 1.0
 #: seconds that a worker which leaves gives its archiver for the batch under way
 PATIENCE_S = 5.0
+#: and one that is to archive what waits before it leaves
+BURST_S = 60.0
 
 
 def archiver_of(
@@ -67,14 +69,18 @@ class Archiver:
         self._leaving.set()
 
     def finish(self) -> None:
-        """Leave as soon as nothing waits any more, or the archive is away."""
+        """Have it leave as soon as nothing waits any more, or the archive is away."""
         self._until_empty = True
         if self._is_away:
             self.leave()
 
-    def join(self, patience_s: float = PATIENCE_S) -> None:
-        """Wait a moment for the batch under way; one that takes longer is repeated by others."""
-        self._thread.join(patience_s)
+    def join(self) -> None:
+        """
+        Wait a moment for the batch under way; one that takes longer is repeated by others.
+
+        One that is to finish is given longer.
+        """
+        self._thread.join(BURST_S if self._until_empty else PATIENCE_S)
 
     def run(self) -> None:
         """Archive until told to leave."""
