@@ -331,3 +331,24 @@ async def test_any_other_limit_is_an_argument_of_the_function(app, h):
         ]  # fmt: skip
 
     assert await h.result(await h.submit(flow)) == ["a 3", "b None", "c 5", "d 5", "e 7"]
+
+
+async def test_room_that_no_script_has_handed_on_is_found_where_only_steps_have_limits(app, h):
+    """[L20] A worker that has met such a step looks at lines in its rounds."""
+    begun = []
+
+    async def call(name: str) -> None:
+        begun.append(name)
+        await h.sleep(100)
+
+    @app.workflow
+    async def work(ctx, name: str) -> None:
+        await ctx.step(call, name, limit=ONE)
+
+    await h.submit(work, "a", run_id="a")
+    await h.submit(work, "b", run_id="b")
+    assert begun == ["a"]
+    # as a server that comes back without its last writes
+    assert h.server.client.delete("stepflow:slots:one:") == 1
+    await h.advance(1)
+    assert begun == ["a", "b"]
