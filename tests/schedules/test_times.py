@@ -38,11 +38,12 @@ def fired(line, tz, start, end):
     return [datetime.fromtimestamp(each, ZoneInfo(tz)).strftime("%d %H:%M") for each in found]
 
 
-BERLIN, YORK, HOWE, APIA = (
+BERLIN, YORK, HOWE, APIA, CHATHAM = (
     "Europe/Berlin",
     "America/New_York",
     "Australia/Lord_Howe",
     "Pacific/Apia",
+    "Pacific/Chatham",
 )
 #: line, zone, from and to (UTC), the times by the clock of the zone
 TABLE = [
@@ -85,6 +86,8 @@ SWITCHES = [
     (HOWE, "2026-10-03T00:00"),
     (HOWE, "2027-04-03T00:00"),
     (APIA, "2011-12-29T00:00"),
+    (CHATHAM, "2026-04-04T00:00"),
+    (CHATHAM, "2026-09-26T00:00"),
 ]
 
 
@@ -122,6 +125,32 @@ def test_each_minute_of_a_switch_as_somebody_with_a_calendar_would_find_it(tz, s
         line = cron(f"{minute} {hour} * * *", tz)
         found = list(between(line, moment(start), moment(start) + 36 * 3600))
         assert found == by_hand(minute, hour, tz, start, 36)
+
+
+@pytest.mark.parametrize(("tz", "start"), SWITCHES)
+@pytest.mark.parametrize(
+    ("line", "minutes", "hours"),
+    [
+        ("* 2,3,9 * * *", range(60), (2, 3, 9)),
+        ("*/2 3,16 * * *", range(0, 60, 2), (3, 16)),
+        ("*/15 1,2 * * *", range(0, 60, 15), (1, 2)),
+        ("*/30 9,18 * * *", (0, 30), (9, 18)),
+        ("45 * * * *", (45,), range(24)),
+        ("10 */3 * * *", (10,), range(0, 24, 3)),
+        ("0 30 2 * * *", (30,), (2,)),
+    ],
+)
+def test_a_line_that_follows_real_time_runs_whenever_the_clock_shows_its_time(
+    tz, start, line, minutes, hours
+):
+    """[T6] Also where a zone skips or repeats half an hour, from 1:45 or 2:45 on, or a day."""
+    begin = moment(start)
+    expected = [
+        at
+        for at, clock in clock_of(tz, begin)
+        if begin < at <= begin + 60 * 3600 and clock.minute in minutes and clock.hour in hours
+    ]
+    assert list(between(cron(line, tz), begin, begin + 60 * 3600)) == expected
 
 
 @pytest.mark.parametrize(("tz", "start"), SWITCHES)
