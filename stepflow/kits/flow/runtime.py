@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from stepflow.core.limits.slot import StepSlot
     from stepflow.core.limits.use import LimitUse
     from stepflow.engine.observing.observers import Observers
-    from stepflow.kits.flow.current_step import AttemptOf
     from stepflow.store.budgets.spending import NoRoom, Reservation
 
 
@@ -36,9 +35,6 @@ class OutputScope(Protocol):
     @property
     def facts(self) -> StepFacts:
         """What log lines say of the step."""
-
-    #: the attempt, for `current_step`
-    attempt_of: AttemptOf | None
 
     @property
     def has_emitted(self) -> bool:

@@ -231,7 +231,7 @@ class Scope:
     and most emit nothing: so it asks its *claimant* for what it needs only then.
     """
 
-    __slots__ = ("_claimant", "_step", "attempt", "attempt_of", "has_emitted", "is_over", "name")
+    __slots__ = ("_claimant", "_step", "attempt", "has_emitted", "is_over", "name")
 
     def __init__(self, claimant: Claimant, name: str, attempt: int, step: str) -> None:
         self._claimant = claimant
@@ -241,8 +241,6 @@ class Scope:
         self.has_emitted = False
         #: whether the attempt has ended
         self.is_over = False
-        #: the attempt as `current_step` knows it; None for what is no step of a workflow
-        self.attempt_of: Any = None
 
     @property
     def permits(self) -> Permits:

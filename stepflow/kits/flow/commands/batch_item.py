@@ -82,8 +82,8 @@ class ItemCommand(StepCommand):
         """What its last attempt raised."""
         return self._error
 
-    def _pack(self, value: Any, *, limit: int) -> bytes:
-        data = super()._pack(value, limit=limit)
+    def _pack(self, value: Any, limit: int) -> bytes:
+        data = super()._pack(value, limit)
         if len(data) > _SURELY_FLAT:
             pack([[[value]]], what=f"the value of step {self.name!r}", in_clear=True)
         return data

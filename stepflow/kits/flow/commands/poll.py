@@ -10,6 +10,7 @@ from typing import Any
 
 from stepflow.core.backoff import RetryPolicy
 from stepflow.core.journal import Entry, EntryKind, counts_as_attempt, read_try, write_try
+from stepflow.kits.flow.around.code import AttemptCode
 from stepflow.kits.flow.commands.host import CommandHost
 from stepflow.kits.flow.commands.step import StepCommand
 from stepflow.kits.flow.runtime import OutputScope
@@ -77,12 +78,17 @@ class PollCommand(StepCommand):
             self.errors = self.errors + counts_as_attempt(brief) if brief else 0
         return is_resolved
 
-    def _begin_scope(self, host: CommandHost) -> OutputScope:
-        """Give each try a scope of its own: what it emits counts, though it found nothing."""
-        scope = self._scope = host.runtime.output_scope(self._scope_in(host), 1, self.name)
+    def _begin_code(self, host: CommandHost) -> AttemptCode:
+        """Begin a try: what those before it have emitted counts, though they found nothing."""
+        code = self._code = AttemptCode(self, host, self._failures)
         if host.run.has_output and host.was_begun_before(self):
-            scope.reset(1)
-        return scope
+            code.reset(1)
+        return code
+
+    def open_scope(self, host: CommandHost, failures: int) -> OutputScope:
+        """Give each try a scope of its own."""
+        where = f"{super()._scope_in(host)}#{failures}"
+        return host.runtime.output_scope(where, 1, self.name)
 
     def _scope_in(self, host: CommandHost) -> str:
         return f"{super()._scope_in(host)}#{self._failures}"

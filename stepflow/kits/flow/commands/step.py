@@ -28,6 +28,7 @@ from stepflow.errors import (
     Postponed,
 )
 from stepflow.kits.flow.around.attempt import Attempt
+from stepflow.kits.flow.around.code import AttemptCode
 from stepflow.kits.flow.around.failed import pack_error, read_error, with_usage
 from stepflow.kits.flow.around.refused import pack_refused, rest_beside, rest_for
 from stepflow.kits.flow.around.spends import Spends
@@ -55,13 +56,13 @@ class StepCommand(Command):
     __slots__ = (
         "_around",
         "_attempt",
+        "_code",
         "_context",
         "_error",
         "_failures",
         "_memo",
         "_policy",
         "_postponed",
-        "_scope",
         "_scope_name",
         "_seen",
         "_task",
@@ -107,7 +108,8 @@ class StepCommand(Command):
         self._memo: dict[str, Any] | None = None
         self._attempt: Attempt | None = None
         self._scope_name = scope or place
-        self._scope: OutputScope | None = None
+        #: what its present attempt is of
+        self._code: AttemptCode | None = None
         self.function = function
         self.args = args
         self.kwargs: Mapping[str, Any] = kwargs or {}
@@ -192,10 +194,11 @@ class StepCommand(Command):
         if self.due_at is None or self.due_at <= now or self._is_told(host):
             self.is_busy, self.began_at = True, now
             self._postponed, self._seen = None, host.inbox_version
-            if host.runtime.observers is not None and self._around is None:
-                host.runtime.observers.step_began(host.run, self, now)
+            observers = host.runtime.observers
+            if observers is not None and self._around is None:
+                observers.step_began(host.run, self, now)
             self._attempt = None
-            work = self._call(host, self._begin_scope(host))
+            work = self._call(host, self._begin_code(host))
             # a copy: what its function changes there is not for the next attempt to see
             self._task = host.spawn(work, partial(self._tried, host), self._context.copy())
 
@@ -206,14 +209,17 @@ class StepCommand(Command):
             return False
         return self._seen != host.inbox_version if wait.is_told is None else wait.is_told()
 
-    def _begin_scope(self, host: CommandHost) -> OutputScope:
-        """Make where its emits lead; what earlier attempts have emitted is void."""
-        attempt = self._failures + 1
-        where = self._scope_in(host) if host.restarts else self._scope_name
-        scope = self._scope = host.runtime.output_scope(where, attempt, self.name)
-        if host.run.has_output and (attempt > 1 or host.was_begun_before(self)):
-            scope.reset(attempt)
-        return scope
+    def _begin_code(self, host: CommandHost) -> AttemptCode:
+        """Begin the code of an attempt; what earlier attempts have emitted is void."""
+        failures = self._failures
+        code = self._code = AttemptCode(self, host, failures)
+        if host.run.has_output and (failures or host.was_begun_before(self)):
+            code.reset(failures + 1)
+        return code
+
+    def open_scope(self, host: CommandHost, failures: int) -> OutputScope:
+        """Make where the emits of the attempt after so many *failures* lead."""
+        return host.runtime.output_scope(self._scope_in(host), failures + 1, self.name)
 
     def abandon(self) -> None:
         self.is_abandoned = True
@@ -226,14 +232,14 @@ class StepCommand(Command):
         self.abandon()
 
     def void_output(self, host: CommandHost, *, was_begun: bool = False) -> None:
-        scope, self._scope = self._scope, None
-        if scope is None and (self._failures or was_begun) and host.run.has_output:
+        code, self._code = self._code, None
+        if code is None and (self._failures or was_begun) and host.run.has_output:
             # of an attempt in an earlier activation
             scope = host.runtime.output_scope(self._scope_in(host), self._failures, self.name)
             scope.reset(None)
-        elif scope is not None and scope.has_emitted and not self.is_writing:
-            scope.close()
-            scope.reset(None)
+        elif code is not None and code.has_emitted and not self.is_writing:
+            code.close()
+            code.reset(None)
 
     @property
     def occurrence(self) -> str:
@@ -244,10 +250,9 @@ class StepCommand(Command):
         """Name its scope: a place means another step in each history."""
         return f"{host.restarts}/{self._scope_name}" if host.restarts else self._scope_name
 
-    async def _call(self, host: CommandHost, scope: OutputScope) -> Any:
+    async def _call(self, host: CommandHost, code: AttemptCode) -> Any:
         """Call the function; all that it emits is written before its value is."""
-        scope.attempt_of = (self, host, self._failures)
-        enter(scope)
+        enter(code)
         runtime = host.runtime
         try:
             if self._around is not None:
@@ -257,11 +262,11 @@ class StepCommand(Command):
             else:
                 value = await self._limited(runtime)
         finally:
-            scope.close()
+            code.close()
             if self._attempt is not None:
                 self._attempt.end()
-        if scope.has_emitted:
-            await scope.end()
+        if code.has_emitted:
+            await code.end()
         return value
 
     async def _let_through(self, host: CommandHost) -> Any:
@@ -311,7 +316,7 @@ class StepCommand(Command):
     def _keep(self, host: CommandHost, value: Any) -> BaseException | None:
         """Remember the value; returns why it cannot be kept."""
         try:
-            data = self._pack(value, limit=host.runtime.limit)
+            data = self._pack(value, host.runtime.limit)
         except PayloadTooLarge as problem:
             if self.spends is not None:
                 self.spends.price(problem, value)
@@ -334,7 +339,7 @@ class StepCommand(Command):
                 self.due_at = None
         host.wake()
 
-    def _pack(self, value: Any, *, limit: int) -> bytes:
+    def _pack(self, value: Any, limit: int) -> bytes:
         what = f"the value of step {self.name!r}"
         if isinstance(self.read, ResultReader):
             self.read.check(value, what)
@@ -376,8 +381,8 @@ class StepCommand(Command):
 
     def _write_error(self, host: CommandHost, data: bytes, error: BaseException) -> None:
         """Remember the error; what the last attempt has emitted is declared void before."""
-        scope = self._scope
-        if scope is None or not scope.has_emitted:
+        code = self._code
+        if code is None or not code.has_emitted:
             self._write(host, EntryKind.ERROR, data, error)
             return
 
@@ -391,5 +396,5 @@ class StepCommand(Command):
                 self._write(host, EntryKind.ERROR, data, error)
 
         self.is_busy = True
-        scope.reset(None)
-        host.spawn(scope.end(), go_on)
+        code.reset(None)
+        host.spawn(code.end(), go_on)

@@ -30,6 +30,12 @@ _MANY = 2000
 #: what anyio calls at each turn for a scope whose tasks have not ended
 _CANCEL_AGAIN = "_deliver_cancellation"
 
+#: says which task of a loop runs; before Python 3.12 asyncio's own function is a slow one
+_running_task: Callable[[asyncio.AbstractEventLoop], asyncio.Task[Any] | None] = (
+    asyncio.current_task
+    if sys.version_info >= (3, 12)
+    else vars(asyncio.tasks)["_current_tasks"].get
+)
 #: what is refused where no code of the workflow runs
 OUTSIDE = "ctx outside of the workflow's own code, such as inside a step"
 
@@ -222,7 +228,7 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
 
     def next_place(self) -> str:
         """Take the next place of the branch whose code is running; raises as `branch` does."""
-        task = None if self.is_over else asyncio.current_task(self)
+        task = None if self.is_over else _running_task(self)
         # each step passes here
         return (task.branch if type(task) is BranchTask else self.branch()).next_place()
 
@@ -258,11 +264,14 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
                 ran += 1
                 if ran > _MANY and self._is_put_off(handle):
                     continue
-                if not handle._cancelled:  # noqa: SLF001  each step passes here
-                    try:
-                        handle._run()  # noqa: SLF001  how every loop runs a handle
-                    except (SystemExit, KeyboardInterrupt):
-                        continue  # its task keeps it; here it would end the worker's loop
+                if handle._cancelled:  # noqa: SLF001  how every loop runs a handle
+                    continue
+                try:
+                    handle._context.run(handle._callback, *handle._args)  # type: ignore[attr-defined]  # noqa: SLF001
+                except (SystemExit, KeyboardInterrupt):
+                    pass  # its task keeps it; here it would end the worker's loop
+                except BaseException as error:  # noqa: BLE001  as `Handle._run` does
+                    self.call_exception_handler({"message": repr(handle), "exception": error})
         finally:
             sys.set_asyncgen_hooks(*hooks)
             asyncio._set_running_loop(outer)  # noqa: SLF001
