@@ -35,6 +35,8 @@ class Host:
         self.looked: list[EntryKind] = []
         self.ends: dict[str, bytes] = {}
         self.is_lost = False
+        self.wakes = 0
+        self.failed: list[Exception] = []
 
     @property
     def outer_loop(self) -> asyncio.AbstractEventLoop:
@@ -43,11 +45,12 @@ class Host:
     def spawn(
         self,
         work: Coroutine[Any, Any, Any],
-        then: Callable[[asyncio.Task[Any]], None],
+        then: Callable[[asyncio.Task[Any]], None] | None,
         context: contextvars.Context | None = None,
     ) -> asyncio.Task[Any]:
         task = asyncio.get_running_loop().create_task(work, context=context)
-        task.add_done_callback(then)
+        if then is not None:
+            task.add_done_callback(then)
         return task
 
     def was_begun_before(self, command: Any) -> bool:
@@ -76,10 +79,13 @@ class Host:
         raise NotImplementedError
 
     def wake(self) -> None:
-        pass
+        self.wakes += 1
 
     def lose_claim(self) -> None:
         self.is_lost = True
+
+    def fail(self, error: Exception) -> None:
+        self.failed.append(error)
 
 
 def future() -> asyncio.Future[Any]:
@@ -175,3 +181,42 @@ async def test_the_child_of_another_run_that_has_not_ended_never_ends_here() -> 
     error = command.future.exception()
     assert error is not None
     assert "forked" in str(error)
+
+
+async def act() -> int:
+    await asyncio.sleep(0)
+    return 1
+
+
+@pytest.mark.parametrize("turns", range(6))
+@pytest.mark.parametrize("is_dropped", [True, False])
+async def test_an_attempt_that_is_left_at_any_turn_is_not_waited_for(
+    turns: int, is_dropped: bool
+) -> None:
+    """Also one whose task never got to begin."""
+    host, command = Host(), StepCommand("0", "act", future(), act, policy=RetryPolicy())
+    command.advance(host, 0.0)
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    wrote = len(host.written)
+    if is_dropped:
+        command.future.cancel()
+    command.give_up()
+    command.give_up()
+    for _ in range(4):
+        await asyncio.sleep(0)
+    assert (len(host.written), host.failed) == (wrote, [])
+    assert command.task is None
+    assert wrote or (host.wakes == 1 and not command.is_busy)
+
+
+async def test_what_seeing_to_an_attempt_raises_ends_the_activation() -> None:
+    """Asyncio would only log it, and the run would hang."""
+
+    class Broken(Host):
+        def write(self, *_: Any, **__: Any) -> None:
+            raise LookupError("broken")
+
+    host, command = Broken(), StepCommand("0", "act", future(), act, policy=RetryPolicy())
+    await advanced(command, host)
+    assert [type(error) for error in host.failed] == [LookupError]

@@ -139,7 +139,7 @@ class ItemHost:
     def spawn(
         self,
         work: Coroutine[Any, Any, T],
-        then: Callable[[asyncio.Task[T]], None],
+        then: Callable[[asyncio.Task[T]], None] | None,
         context: contextvars.Context | None = None,
     ) -> asyncio.Task[T]:
         """Do *work* on the worker's loop, then call *then*."""
@@ -196,6 +196,10 @@ class ItemHost:
     def lose_claim(self) -> None:
         """End the activation: the run is another worker's now."""
         self._host.lose_claim()
+
+    def fail(self, error: Exception) -> None:
+        """End the activation with *error*."""
+        self._host.fail(error)
 
 
 def _no_such_item(name: str, does: str) -> InvalidOption:

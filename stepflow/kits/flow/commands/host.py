@@ -62,13 +62,14 @@ class CommandHost(Protocol):
     def spawn(
         self,
         work: Coroutine[Any, Any, T],
-        then: Callable[[asyncio.Task[T]], None],
+        then: Callable[[asyncio.Task[T]], None] | None,
         context: contextvars.Context | None = None,
     ) -> asyncio.Task[T]:
         """
         Do *work* on the worker's loop, then call *then*, whose error ends the activation.
 
-        It runs in *context*, or in a copy of the present one.
+        Without *then* the work sees to its own end. It runs in *context*, or in a copy of the
+        present one.
         """
 
     def was_begun_before(self, command: Writable) -> bool:
@@ -119,3 +120,6 @@ class CommandHost(Protocol):
 
     def lose_claim(self) -> None:
         """End the activation: the run is another worker's now."""
+
+    def fail(self, error: Exception) -> None:
+        """End the activation with *error*."""

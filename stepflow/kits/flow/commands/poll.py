@@ -93,17 +93,17 @@ class PollCommand(StepCommand):
     def _scope_in(self, host: CommandHost) -> str:
         return f"{super()._scope_in(host)}#{self._failures}"
 
-    def _tried(self, host: CommandHost, done: asyncio.Task[Any]) -> None:
-        if self.is_abandoned or not self.is_wanted or not _is_nothing(done):
-            super()._tried(host, done)
+    def _tried(self, host: CommandHost, given: Any, error: BaseException | None) -> None:
+        is_nothing = error is None and (given is None or isinstance(given, Pending))
+        if self.is_abandoned or not self.is_wanted or not is_nothing:
+            super()._tried(host, given, error)
             return
         self._task = None
         try:
-            given = done.result()
             delay = given.delay if isinstance(given, Pending) else None
             wait_s = self._wait_s() if delay is None else seconds(delay)
-        except Exception as error:  # noqa: BLE001  `every` is user code as well
-            self._write_failure(host, error)
+        except Exception as problem:  # noqa: BLE001  `every` is user code as well
+            self._write_failure(host, problem)
             return
         host.write(self, EntryKind.TRY, write_try(host.runtime.now() + wait_s, ""))
 
@@ -121,9 +121,3 @@ class PollCommand(StepCommand):
             max_delay=wait_s,
         )  # fmt: skip
         super()._write_failure(host, error)
-
-
-def _is_nothing(done: asyncio.Task[Any]) -> bool:
-    if done.cancelled() or done.exception() is not None:
-        return False
-    return done.result() is None or isinstance(done.result(), Pending)

@@ -4,33 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from stepflow.core.backoff import ONCE, RetryPolicy
-from stepflow.core.journal import (
-    Entry,
-    EntryKind,
-    counts_as_attempt,
-    read_try,
-    was_refused,
-    write_try,
-)
+from stepflow.core.journal import Entry, EntryKind, counts_as_attempt, read_try, was_refused
 from stepflow.engine.user_code.arguments import ResultReader
-from stepflow.engine.user_code.calls import escaped, postponed, raised
-from stepflow.errors import (
-    BudgetExceeded,
-    CircuitOpen,
-    ClaimLost,
-    PayloadTooLarge,
-    Postponed,
-)
+from stepflow.engine.user_code.calls import escaped, postponed
+from stepflow.errors import BudgetExceeded, CircuitOpen, ClaimLost, PayloadTooLarge, Postponed
 from stepflow.kits.flow.around.attempt import Attempt
 from stepflow.kits.flow.around.code import AttemptCode
-from stepflow.kits.flow.around.failed import pack_error, read_error, with_usage
-from stepflow.kits.flow.around.refused import pack_refused, rest_beside, rest_for
+from stepflow.kits.flow.around.failed import failure_of, read_error, with_usage
+from stepflow.kits.flow.around.refused import pack_refused
 from stepflow.kits.flow.around.spends import Spends
 from stepflow.kits.flow.commands.command import Command
 from stepflow.kits.flow.commands.host import CommandHost
@@ -38,8 +24,6 @@ from stepflow.kits.flow.current_step import CurrentStep
 from stepflow.kits.flow.runtime import FlowRuntime, OutputScope
 from stepflow.logs import enter
 from stepflow.store.values.codec import pack, unpack
-
-log = logging.getLogger("stepflow.flow")
 
 #: what stands around the call of a step's function, such as a circuit breaker: it is given the
 #: runtime and the call, and may raise Postponed instead of making it
@@ -60,6 +44,7 @@ class StepCommand(Command):
         "_context",
         "_error",
         "_failures",
+        "_host",
         "_memo",
         "_policy",
         "_postponed",
@@ -120,7 +105,8 @@ class StepCommand(Command):
         self.was_refused = False
         #: what its last attempt raised; None on replay
         self._error: BaseException | None = None
-        self._task: asyncio.Task[Any] | None = None
+        self._host: CommandHost | None = None
+        self._task: asyncio.Task[None] | None = None
         #: nobody wants its value any more: what its function does from here on, cancelled or not,
         #: does not count
         self.is_abandoned = False
@@ -198,9 +184,10 @@ class StepCommand(Command):
             if observers is not None and self._around is None:
                 observers.step_began(host.run, self, now)
             self._attempt = None
-            work = self._call(host, self._begin_code(host))
+            work = self._try(host, self._begin_code(host))
             # a copy: what its function changes there is not for the next attempt to see
-            self._task = host.spawn(work, partial(self._tried, host), self._context.copy())
+            task = host.spawn(work, None, self._context.copy())
+            self._host, self._task = host, None if task.done() else task
 
     def _is_told(self, host: CommandHost) -> bool:
         """Whether something came in that may be what it waits for."""
@@ -223,8 +210,14 @@ class StepCommand(Command):
 
     def abandon(self) -> None:
         self.is_abandoned = True
-        if self._task is not None:
-            self._task.cancel()
+        task, self._task = self._task, None
+        if task is not None:
+            task.add_done_callback(self._never_begun)
+            task.cancel()
+
+    def _never_begun(self, done: asyncio.Task[None]) -> None:
+        if done.cancelled() and self._host is not None:  # `_try` would have seen to it
+            self._left(self._host)
 
     def give_up(self) -> None:
         if self._postponed is not None and self._postponed.give_up is not None:
@@ -250,24 +243,40 @@ class StepCommand(Command):
         """Name its scope: a place means another step in each history."""
         return f"{host.restarts}/{self._scope_name}" if host.restarts else self._scope_name
 
-    async def _call(self, host: CommandHost, code: AttemptCode) -> Any:
-        """Call the function; all that it emits is written before its value is."""
+    async def _try(self, host: CommandHost, code: AttemptCode) -> None:
+        """
+        Call the function, and see to what has come of it.
+
+        All that it emits is written before its value is. What it comes to is seen to here rather
+        than when the task is done: that would cost every step a turn of the loop.
+        """
         enter(code)
-        runtime = host.runtime
+        runtime, value = host.runtime, None
+        error: BaseException | None = None
         try:
-            if self._around is not None:
-                value = await self._around(runtime, partial(self._let_through, host))
-            elif self._timeout_s is None:
-                value = await runtime.call(self.name, self.function, self.args, self.kwargs)
-            else:
-                value = await self._limited(runtime)
+            try:
+                if self._around is not None:
+                    value = await self._around(runtime, partial(self._let_through, host))
+                elif self._timeout_s is None:
+                    value = await runtime.call(self.name, self.function, self.args, self.kwargs)
+                else:
+                    value = await self._limited(runtime)
+            finally:
+                code.close()
+                if self._attempt is not None:
+                    self._attempt.end()
+            if code.has_emitted:
+                await code.end()
+        except GeneratorExit:  # its loop has ended
+            raise
+        except BaseException as problem:  # noqa: BLE001  among them a cancellation
+            error = problem
+        try:
+            self._tried(host, value, error)
+        except Exception as problem:  # noqa: BLE001  ends the activation
+            host.fail(problem)
         finally:
-            code.close()
-            if self._attempt is not None:
-                self._attempt.end()
-        if code.has_emitted:
-            await code.end()
-        return value
+            error = None  # its traceback has this frame
 
     async def _let_through(self, host: CommandHost) -> Any:
         """Call the function now that what stands around it lets it: the attempt begins here."""
@@ -281,17 +290,19 @@ class StepCommand(Command):
         async with runtime.timeout(self._timeout_s):
             return await runtime.call(self.name, self.function, self.args, self.kwargs)
 
-    def _tried(self, host: CommandHost, done: asyncio.Task[Any]) -> None:
+    def _tried(self, host: CommandHost, value: Any, error: BaseException | None) -> None:
+        """See to what an attempt has come to: *value*, or *error*."""
         self._task = None
         self.is_busy = False
         if self.is_abandoned or self.future.cancelled():
-            self._left(host, done)
+            self._left(host, None if isinstance(error, asyncio.CancelledError) else error or value)
             return
-        error = asyncio.CancelledError(ITSELF) if done.cancelled() else done.exception()
         if error is None:
-            error = self._keep(host, done.result())
+            error = self._keep(host, value)
             if error is None:
                 return
+        if isinstance(error, asyncio.CancelledError):
+            error = asyncio.CancelledError(ITSELF)
         if isinstance(error, ClaimLost):
             host.lose_claim()
             return
@@ -304,11 +315,12 @@ class StepCommand(Command):
         else:
             self._write_failure(host, error)
 
-    def _left(self, host: CommandHost, done: asyncio.Task[Any]) -> None:
-        """Take leave of an attempt whose value nobody wants."""
-        left = None if done.cancelled() else done.exception() or done.result()
+    def _left(self, host: CommandHost, came_to: Any = None) -> None:
+        """Take leave of an attempt that nobody wants any more; it may not have begun."""
+        self._task = None
+        self.is_busy = False
         if self.spends is not None:
-            self.spends.leave(host.runtime, left)
+            self.spends.leave(host.runtime, came_to)
         if self._around is not None:
             host.runtime.limits.flush()
         host.wake()
@@ -346,31 +358,16 @@ class StepCommand(Command):
         return pack(value, what=what, limit=limit)
 
     def _write_failure(self, host: CommandHost, error: BaseException) -> None:
-        fault, failures = raised(error, self._policy), self._failures + 1
-        rest = fault.rest if fault.retryable else None
-        if rest is not None and not rest.is_attempt:
-            self.began_at = None  # no attempt counts
-            data = rest_for(host.runtime, self.name, rest, fault.error.message)
-            self._write(host, EntryKind.TRY, data, error)
-            return
-        brief = fault.error.brief() if rest is None else rest_beside(host.runtime, rest, fault)
-        info, most = fault.error, self._policy.max_attempts
-        if not fault.retryable or failures >= most:
+        failure = failure_of(
+            host.runtime, self.name, error, policy=self._policy, attempt=self.attempt
+        )
+        if failure.is_final:
             self._error = escaped(error)
-            log.warning(
-                "run=%s step %r failed for good, attempt %s of %s: %s\n%s", host.run.id, self.name,
-                failures, most, info.summary, info.traceback.rstrip(),
-            )  # fmt: skip
-            self._write_error(host, pack_error(self.name, info, error, host.runtime.limit), error)
+            self._write_error(host, failure.data, error)
             return
-        runtime = host.runtime
-        wait_s = max(self._policy.wait_s(failures, runtime.spread()), fault.retry_after_s or 0.0)
-        log.warning(
-            "run=%s step %r attempt %s of %s failed: %s; next in %.3g s", host.run.id, self.name,
-            failures, most, info.summary, wait_s,
-        )  # fmt: skip
-        due_at = runtime.now() + wait_s
-        self._write(host, EntryKind.TRY, write_try(due_at, brief), error)
+        if not failure.counts:
+            self.began_at = None
+        self._write(host, EntryKind.TRY, failure.data, error)
 
     def _write(self, host: CommandHost, kind: EntryKind, data: bytes, came_to: Any) -> None:
         """Remember an attempt, and settle in that write what it has cost."""

@@ -146,12 +146,13 @@ class ActivationHost:
     def spawn(
         self,
         work: Coroutine[Any, Any, T],
-        then: Callable[[asyncio.Task[T]], None],
+        then: Callable[[asyncio.Task[T]], None] | None,
         context: contextvars.Context | None = None,
     ) -> asyncio.Task[T]:
         """Do *work* on the worker's loop, then call *then*, whose error ends the activation."""
         task = begin_task(self._outer, work, context)
-        task.add_done_callback(self._guarded(then))
+        if then is not None:
+            task.add_done_callback(self._guarded(then))
         return task
 
     @property
@@ -233,6 +234,10 @@ class ActivationHost:
     def lose_claim(self) -> None:
         """End the activation: the run is another worker's now."""
         self._wakeup.lose_claim()
+
+    def fail(self, error: Exception) -> None:
+        """End the activation with *error*."""
+        self._wakeup.fail(error)
 
     def _entry_of(self, command: Writable, kind: EntryKind) -> Entry:
         return Entry(kind, command.place, command.name, self.runtime.now())

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from contextvars import copy_context
 from functools import partial
 from typing import Any
 
@@ -79,6 +80,7 @@ class JournalWriter:
         on_failed: Callable[[Exception], None],
     ) -> None:
         self._runtime = runtime
+        self._context = copy_context()
         self._on_written = on_written
         self._on_refused = on_refused
         self._on_inbox = on_inbox
@@ -185,7 +187,9 @@ class JournalWriter:
             sent = self._runtime.add_entry(write.index, write.data, write.cleanup, write.settling)
         else:
             sent = write.send(write.index)
-        sent.add_done_callback(partial(self._answered, write))
+        # not in the context of the step that it may be called from
+        context = self._context.copy()
+        sent.add_done_callback(partial(self._answered, write), context=context)
 
     def _answered(self, write: _PendingWrite, done: asyncio.Future[Any]) -> None:
         self._sent -= 1
