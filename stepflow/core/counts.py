@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
+from functools import lru_cache
 from typing import NamedTuple
 
 from stepflow.core.outcomes import ErrorInfo
@@ -89,10 +90,15 @@ def field_of(kind: Counted, *by: str) -> str:
 
 def end_fields(runner: str, state: RunState, error: ErrorInfo | None) -> list[str]:
     """Name the fields that count the end of a run; *error* is what it failed with."""
-    ended = field_of(Counted.ENDED, runner, state)
+    ended = _ended_field(runner, state)
     if state is not RunState.FAILED:
         return [ended]
     return [ended, field_of(Counted.FAILING, runner, error_name(error))]
+
+
+@lru_cache(maxsize=1000)
+def _ended_field(runner: str, state: RunState) -> str:
+    return field_of(Counted.ENDED, runner, state)
 
 
 def error_name(error: ErrorInfo | None) -> str:

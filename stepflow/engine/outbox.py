@@ -131,6 +131,8 @@ def plan_hooks(
     *app_hooks* are the app's own hooks, as (kind, name). The archive gets a note instead, see
     `hooks/ended.py`.
     """
+    if not (options.webhooks or app_hooks):  # most have none
+        return []
     targets: list[tuple[str, list[Any]]] = [
         (ANYONE, [RUN_WEBHOOK, web]) for web in _wanting(end, options)
     ]

@@ -264,7 +264,8 @@ def _finish(
 def _fence(claimed: ClaimedRun, outcome: Outcome, move: Transition, now: float) -> Fence:
     """Say who moves the run, and the step record that it writes."""
     run = claimed.run
-    if move.kind is _ADVANCE or (move.kind is _FINISH and move.error is None):
+    is_good = move.error is None and not isinstance(outcome, Raised)
+    if move.kind is _ADVANCE or (move.kind is _FINISH and is_good):
         written = write_good(
             run.token, outcome.word, run.failures + 1, claimed.attempt.started_at, now
         )

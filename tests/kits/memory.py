@@ -120,6 +120,10 @@ class MemoryRuntime:
     def timeout(self, seconds: float | None) -> Any:
         return asyncio.timeout(seconds)
 
+    @property
+    def watch(self) -> MemoryRuntime:
+        return self
+
     async def call(self, name: str, function: Any, args: Any, kwargs: Any) -> Any:
         if is_async(function):
             return await function(*args, **kwargs)

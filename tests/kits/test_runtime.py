@@ -5,17 +5,15 @@ import inspect
 import pytest
 
 from stepflow.kits.flow.replayer import RecordedRuntime
-from stepflow.kits.flow.runtime import FlowRuntime
+from stepflow.kits.flow.runtime import ActivationWatch, FlowRuntime
+from stepflow.worker.claimed_run import InboxWatch
 from stepflow.worker.runtime.step_runtime import StepRuntime
 from tests.kits.memory import FamilyRuntime
 
-MEMBERS = [
-    *(name for name in vars(FlowRuntime) if not name.startswith("_")),
-    *FlowRuntime.__annotations__,
-]
+MEMBERS = [name for name in vars(FlowRuntime) if not name.startswith("_")]
 METHODS = [name for name in MEMBERS if inspect.isfunction(getattr(FlowRuntime, name, None))]
 #: set in the constructor
-OWN = {"run", "policy", "cancel", "on_inbox", "on_let_go", "is_waiting", "attempts", "observers"}
+OWN = {"run", "policy", "cancel", "watch", "observers"}
 
 
 def parameters(owner, method):
@@ -38,6 +36,7 @@ def test_a_runtime_has_all_that_the_protocol_says(runtime, member):
     assert hasattr(runtime, member) or (member in OWN and runtime is not StepRuntime)
 
 
-@pytest.mark.parametrize("member", FlowRuntime.__annotations__)
-def test_what_a_workflow_sets_can_be_set_on_a_workers_runtime(member):
-    assert getattr(StepRuntime, member).fset is not None
+@pytest.mark.parametrize("member", ActivationWatch.__annotations__)
+@pytest.mark.parametrize("watch", [InboxWatch(0), RecordedRuntime, FamilyRuntime()])
+def test_what_a_workflow_sets_can_be_set(watch, member):
+    setattr(watch, member, getattr(watch, member))

@@ -88,6 +88,8 @@ class RecordedRuntime:
     attempts: Attempts | None = None
     on_let_go: Callable[[], None] | None = None
     is_waiting = False
+    #: nobody looks
+    watch = property(lambda self: self)
     observers = None
     stop_grace_s = slice_s = 0.0
     runs_in_hand = 1

@@ -125,13 +125,8 @@ class StepLimits(Protocol):
         """Give back at once what waits for a write."""
 
 
-class FlowRuntime(Protocol):
-    """
-    The runtime's side of one activation: a worker's, the replayer's, or a test's in memory.
-
-    Every write is made under the claim the activation ran with, once whatever is sent again. A
-    future that answers 0 or nothing says that the claim is another worker's now.
-    """
+class ActivationWatch(Protocol):
+    """What an activation tells its worker of itself, and how it is told of its run."""
 
     #: called when something was put into the run's inbox; None while nobody listens
     on_inbox: Callable[[], None] | None
@@ -141,6 +136,19 @@ class FlowRuntime(Protocol):
     on_let_go: Callable[[], None] | None
     #: whether the workflow itself waits for a time or a wake-up, whatever runs on its behalf
     is_waiting: bool
+
+
+class FlowRuntime(Protocol):
+    """
+    The runtime's side of one activation: a worker's, the replayer's, or a test's in memory.
+
+    Every write is made under the claim the activation ran with, once whatever is sent again. A
+    future that answers 0 or nothing says that the claim is another worker's now.
+    """
+
+    @property
+    def watch(self) -> ActivationWatch:
+        """What the worker is told of the activation, and tells it."""
 
     @property
     def run(self) -> Run:

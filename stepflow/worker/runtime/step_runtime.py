@@ -15,7 +15,6 @@ from stepflow.core.journal import EntryKind
 from stepflow.core.outcomes import Outcome
 from stepflow.core.output import TOPIC
 from stepflow.core.run import Cleanup
-from stepflow.core.under_way import Attempts
 from stepflow.engine.children import spawn_children, stop_children, stop_group
 from stepflow.engine.events.telemetry import Telemetry
 from stepflow.engine.insist import insist
@@ -31,6 +30,7 @@ from stepflow.store.query import list_length
 from stepflow.store.questions import QuestionOutcome, close_question, settle_question
 from stepflow.store.runs import load_run
 from stepflow.store.variables import touch_var
+from stepflow.worker.claimed_run import InboxWatch
 from stepflow.worker.events.writer import bounds_of
 from stepflow.worker.runtime.runner_side import RunnerSide
 
@@ -77,40 +77,9 @@ class StepRuntime(RunnerSide):
         return self._claimed.policy
 
     @property
-    def on_inbox(self) -> Callable[[], None] | None:
-        """Called when something was put into the run's inbox."""
-        return self._claimed.inbox_watch.on_inbox
-
-    @on_inbox.setter
-    def on_inbox(self, listener: Callable[[], None] | None) -> None:
-        self._claimed.inbox_watch.on_inbox = listener
-
-    @property
-    def on_let_go(self) -> Callable[[], None] | None:
-        """Called when the worker is to leave the run as soon as a step has ended."""
-        return self._claimed.inbox_watch.on_let_go
-
-    @on_let_go.setter
-    def on_let_go(self, listener: Callable[[], None] | None) -> None:
-        self._claimed.inbox_watch.on_let_go = listener
-
-    @property
-    def attempts(self) -> Attempts | None:
-        """The attempts in progress."""
-        return self._claimed.inbox_watch.attempts
-
-    @attempts.setter
-    def attempts(self, attempts: Attempts | None) -> None:
-        self._claimed.inbox_watch.attempts = attempts
-
-    @property
-    def is_waiting(self) -> bool:
-        """Whether the runner itself waits for a time or a wake-up."""
-        return self._claimed.inbox_watch.is_waiting
-
-    @is_waiting.setter
-    def is_waiting(self, is_waiting: bool) -> None:
-        self._claimed.inbox_watch.is_waiting = is_waiting
+    def watch(self) -> InboxWatch:
+        """What the worker is told of the activation, and tells it."""
+        return self._claimed.inbox_watch
 
     def timeout(self, seconds: float | None) -> AbstractAsyncContextManager[Any]:
         """Limit an `async with` block to so many seconds of the clock that `now` reads."""

@@ -105,7 +105,8 @@ class Activation(ActivationHost):
 
     async def _replay_all(self, workflow: Begin) -> Outcome | None:
         journal = await self.runtime.load_journal() if self.run.has_journal else []
-        self.recalled |= await recall(journal, self.runtime)
+        if journal:
+            self.recalled |= await recall(journal, self.runtime)
         return await self._replay(workflow, journal)
 
     async def _replay(self, workflow: Begin, journal: Sequence[bytes]) -> Outcome | None:
@@ -235,9 +236,9 @@ class Activation(ActivationHost):
         self._output.go_live()
         self._time_slice.begin()
         self._writer.go_live()
-        self.runtime.on_inbox = self._on_inbox
-        self.runtime.attempts = self.commands
-        self.runtime.on_let_go = self._time_slice.end
+        watch = self._watch
+        watch.on_inbox, watch.attempts = self._on_inbox, self.commands
+        watch.on_let_go = self._time_slice.end
         unsubscribe = self.runtime.cancel.subscribe(self._wakeup.wake)
         try:
             while True:
@@ -258,7 +259,7 @@ class Activation(ActivationHost):
                 elif self._is_waiting():
                     return self._park()
         finally:
-            self.runtime.on_inbox = self.runtime.on_let_go = self.runtime.attempts = None
+            watch.on_inbox = watch.on_let_go = watch.attempts = None
             unsubscribe()
             self.commands.abandon_all()
 
@@ -344,7 +345,7 @@ class Activation(ActivationHost):
         """Wait for a try, a reply or a wake-up, but no longer than until something is due."""
         due_at = self._due_at()
         timeout_s = None if due_at is None else max(0.0, due_at - self.runtime.now())
-        self.runtime.is_waiting = True
+        self._watch.is_waiting = True
         try:
             if timeout_s is None:
                 await self._wakeup.wait()
@@ -354,7 +355,7 @@ class Activation(ActivationHost):
         except TimeoutError:
             return
         finally:
-            self.runtime.is_waiting = False
+            self._watch.is_waiting = False
 
     def _park(self) -> Outcome:
         waits, due_at = self._timers.in_order(self.commands.open()), self._due_at()

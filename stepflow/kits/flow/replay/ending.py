@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from stepflow.core.backoff import RetryPolicy
 from stepflow.core.outcomes import (
@@ -35,8 +35,7 @@ _MOST_ERRORS = 50
 _ONLY_TRANSIENT = RetryPolicy(retry_on=(TransientError,))
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(NamedTuple):
     """How far an activation is, as it asks for its end."""
 
     #: of the workflow's function

@@ -49,6 +49,7 @@ class ActivationHost:
         self.loop.now = self.run.began_at
         self.loop.next_serial = crc32(self.run.seed.encode())
         self._cancel = runtime.cancel
+        self._watch = runtime.watch
         self._outer = asyncio.get_running_loop()
         self._count_attempt = runtime.attempt_counter()
         # each step asks for these, so they are the loop's own methods
@@ -61,7 +62,7 @@ class ActivationHost:
         self.inbox_version = 1
         #: how often the run has continued as new
         self.restarts = 0
-        self._patches = Patches()
+        self._patches: Patches
         #: whether the journal is used up and more may be written
         self.is_live = False
         #: remembered entries not handed over yet; 0 when live
@@ -77,7 +78,8 @@ class ActivationHost:
             on_inbox=self._on_inbox,
             on_failed=self._wakeup.fail,
         )
-        self._child_ends = ChildEndReader(runtime, self.note_inbox)
+        #: made for the first child or map
+        self._child_ends: ChildEndReader | None = None
         self._ending = Ending(
             self.run, runtime.policy, limit=runtime.limit, grace_s=runtime.stop_grace_s
         )
@@ -220,6 +222,8 @@ class ActivationHost:
 
     def read_end(self, name: str, then: Callable[[bytes | None], None]) -> None:
         """Read how a child or a map ended, and call *then* with that."""
+        if self._child_ends is None:
+            self._child_ends = ChildEndReader(self.runtime, self.note_inbox)
         found = self._child_ends.read(name)
         found.add_done_callback(self._guarded(lambda done: then(done.result())))
 

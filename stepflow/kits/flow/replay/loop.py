@@ -76,8 +76,8 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         self._branches: dict[asyncio.Task[Any], Branch] = {}
         #: of the task made next; runs begin at different numbers, so that hashes differ
         self.next_serial = 0
-        #: for what no task of ours has created
-        self._outside = Branch("c")
+        #: for what no task of ours has created; made for the first
+        self._of_callbacks: Branch | None = None
         #: what was refused last, should the workflow get stuck over it
         self.refused: NotReplayable | None = None
         #: what was refused and ends the workflow, whether or not its code lets the error pass
@@ -144,6 +144,12 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         self._branches[task] = branch
         task.add_done_callback(lambda done: self._branches.pop(done, None))
         return task
+
+    @property
+    def _outside(self) -> Branch:
+        if self._of_callbacks is None:
+            self._of_callbacks = Branch("c")
+        return self._of_callbacks
 
     def _caller(self) -> Branch:
         """Return the branch of the task that runs now, or the one of what no task of ours does."""

@@ -28,7 +28,14 @@ class PendingCommands(dict[str, Command]):
         self._fresh: list[Command] = []
         self._compensations = compensations
         self._on_dropped = on_dropped
-        self.keyed = Keyed()
+        self._keyed: Keyed | None = None
+
+    @property
+    def keyed(self) -> Keyed:
+        """What is remembered of keyed steps; most workflows have none."""
+        if self._keyed is None:
+            self._keyed = Keyed()
+        return self._keyed
 
     def add(self, command: Command) -> None:
         """Take in what the workflow asks for; a keyed command may be answered at once."""
