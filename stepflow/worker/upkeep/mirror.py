@@ -10,9 +10,10 @@ from stepflow.archive.archive import Archive
 from stepflow.archive.collect import collect_moment
 from stepflow.archive.snapshots import Moment
 from stepflow.core.run import ENDS
-from stepflow.errors import RunNotFound, StepflowError, UnreadableRecord
+from stepflow.errors import RunNotFound, UnreadableRecord
 from stepflow.settings import ArchiveSettings
 from stepflow.store.connection.async_ import AsyncCaller, carry_out
+from stepflow.worker.archiving.refused import AWAY, REDIS
 from stepflow.worker.state import WorkerState
 
 log = logging.getLogger("stepflow.archive")
@@ -38,13 +39,22 @@ class Mirror:
         self._state = worker_state
         self._connection = connection
         self._settings = settings
-        self._archive = Archive(settings, worker_state.env.keys.namespace)
+        self._opened: Archive | None = None
         #: how far runs had come at their last snapshot
         self._taken: dict[str, int] = {}
         self._is_away = False
+        #: runs of which it was said that they cannot be mirrored
+        self._refused: set[str] = set()
         #: the run that was looked at last: of more than one round takes, all have their turn
         self._last = ""
         worker_state.touched = set()
+
+    @property
+    def _archive(self) -> Archive:
+        """The archive; raises ArchiveMisconfigured each time that it cannot be used."""
+        if self._opened is None:
+            self._opened = Archive(self._settings, self._state.env.keys.namespace)
+        return self._opened
 
     async def run(self) -> None:
         """Go round until cancelled."""
@@ -53,18 +63,18 @@ class Mirror:
                 await asyncio.sleep(ROUND_S)
                 await self.go()
         finally:
-            self._archive.close()
+            if self._opened is not None:
+                self._opened.close()
 
     async def go(self) -> None:
         """Mirror what was touched since the last round, and what is in progress."""
         chosen = self._choose()
-        moments = [
-            moment for run_id in sorted(chosen) if (moment := await self._look(run_id)) is not None
-        ]
         try:
+            looks = [await self._look(run_id) for run_id in sorted(chosen)]
+            moments = [moment for moment in looks if moment is not None]
             if moments:
                 await self._state.threads.run(self._write, moments)
-        except StepflowError as error:
+        except (*AWAY, *REDIS) as error:
             if not self._is_away:
                 log.error("live runs are not mirrored for now: %s", error)
             self._is_away = True
@@ -95,12 +105,38 @@ class Mirror:
             )
         except (RunNotFound, UnreadableRecord):
             moment = None
+        except (*AWAY, *REDIS):
+            raise
+        except Exception as error:  # noqa: BLE001  it stops no other run, and no step
+            self._say_refused(run_id, error)
+            moment = None
         if moment is None or moment.state in list(ENDS):
             self._taken.pop(run_id, None)
             return None
         return moment
 
     def _write(self, moments: list[Moment]) -> None:
+        """Write moments; where one is refused, each by itself, so that it stops no other."""
+        try:
+            self._write_all(moments)
+        except AWAY:
+            raise
+        except Exception as error:  # noqa: BLE001  whatever the database or its driver says
+            if len(moments) == 1:
+                self._say_refused(moments[0].run_id, error)
+                return
+            for each in moments:
+                self._write([each])
+
+    def _say_refused(self, run_id: str, error: Exception) -> None:
+        """Log, once for a run, that it is not mirrored."""
+        if run_id not in self._refused:
+            if len(self._refused) >= REMEMBERED:
+                self._refused.clear()
+            self._refused.add(run_id)
+            log.error("run=%s is not mirrored: %s", run_id, error)
+
+    def _write_all(self, moments: list[Moment]) -> None:
         """Write moments, and a snapshot of those that have come far enough; in a thread."""
         if self._settings.mirror == "live":
             self._archive.mirror(moments)
