@@ -7,8 +7,10 @@ from typing import Any
 import redis
 
 from stepflow import AsyncClient, Client, RunnerStats, Stats, Stepflow
+from stepflow.core.run import Run
 from stepflow.store.keys import Keys
 from stepflow.testing import Harness
+from stepflow.worker.counting.counters import Counters
 from tests.conftest import Working
 from tests.support import until
 
@@ -148,3 +150,20 @@ async def test_a_harness_counts_as_a_worker_does(counted_app: Stepflow) -> None:
         await harness.advance(2)
         chain = of_runner(await harness.client.stats(), "chain")
     assert (chain.submitted, chain.ended, chain.steps) == (1, {"succeeded": 1}, {"done": 2})
+
+
+def test_what_could_not_be_sent_is_added_to_what_is_counted_since() -> None:
+    """[E20] Of each kind: ends, attempts, times, waits."""
+    counters = Counters()
+
+    def count() -> None:
+        counters.attempts_of("pay").note_attempt("succeed", 0.5)
+        counters.note_wait(Run("a", "pay", queue="q"), 1.0)
+        counters.note_lost_claim()
+
+    count()
+    once = counters.drain()
+    counters.restore(once)
+    count()
+    assert counters.drain() == {field: 2 * number for field, number in once.items()}
+    assert not counters.drain()

@@ -153,15 +153,14 @@ class Counters:
 
     def drain(self) -> dict[str, int]:
         """Give all that was counted since the last call, by field."""
-        counts = dict(self._rest)
+        counts, self._rest = self._rest, Counter()  # some may have been restored: these add to them
         for runner, attempts in self._attempts.items():
-            counts.update(attempts.fields(Counted.TOOK, Counted.TOOK_SUM, runner))
+            counts.update(dict(attempts.fields(Counted.TOOK, Counted.TOOK_SUM, runner)))
             ends = attempts.ends()
-            counts.update((field_of(Counted.STEPS, runner, end), count) for end, count in ends)
+            counts.update({field_of(Counted.STEPS, runner, end): count for end, count in ends})
             attempts.clear()
         for queue, waits in self._waits.items():
-            counts.update(waits.fields(Counted.WAITED, Counted.WAITED_SUM, queue))
-        self._rest.clear()
+            counts.update(dict(waits.fields(Counted.WAITED, Counted.WAITED_SUM, queue)))
         self._waits.clear()
         self._errors.clear()
         return counts
