@@ -127,6 +127,13 @@ def test_a_stream_that_is_gone_ends_nobody(begin, stream):
     logging.getLogger("stepflow.run").info("a line")
 
 
+def test_a_worker_that_was_started_without_stderr_goes_on(begin, monkeypatch):
+    monkeypatch.setattr(lines, "_copy_of_stderr", lambda: None)
+    monkeypatch.setattr("sys.stderr", None)
+    begin("info")
+    logging.getLogger("stepflow.run").info("a line")
+
+
 def test_a_level_holds(begin, stream):
     begin("warning")
     logging.getLogger("stepflow.run").info("a line")

@@ -97,7 +97,8 @@ class _LastWay(logging.StreamHandler[Any]):
     def write_line(self, level: int, message: str) -> None:
         """Write a line without making a record of it: it has no traceback and no more facts."""
         assert isinstance(self.formatter, _LineFormatter)
-        with suppress(OSError, ValueError), self.lock or nullcontext():  # as `handleError` does
+        # as `handleError` does; one that was started without stderr has no stream
+        with suppress(OSError, ValueError, AttributeError), self.lock or nullcontext():
             name = logging.getLevelName(level)
             self.stream.write(self.formatter.line(time.time(), name, message) + self.terminator)
             self.flush()
