@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import sys
 from collections.abc import Callable
@@ -168,7 +169,14 @@ async def test_an_argument_that_was_not_awaited_is_refused() -> None:
     async def named(ctx: Context) -> None:
         await ctx.step(charge, "a", amount=fetch("u", 3))  # type: ignore[arg-type]
 
-    for workflow, place in ((one, "argument 1"), (named, "argument 'amount'")):
+    async def task(ctx: Context) -> None:
+        await ctx.step(charge, asyncio.create_task(fetch("u", 3)))  # type: ignore[arg-type]
+
+    async def gathered(ctx: Context) -> None:
+        await ctx.step(charge, asyncio.gather(ctx.step(charge, "a")))  # type: ignore[arg-type]
+
+    first = [(each, "argument 1") for each in (one, task, gathered)]
+    for workflow, place in (*first, (named, "argument 'amount'")):
         outcome: Any = await activate(MemoryRuntime(), workflow)
         assert outcome.error.type == "InvalidOption"
         assert f"{place} of step 'charge' is" in outcome.error.message

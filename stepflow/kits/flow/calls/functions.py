@@ -16,11 +16,15 @@ from stepflow.engine.user_code.callables import (
 from stepflow.engine.user_code.registered import is_workflow
 from stepflow.errors import InvalidOption, shown
 from stepflow.kits.flow.answer import Answer
+from stepflow.kits.flow.branches import BranchTask
 from stepflow.kits.flow.calls.base import checked_name
 from stepflow.kits.flow.step_options import step_name
 
 #: what you have to await before a step can use it
-AWAITED = frozenset({Answer, asyncio.Future, asyncio.Task, CoroutineType})
+AWAITED = frozenset({
+    Answer, BranchTask, CoroutineType, asyncio.Future, asyncio.Task,
+    vars(asyncio.tasks).get("_GatheringFuture", asyncio.Future),
+})  # fmt: skip
 #: the names that `ctx.step` takes for itself
 _OPTIONS = (
     "key", "retry", "timeout", "compensate", "queue", "breaker", "cache", "cache_key",
