@@ -34,6 +34,18 @@ def test_who_waits_for_a_slot_is_told_who_has_them(store):
     assert found.commands[0] == "stepflow limits show 'stripe[acme]'"
 
 
+def test_of_many_who_have_slots_three_are_named_and_all_others_counted(store):
+    """[L19]"""
+    store.declare(concurrency=9)
+    for name in "abcdefghij":
+        store.submit(name, "stripe")
+    store.claimed()
+    sentence = why(store, "j").sentence
+    assert "all 9 slots are taken: a since " in sentence
+    assert sentence.endswith(" and 6 more")
+    assert sentence.count(" since ") == 3
+
+
 def test_who_waits_for_a_rate_is_told_when(store):
     """[L19]"""
     store.declare(interval=0.5)

@@ -8,7 +8,10 @@ from stepflow.core.run import Run
 from stepflow.engine.why.facts import Facts, Line
 from stepflow.engine.why.make import cancelling, make, to_type
 from stepflow.engine.why.model import Why
-from stepflow.engine.why.words import count, listed, moment, ordinal
+from stepflow.engine.why.words import count, moment, ordinal
+
+#: holders of slots that a sentence names
+_NAMED = 3
 
 
 def in_line(facts: Facts, run: Run, line: Line) -> Why:
@@ -57,10 +60,11 @@ def in_line(facts: Facts, run: Run, line: Line) -> Why:
 
 
 def _holders(line: Line, now: float) -> str:
+    """Name those that have had their slots the longest, and count the others."""
     if not line.holders:
         return ""
-    holders = [(run_of_place(each), since) for each, since in line.holders]
-    named = [f"{run_id} since {moment(since, now)}" for run_id, since in holders]
+    named = [
+        f"{run_of_place(each)} since {moment(since, now)}" for each, since in line.holders[:_NAMED]
+    ]
     others = line.slots - len(named)
-    more = f" and {others:,} more" if others > 0 and len(named) <= 3 else ""  # noqa: PLR2004
-    return f": {listed(named)}{more}"
+    return f": {', '.join(named)}" + (f" and {others:,} more" if others > 0 else "")
