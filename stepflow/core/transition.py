@@ -130,7 +130,7 @@ class Transition:
         return cls(
             TransitionKind.HAND_OVER, _waiting(due_at), run.step, run.failures, run.crashes,
             due_at=due_at, rests=Resting(rest.limit, rest.key, until),
-            why=f"limit {rest.limit} is used up, and rests for {rest.for_s:.3g} s",
+            why=f"the limit rests for {rest.for_s:.3g} s",
         )  # fmt: skip
 
     @classmethod
