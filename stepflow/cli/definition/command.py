@@ -58,7 +58,8 @@ def check_command(context: CliContext, files: tuple[Path, ...]) -> int:
         for fault in faults:
             context.output.line(str(fault))
         sound = len(sources) - len({fault.file for fault in faults})
-        context.output.note(f"{len(faults)} problems; {sound} of {len(sources)} files are right")
+        found = "1 problem" if len(faults) == 1 else f"{len(faults)} problems"
+        context.output.note(f"{found}; {sound} of {len(sources)} files are right")
     return Exit.ERROR if faults else Exit.OK
 
 

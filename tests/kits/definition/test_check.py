@@ -218,7 +218,7 @@ def test_the_command_checks_files_and_folders_and_prints_the_schema(tmp_path: Pa
     assert checked.exit_code == 1
     [line] = checked.stdout.splitlines()
     assert line == f"{tmp_path}/wrong.yaml:5: steps[1].id: steps[0] is called 'a' as well"
-    assert "2 of 3 files are right" in checked.stderr
+    assert checked.stderr == "1 problem; 2 of 3 files are right\n"
     data = CliRunner().invoke(cli, ["definition", "check", str(tmp_path), "--json"]).stdout
     assert (json.loads(data)[0]["line"], json.loads(data)[0]["path"]) == (5, "steps[1].id")
     schema = json.loads(CliRunner().invoke(cli, ["definition", "schema"]).stdout)
@@ -302,13 +302,16 @@ def test_yaml_is_read_as_json_would_have_it() -> None:
 
 
 def test_the_definitions_of_the_documentation_are_sound() -> None:
-    """[D1] Every block of YAML on its page."""
-    page = Path(__file__).parents[3] / "docs" / "definitions.md"
-    blocks = re.findall(r"```yaml\n(.*?)```", page.read_text(), re.DOTALL)
+    """[D1] Every block of YAML on its page; and a fault is named there as it is named."""
+    page = (Path(__file__).parents[3] / "docs" / "definitions.md").read_text()
+    blocks = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
     assert blocks
     app = Stepflow("redis://localhost:1")
     book = app.definitions(env=["MEMBERS_TOKEN"], scripts=True)
     assert [fault for block in blocks for fault in book.faults(read_text(block))] == []
+    misspelt = blocks[0].replace("kind: wait", "kind: wiat")
+    [fault] = book.faults(read_text(misspelt, "flows/onboarding.yaml"))
+    assert f"\n{fault}\n" in page
 
 
 async def test_the_harness_runs_definitions_with_mocks(app: Stepflow) -> None:
