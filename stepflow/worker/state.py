@@ -267,6 +267,7 @@ class WorkerState:
         """
         if self.runs.get(claimed.run.id) is claimed:
             del self.runs[claimed.run.id]
+        claimed.task = None  # its context has the run: a circle that only a collection takes apart
         if claimed.is_lost and not claimed.is_leaving:
             self.counters.note_lost_claim()
         if claimed.attempt.thread_busy:

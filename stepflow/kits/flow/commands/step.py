@@ -226,11 +226,13 @@ class StepCommand(Command):
 
     def void_output(self, host: CommandHost, *, was_begun: bool = False) -> None:
         code, self._code = self._code, None
+        if self.is_writing:
+            return
         if code is None and (self._failures or was_begun) and host.run.has_output:
             # of an attempt in an earlier activation
             scope = host.runtime.output_scope(self._scope_in(host), self._failures, self.name)
             scope.reset(None)
-        elif code is not None and code.has_emitted and not self.is_writing:
+        elif code is not None and code.has_emitted:
             code.close()
             code.reset(None)
 
@@ -335,6 +337,7 @@ class StepCommand(Command):
             return with_usage(problem, value)
         except BaseException as problem:  # noqa: BLE001  what packs a value is user code as well
             return problem
+        self._code = None  # it knows the step as well: a circle that only a collection takes apart
         self._write(host, EntryKind.VALUE, data, value)
         return None
 

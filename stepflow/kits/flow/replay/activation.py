@@ -81,7 +81,7 @@ class Activation(ActivationHost):
         try:
             outcome = await self._carry(workflow)
             if not isinstance(outcome, _GOES_ON):
-                self._output.void_all()
+                self._output.void_all(self)
             return outcome
         except DataError as error:  # what is read here; the workflow's own errors are in its task
             return pause_for(error)
@@ -92,6 +92,8 @@ class Activation(ActivationHost):
         self._given_out.close()
         self._writer.close()
         self.loop.evict()
+        self.begin = None
+        self._take_apart()
 
     async def _carry(self, workflow: Begin) -> Outcome:
         watch_blocking()
@@ -211,7 +213,7 @@ class Activation(ActivationHost):
         """Leave the function, should it still run, and undo what its steps have done."""
         self.loop.now = entry.at
         own_end = read_end(entry.data)
-        self._output.void_all()
+        self._output.void_all(self)
         self.commands.abandon_all()
         undoing = self.loop.start_over(self._clean_up(with_children=bool(entry.name)))
         self._ending.note_undo(own_end, undoing)
@@ -233,7 +235,7 @@ class Activation(ActivationHost):
         """Carry out what the workflow asks for until it ends, waits, or its time slice is over."""
         self.is_live = True
         self._marks.end()
-        self._output.go_live()
+        self._output.go_live(self)
         self._time_slice.begin()
         self._writer.go_live()
         watch = self._watch

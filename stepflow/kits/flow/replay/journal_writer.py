@@ -124,8 +124,9 @@ class JournalWriter:
         self._write_held_back()
 
     def close(self) -> None:
-        """Write no more: the activation is over."""
+        """Write no more: the activation is over, and is not to be held by its writer."""
         self._is_over = True
+        self._on_written = self._on_failed = self._on_refused = self._on_inbox = _tell_nobody
         if self._timer is not None:
             self._timer.cancel()
 
@@ -267,3 +268,7 @@ class JournalWriter:
     def _write_held_back(self) -> None:
         while self._held_back:
             self._held_back.popleft()()
+
+
+def _tell_nobody(*_: object) -> None:
+    """Stand for what was to be told of writes, once the activation is over."""

@@ -124,3 +124,12 @@ class PendingCommands(dict[str, Command]):
         for command in self.values():
             command.abandon()
         self.clear()
+
+    def forget_host(self) -> None:
+        """Forget them all, and whom to tell of those that are cancelled: the activation is over."""
+        self.clear()
+        self._on_dropped = _tell_nobody
+
+
+def _tell_nobody(command: Command) -> None:
+    """Stand for whom to tell, once the activation is over."""
