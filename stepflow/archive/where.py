@@ -14,6 +14,7 @@ from sqlalchemy.sql.elements import SQLCoreOperations
 from stepflow.archive.given import MOST, check_labels, check_some_count, check_some_text
 from stepflow.archive.rows import microseconds
 from stepflow.archive.schema import labels, runs
+from stepflow.core.ids import whole_number
 from stepflow.core.run import ENDS
 from stepflow.engine.steering.where import Condition
 from stepflow.engine.steering.where import Where as Words
@@ -141,8 +142,9 @@ def _said(word: Condition) -> ColumnElement[bool]:
         of = [labels.c.run == runs.c.number, labels.c.kind == kind, labels.c.name == name]
         return select(literal(1)).where(*of, _fits(labels.c.value, word)).exists()
     if word.name == "version":
-        is_one = word.text.isdecimal() and int(word.text) <= MOST
-        return runs.c.version == int(word.text) if is_one else literal(0) == 1
+        version = whole_number(word.text)
+        is_one = version is not None and version <= MOST
+        return runs.c.version == version if is_one else literal(0) == 1
     if word.name == "error":
         whole = runs.c.error_type + ": " + runs.c.error
         return or_(_fits(whole, word), _fits(runs.c.error_type, word))

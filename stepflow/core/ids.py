@@ -11,6 +11,7 @@ from stepflow.errors import InvalidName, InvalidOption, InvalidRunId, shown
 
 _RUN_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,199}")
+_WHOLE = re.compile(r"[0-9]{1,18}")
 _QUEUE = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _RQ_ID = re.compile(
     r"run-(?P<run>.+)-(?P<number>\d{1,15})(?:-g(?P<generation>\d{1,15}))?(?:-r(?P<handoff>\d{1,15}))?"
@@ -82,6 +83,15 @@ def check_count(what: str, number: object, *, least: int = 0, most: int = 1_000_
         return number
     msg = f"{what} is {shown(number)}; it is a whole number, {least} to {most:,}"
     raise InvalidOption(msg)
+
+
+def whole_number(text: str) -> int | None:
+    """
+    Read a whole number of up to 18 digits, 0 to 9 alone; None for anything else.
+
+    `str.isdigit` is true of digits that `int` does not read, and `int` refuses thousands of them.
+    """
+    return int(text) if _WHOLE.fullmatch(text) else None
 
 
 def page_of(limit: object, offset: object) -> tuple[int, int]:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect, Request
 
+from stepflow.core.ids import whole_number
 from stepflow.errors import shown
 from stepflow.hooks.body import MAX_DEPTH
 from stepflow.web.problems import BadRequest, BodyTooLarge, BodyTooSlow, HeadTooLarge, NotJson
@@ -47,7 +48,8 @@ async def receive(request: Request, limit: int) -> bytes:
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise NotJson
     announced = request.headers.get("content-length", "")
-    if announced.isdecimal() and int(announced) > limit:
+    length = whole_number(announced)
+    if announced.isdecimal() and (length is None or length > limit):
         raise BodyTooLarge(limit)
     raw = bytearray()
     try:

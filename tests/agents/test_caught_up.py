@@ -9,6 +9,7 @@ import pytest
 
 from stepflow import AsyncClient, OutputEnd, OutputGap, OutputItem, OutputReset, OutputView
 from stepflow.agents.streams import assemble, caught_up
+from stepflow.agents.streams.catching_up import Place
 from stepflow.core.output import OutputEvent
 
 
@@ -91,3 +92,11 @@ async def test_of_a_block_that_is_partly_gone_the_rest_comes_anew() -> None:
             if not left:
                 break
     assert [answer.text for answer in assemble(view.items)] == ["four", "yes!"]
+
+
+@pytest.mark.parametrize("seen", ["", "x", "\u00b2", "9" * 5000])
+def test_what_is_no_place_of_a_reader_is_none(seen: str) -> None:
+    """[A13] It comes from outside, in a header of the browser."""
+    place = Place("1-1", "1-4", 2)
+    assert Place.read(place.write()) == place
+    assert Place.read(place.write().replace("2", seen)) is None

@@ -127,6 +127,15 @@ FOUND = [
     ({"run_id": "d"}, "d"),
     ({"queue": "slow"}, "d"),
 ]
+#: the same for conditions in words; numbers of any size are none that a database stumbles over
+FOUND_BY_WORDS = [
+    ("version=2", "c"),
+    ("version=\u00b2", ""),
+    ("version=" + "9" * 5000, ""),
+    ("older=" + "9" * 30 + "d", ""),
+    ("older=" + "9" * 400 + "d", ""),
+    ("since=" + "9" * 400 + "d", "dcba"),
+]
 
 
 def test_runs_are_found_by_each_condition(archive):
@@ -141,6 +150,11 @@ def test_runs_are_found_by_each_condition(archive):
         ]
     )  # fmt: skip
     assert [(where, "".join(ids(archive.list(Where(**where))))) for where, _ in FOUND] == FOUND
+    now = BEGAN.timestamp() + 3600
+    assert [
+        (words, "".join(ids(archive.list(Where().reading(words, now)))))
+        for words, _ in FOUND_BY_WORDS
+    ] == FOUND_BY_WORDS
 
 
 def test_pages_follow_each_other_though_runs_end_at_the_same_time_and_more_come(archive):

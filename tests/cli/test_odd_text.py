@@ -63,6 +63,9 @@ DEEP = "[" * 100_000 + "]" * 100_000
         (("submit", "a\0b", "1"), None, 2, "is not valid"),
         (("signal", "a", "\0"), None, 5, "there is no run"),
         (("list", "--runner", "\0"), None, 0, "no such runs"),
+        (("limits", "set", "a", "--concurrency", "\u00b2"), None, 2, "concurrency of limit 'a' is"),
+        (("limits", "set", "a", "--concurrency", "9" * 5000), None, 2, "concurrency of limit 'a'"),
+        (("budgets", "set", "a", "--tokens", "9" * 5000), None, 2, "is no number of tokens"),
     ],
 )
 def test_odd_values_are_one_sentence_and_nothing_is_written(

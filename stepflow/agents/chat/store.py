@@ -21,6 +21,7 @@ from pydantic_ai.usage import RunUsage
 
 from stepflow.agents.chat.turns import read_turns
 from stepflow.client import AsyncClient
+from stepflow.core.ids import whole_number
 from stepflow.core.run import RunStatus
 from stepflow.errors import InvalidOption, RunNotFound, shown
 
@@ -115,10 +116,11 @@ class ChatStore(ConversationStore):
 
 
 def _place(entry_id: str) -> tuple[str, int]:
-    run_id, _, number = entry_id.rpartition("/")
-    if not run_id or not number.isdecimal():
+    run_id, _, place = entry_id.rpartition("/")
+    number = whole_number(place)
+    if not run_id or number is None:
         raise LookupError(entry_id)
-    return run_id, int(number)
+    return run_id, number
 
 
 def _entry(run_id: str, number: int, message: ModelMessage) -> ConversationEntry:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 from stepflow.agents.streams.pieces import MODEL, Piece
 from stepflow.client import AsyncClient
+from stepflow.core.ids import whole_number
 from stepflow.core.output import OutputEnd, OutputEvent, OutputGap, OutputItem, OutputReset
 
 #: stands between the parts of a place in a block; no id of the output has it
@@ -41,7 +42,8 @@ class Place:
         """Read it back; None for an id of the output itself."""
         end, _, rest = (after or "").partition(_SEPARATOR)
         seen, _, begin = rest.partition(_SEPARATOR)
-        return cls(begin or None, end, int(seen)) if seen.isdecimal() else None
+        number = whole_number(seen)
+        return None if number is None else cls(begin or None, end, number)
 
 
 async def caught_up(

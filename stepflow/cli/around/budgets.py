@@ -9,6 +9,8 @@ import click
 
 from stepflow.cli.context import CliContext, common_options, pass_context
 from stepflow.cli.params import limit_option
+from stepflow.core.ids import whole_number
+from stepflow.errors import shown
 
 if TYPE_CHECKING:
     from stepflow.engine.budgets.info import BudgetInfo
@@ -83,9 +85,10 @@ def reset_command(context: CliContext, name: str) -> None:
 def _number(tokens: str | None) -> int | Literal["code"] | None:
     if tokens is None or tokens == "code":
         return None if tokens is None else "code"
-    if tokens.isascii() and tokens.isdigit():
-        return int(tokens)
-    raise click.BadParameter(f"{tokens!r} is no number of tokens, nor `code`")
+    number = whole_number(tokens)
+    if number is not None:
+        return number
+    raise click.BadParameter(f"{shown(tokens)} is no number of tokens, nor `code`")
 
 
 def _sum(spent: Decimal | int, limit: Decimal | int | None) -> str:

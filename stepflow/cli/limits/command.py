@@ -8,6 +8,7 @@ import click
 
 from stepflow.cli.context import CliContext, common_options, pass_context
 from stepflow.cli.output import ago
+from stepflow.core.ids import whole_number
 
 if TYPE_CHECKING:
     from stepflow.engine.limits.info import LimitInfo
@@ -95,9 +96,12 @@ def set_command(context: CliContext, /, limit: str, **given: Any) -> None:
 
 def _number(value: Any) -> Any:
     """Read what is written as a number as one; the verb refuses the rest in words."""
-    if isinstance(value, str) and value.replace(".", "", 1).isdigit():
-        return float(value) if "." in value else int(value)
-    return value
+    if not isinstance(value, str):
+        return value
+    if "." in value and value.isascii() and value.replace(".", "", 1).isdigit():
+        return float(value)
+    number = whole_number(value)
+    return value if number is None else number
 
 
 @limits_command.command("unset")

@@ -168,7 +168,7 @@ def _moment(condition: Condition, now: float) -> float:
     """Read a time: how long ago (2h), a date (UTC if it has no zone), or unix seconds."""
     text = condition.text
     if (span := span_s(text)) is not None:
-        return now - span
+        return max(0.0, now - span)  # before 1970 there was no run
     if condition.name != "older":
         if re.fullmatch(r"\d{9,}(\.\d+)?", text):
             return unix_time(float(text), condition.name)

@@ -7,6 +7,7 @@ from typing import Any
 
 from starlette.responses import RedirectResponse, Response
 
+from stepflow.core.ids import whole_number
 from stepflow.errors import StepflowError
 from stepflow.web.incoming import AROUND_PAYLOAD, fit, parse
 from stepflow.web.models import DeleteQuery
@@ -66,10 +67,11 @@ def _read(text: str, kind: str, label: str) -> Any:
     if kind == "json":
         return parse(text.encode())
     if kind == "number":
-        if not text.strip().isdecimal():
+        number = whole_number(text.strip())
+        if number is None:
             msg = f"{label} is a whole number"
             raise BadRequest(msg)
-        return int(text)
+        return number
     if kind == "decimal":
         return _decimal(text, label)
     return text.split() if kind == "words" else text.strip()

@@ -70,7 +70,7 @@ async def test_what_turns_alone_may_write_is_refused_in_words() -> None:
             await store.delete("one")
         with pytest.raises(InvalidOption, match="of one kind"):
             await store.list_conversations()
-        for entry_id in ("one/9", "one/0", "one", "/1", "nobody/1"):
+        for entry_id in ("one/9", "one/0", "one", "/1", "nobody/1", "one/" + "9" * 5000):
             with pytest.raises(LookupError):
                 await store.read_entry(entry_id)
         with pytest.raises(InvalidOption, match="AsyncClient"):

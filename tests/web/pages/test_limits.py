@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from html import unescape
 
+import pytest
+
 from stepflow.core.limits.use import write_key
 
 
@@ -27,6 +29,16 @@ async def test_it_shows_what_limits_say_and_who_waits(look, aclient, real, keys)
     assert "At work, the longest first" in one
     assert 'runs/a"' in one
     await run.cancel()
+
+
+@pytest.mark.parametrize("text", ["many", "\u00b2", "9" * 5000])
+async def test_what_is_no_number_of_a_form_is_said_on_its_page(http, real, keys, text):
+    """[L16]"""
+    real.hset(keys.limits, "stripe", "10|||||")
+    answer = await http.post("/ui/do/set-limit/stripe", data={"concurrency": text})
+    assert answer.status_code == 400
+    assert "Concurrency is a whole number" in answer.text
+    assert real.hgetall(keys.limits) == {b"stripe": b"10|||||"}
 
 
 async def test_one_that_is_not_there_is_a_page_that_says_so(http):
