@@ -7,7 +7,16 @@ from typing import Any, cast
 
 import pytest
 
-from stepflow import AsyncClient, OutputEnd, OutputGap, OutputItem, OutputReset, OutputView
+from stepflow import (
+    AsyncClient,
+    InvalidOption,
+    OutputEnd,
+    OutputGap,
+    OutputItem,
+    OutputReset,
+    OutputView,
+    Stepflow,
+)
 from stepflow.agents.streams import assemble, caught_up
 from stepflow.agents.streams.catching_up import Place
 from stepflow.core.output import OutputEvent
@@ -100,3 +109,14 @@ def test_what_is_no_place_of_a_reader_is_none(seen: str) -> None:
     place = Place("1-1", "1-4", 2)
     assert Place.read(place.write()) == place
     assert Place.read(place.write().replace("2", seen)) is None
+
+
+@pytest.mark.parametrize("end", ["", "x", "latest", "1", "1-x", "1-2-3", "9" * 5000 + "-1"])
+async def test_an_id_that_no_event_had_is_refused(
+    aclient: AsyncClient, app: Stepflow, end: str
+) -> None:
+    """[A13]"""
+    app.runner("a")(lambda step: None)
+    run = await aclient.submit("a")
+    with pytest.raises(InvalidOption, match="is not a place in an output stream"):
+        await anext(aiter(caught_up(aclient, run.id, after=f"{end}~1~")))

@@ -39,11 +39,11 @@ class Place:
 
     @classmethod
     def read(cls, after: str | None) -> Place | None:
-        """Read it back; None for an id of the output itself."""
+        """Read it back; None for an id of the output itself, and for what is no place."""
         end, _, rest = (after or "").partition(_SEPARATOR)
         seen, _, begin = rest.partition(_SEPARATOR)
         number = whole_number(seen)
-        return None if number is None else cls(begin or None, end, number)
+        return None if number is None or not _number(end) else cls(begin or None, end, number)
 
 
 async def caught_up(
@@ -84,7 +84,10 @@ async def _past(
 
 
 def _number(event_id: str) -> tuple[int, ...]:
-    return tuple(map(int, event_id.split("-")))
+    """Give the numbers that an event's id is made of; none for what is no such id."""
+    found = [whole_number(part) for part in event_id.split("-")]
+    numbers = tuple(each for each in found if each is not None)
+    return numbers if len(numbers) == len(found) == 2 else ()  # noqa: PLR2004  time and number
 
 
 def block(past: Sequence[OutputEvent], begin: str | None) -> list[OutputEvent]:
