@@ -52,10 +52,9 @@ class RunSession:
     async def add_items(self, items: list[Any]) -> None:
         """Add *items* at the end."""
         variables = _ctx().vars
-        if items:
-            count = await variables.get(_COUNT, 0)
-            await variables.set(f"{_PART}{count}", items)
-            await variables.set(_COUNT, count + 1)
+        if items:  # another branch may add some at the same time
+            count = await variables.incr(_COUNT)
+            await variables.set(f"{_PART}{count - 1}", items)
 
     async def pop_item(self) -> Any:
         """Take the last item away and return it; None when there is none."""

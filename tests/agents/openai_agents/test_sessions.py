@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Any
@@ -82,6 +83,19 @@ async def test_the_model_is_given_the_last_items_and_a_turn_reads_no_more(h: Har
     assert sizes[-1] <= sizes[2] + 50
     assert len(read_session(await h.client.vars(handle.id))) == 12
     await h.client.cancel(handle.id)
+
+
+async def test_branches_that_add_at_the_same_time_lose_nothing_of_one_another(h: Harness) -> None:
+    @h.app.workflow
+    async def flow(ctx: Context) -> list[Any]:
+        await asyncio.gather(
+            *(RunSession().add_items([{"content": f"{n}"}, {"content": f"re: {n}"}]) for n in "abc")
+        )
+        return await RunSession().get_items()
+
+    assert sorted(texts(await h.result(await h.submit(flow)))) == [
+        "a", "b", "c", "re: a", "re: b", "re: c",
+    ]  # fmt: skip
 
 
 async def test_items_are_taken_back_and_cleared(h: Harness) -> None:
