@@ -221,6 +221,10 @@ class ArchiveSettings(_Group):
     """Ends that a worker writes in one transaction."""
     processes: int = Field(default=1, ge=0, le=64)
     """Processes that archive beside each `stepflow worker`; 0 if `stepflow archive work` does."""
+    share: float = Field(default=0.02, gt=0, le=1)
+    """The share of its time that such a process takes while steps run; 1 for all of it."""
+    lag_s: float = Field(default=60.0, ge=0, le=DAY_S)
+    """Seconds that an end waits for that, at most; then archiving takes the time that it needs."""
     pool_size: int = Field(default=5, ge=1, le=1000)
     """Connections to the archive that one process may have."""
     pool_timeout_s: float = Field(default=10.0, gt=0, le=HOUR_S)

@@ -58,6 +58,11 @@ def oldest_end(keys: Keys) -> Call[float]:
     return command("ZRANGE", ends_key(keys), 0, 0, "WITHSCORES", read=_score, misfit=lambda: 0.0)
 
 
+def count_claimed(keys: Keys) -> Call[int]:
+    """Count the runs that workers have claimed: their steps are running."""
+    return command("ZCARD", keys.claims, read=int, misfit=lambda: 0)
+
+
 def _score(reply: list[bytes] | list[list[bytes]]) -> float:
     last = reply[-1] if reply else b"0"
     return float(last[1] if isinstance(last, list) else last)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import threading
+import time
 from collections.abc import Callable
 
 from stepflow.engine.env import Env
@@ -13,6 +14,7 @@ from stepflow.settings import ArchiveSettings
 from stepflow.store.connection.address import Address
 from stepflow.store.connection.sync import SyncConnection
 from stepflow.worker.archiving.carry import Carrier
+from stepflow.worker.archiving.pace import Pace
 from stepflow.worker.archiving.refused import AWAY
 
 log = logging.getLogger("stepflow.archive")
@@ -30,24 +32,25 @@ BURST_S = 60.0
 def archiver_of(
     address: Address, env: Env, settings: ArchiveSettings, *, until_empty: bool = False
 ) -> Archiver:
-    """Make what archives the ends of one name space, over a connection of its own."""
+    """Make what archives beside a worker, and stands back for steps, over its own connection."""
     connection = SyncConnection.to(address)
-    carrier = Carrier(env, connection, settings)
-    return Archiver(carrier, settings, until_empty=until_empty, on_end=connection.close)
+    carrier, pace = Carrier(env, connection, settings), Pace(env, connection, settings)
+    return Archiver(carrier, settings, pace, until_empty=until_empty, on_end=connection.close)
 
 
 class Archiver:
     """
     Archives what waits, batch by batch, in a thread of its own, until it is told to leave.
 
-    With *until_empty* it ends as soon as nothing waits any more, or the archive is away; *on_end*
-    is called at its end.
+    It stands back for steps as *pace* says. With *until_empty* it ends as soon as nothing waits any
+    more, or the archive is away; *on_end* is called at its end.
     """
 
     def __init__(
         self,
         carrier: Carrier,
         settings: ArchiveSettings,
+        pace: Pace | None = None,
         *,
         until_empty: bool = False,
         on_end: Callable[[], None] | None = None,
@@ -57,7 +60,10 @@ class Archiver:
         self._until_empty = until_empty
         self._on_end = on_end
         self._is_away = False
+        self._pace = pace
         self._leaving = threading.Event()
+        #: set when it is not to stand back any more
+        self._hurries = threading.Event()
         self._thread = threading.Thread(target=self.run, name="stepflow-archive", daemon=True)
 
     def start(self) -> None:
@@ -67,10 +73,12 @@ class Archiver:
     def leave(self) -> None:
         """Take no further batch. May be called from any thread, and from a signal's handler."""
         self._leaving.set()
+        self._hurries.set()
 
     def finish(self) -> None:
         """Have it leave as soon as nothing waits any more, or the archive is away."""
         self._until_empty = True
+        self._hurries.set()
         if self._is_away:
             self.leave()
 
@@ -87,14 +95,26 @@ class Archiver:
         try:
             self._try(self._carrier.ping)  # what is wrong with the archive is said at once
             while not self._leaving.is_set():
-                if not self._try(self._carrier.carry):
-                    if self._until_empty:
-                        return
+                began = time.monotonic()
+                if self._try(self._carrier.carry):
+                    self._stand_back(time.monotonic() - began)
+                elif self._until_empty:
+                    return
+                else:
                     self._leaving.wait(LOOK_S)
         finally:
             self._carrier.close()
             if self._on_end is not None:
                 self._on_end()
+
+    def _stand_back(self, took_s: float) -> None:
+        """Leave the machine to the steps for a while after a batch that took *took_s*."""
+        if self._pace is None or self._until_empty:
+            return
+        try:
+            self._hurries.wait(self._pace.pause_s(took_s))
+        except StepflowError as error:  # it is said with the next batch
+            log.debug("the archiver cannot look whether steps run: %s", error)
 
     def _try(self, work: Callable[[], int | None]) -> bool:
         """Say whether there may be more to do at once; whatever is wrong is said, and passes."""
