@@ -149,8 +149,8 @@ class Fetcher:
                 self._on_look(bool(batch.taken or batch.waiting))
             if batch.waiting < 0:
                 await self._pause(SUSPENDED_S)
-            elif not batch.taken and batch.waiting == 0:
-                await self._sleep()
+            elif batch.waiting == 0 and self._slots.free > 0:
+                await self._sleep()  # whatever comes leaves a token, also while steps are begun
 
     async def claim(self) -> Batch:
         """Claim one batch of deliveries and start them."""
