@@ -2,7 +2,8 @@
 The process that archives beside a worker: at the lowest priority, so that steps go first.
 
 A worker spends all of its one core on steps when there are enough of them. So what archives is
-another process, of which the kernel lets the workers go first. It ends with its worker, however
+another process: the kernel lets the workers go first, and while steps run it leaves off most of the
+time, for Redis serves both (`worker/archiving/pace.py`). It ends with its worker, however
 that comes about: its standard input is a pipe that only the worker has open. Should user
 code have forked off a process that has it as well, it sees in a second that its parent is another.
 """

@@ -107,23 +107,28 @@ class WorkerState:
         self.finished_steps = 0
         self.counters = Counters()
         self.on_due = on_due or ignore
-        #: tells the app's listeners; None when it has none
-        self.listeners = _listeners_of(registry)
-        #: told what its runs do; None when the app has none
-        self.observers = registry.observers
-        if self.observers is not None:
-            self.observers.worker, self.observers.loop = name, self.loop
-        #: whether there is anybody to tell
-        self.is_watched = self.listeners is not None or self.observers is not None
+        self._meet_app()
         self.call_function = call_function
-        #: whether nothing of the app stands around the functions of steps
-        self.calls_plainly = not registry.resources and not registry.middleware
         self._builds: dict[str, str] = {}
         self._competing_lists: dict[tuple[str, int], list[str]] = {}
         self._levels: frozenset[str] = frozenset()
         self._numbers = 0
         #: tasks that set runs aside whose records cannot be read, or answer what is being done
         self._errands: set[asyncio.Task[None]] = set()
+
+    def _meet_app(self) -> None:
+        """Learn what of the app each step has to reckon with."""
+        registry = self.registry
+        #: tells the app's listeners; None when it has none
+        self.listeners = _listeners_of(registry)
+        #: told what its runs do; None when the app has none
+        self.observers = registry.observers
+        if self.observers is not None:
+            self.observers.worker, self.observers.loop = self.name, self.loop
+        #: whether there is anybody to tell
+        self.is_watched = self.listeners is not None or self.observers is not None
+        #: whether nothing of the app stands around the functions of steps
+        self.calls_plainly = not registry.resources and not registry.middleware
 
     @property
     def must_let_go(self) -> bool:
