@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from agents import SessionSettings
 
@@ -15,6 +17,8 @@ from stepflow.kits.flow.current import current
 _PART = "session:"
 #: the variable that says how many of those there are
 _COUNT = "session"
+#: by the ctx of a run: one of its branches at a time changes the items, which takes several calls
+_locks: WeakKeyDictionary[Context, asyncio.Lock] = WeakKeyDictionary()
 
 
 class RunSession:
@@ -51,29 +55,37 @@ class RunSession:
 
     async def add_items(self, items: list[Any]) -> None:
         """Add *items* at the end."""
-        variables = _ctx().vars
-        if items:  # another branch may add some at the same time
-            count = await variables.incr(_COUNT)
-            await variables.set(f"{_PART}{count - 1}", items)
+        if not items:
+            return
+        ctx = _ctx()
+        async with _lock(ctx):
+            count = await ctx.vars.incr(_COUNT)
+            await ctx.vars.set(f"{_PART}{count - 1}", items)
 
     async def pop_item(self) -> Any:
         """Take the last item away and return it; None when there is none."""
-        variables = _ctx().vars
-        count = await variables.get(_COUNT, 0)
-        if not count:
-            return None
-        *kept, last = await variables.get(f"{_PART}{count - 1}")
-        await variables.set(f"{_PART}{count - 1}", kept or None)
+        ctx = _ctx()
+        async with _lock(ctx):
+            for part in range(await ctx.vars.get(_COUNT, 0) - 1, -1, -1):
+                items = await ctx.vars.get(f"{_PART}{part}", [])
+                if items:  # none where a branch was cancelled while it added some
+                    return await self._take_last(ctx, part, items)
+        return None
+
+    async def _take_last(self, ctx: Context, part: int, items: list[Any]) -> Any:
+        *kept, last = items
+        await ctx.vars.set(f"{_PART}{part}", kept or None)
         if not kept:
-            await variables.set(_COUNT, count - 1)
+            await ctx.vars.set(_COUNT, part)
         return last
 
     async def clear_session(self) -> None:
         """Take all items away."""
-        variables = _ctx().vars
-        for part in range(await variables.get(_COUNT, 0)):
-            await variables.set(f"{_PART}{part}", None)
-        await variables.set(_COUNT, None)
+        ctx = _ctx()
+        async with _lock(ctx):
+            for part in range(await ctx.vars.get(_COUNT, 0)):
+                await ctx.vars.set(f"{_PART}{part}", None)
+            await ctx.vars.set(_COUNT, None)
 
 
 def read_session(variables: Mapping[str, Any]) -> list[Any]:
@@ -83,6 +95,10 @@ def read_session(variables: Mapping[str, Any]) -> list[Any]:
         for part in range(variables.get(_COUNT) or 0)
         for item in variables.get(f"{_PART}{part}") or []
     ]
+
+
+def _lock(ctx: Context) -> asyncio.Lock:
+    return _locks.setdefault(ctx, asyncio.Lock())
 
 
 def _ctx() -> Context:

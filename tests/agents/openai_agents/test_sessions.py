@@ -98,6 +98,48 @@ async def test_branches_that_add_at_the_same_time_lose_nothing_of_one_another(h:
     ]  # fmt: skip
 
 
+async def test_branches_that_take_back_clear_and_add_at_the_same_time_do_each_all_or_nothing(
+    h: Harness,
+) -> None:
+    @h.app.workflow
+    async def flow(ctx: Context) -> list[Any]:
+        for name in "abcd":
+            await RunSession().add_items([{"content": name}])
+        taken = await asyncio.gather(
+            RunSession().pop_item(),
+            RunSession().pop_item(),
+            RunSession().add_items([{"content": "e"}, {"content": "f"}]),
+            RunSession().pop_item(),
+        )
+        left = await RunSession().get_items()
+        await asyncio.gather(
+            RunSession().clear_session(),
+            RunSession().add_items([{"content": "g"}]),
+            RunSession().pop_item(),
+            RunSession().add_items([{"content": "h"}]),
+        )
+        return [texts([each for each in taken if each]), texts(left), await ctx.vars.get("session")]
+
+    run_ = await h.submit(flow)
+    assert await h.result(run_) == [["d", "c", "f"], ["a", "b", "e"], 1]
+    assert texts(read_session(await h.client.vars(run_.id))) == ["h"]
+
+
+async def test_where_a_branch_was_cancelled_while_it_added_items_the_one_before_is_taken(
+    h: Harness,
+) -> None:
+    @h.app.workflow
+    async def flow(ctx: Context) -> list[Any]:
+        session = RunSession()
+        await session.add_items([{"content": "a"}])
+        await ctx.vars.incr("session")  # as one that was cancelled then
+        return [await session.pop_item(), await session.pop_item(), await session.get_items()]
+
+    run_ = await h.submit(flow)
+    assert await h.result(run_) == [{"content": "a"}, None, []]
+    assert await h.client.vars(run_.id) == {"session": 0}
+
+
 async def test_items_are_taken_back_and_cleared(h: Harness) -> None:
     @h.app.workflow
     async def flow(ctx: Context) -> list[Any]:
