@@ -45,28 +45,40 @@ async def announce(registry: Registry, env: Env) -> None:
             env.keys.app_hooks,
         )
         return
+    left = set[bytes]()
     for _ in range(MOST_UNTOLD // PAGE + 1):
-        noted = await batch_of([load_untold(env.keys, name, PAGE) for name in names])
-        calls = [
-            _told(note, name, registry, env)
+        count = PAGE + len(left)
+        noted = await batch_of([load_untold(env.keys, name, count) for name in names])
+        new = [
+            (note, name)
             for name, notes in zip(names, noted, strict=True)
             for note in notes
+            if note not in left
         ]
-        if not calls:
+        told = [call for each in new if (call := _told(*each, registry, env, left)) is not None]
+        if told:
+            log.info(
+                "%s runs had ended before a worker announced the hooks of their app; "
+                "the hooks are called now",
+                sum(await batch_of(told)),
+            )
+        if not new:
             return
-        counts = await batch_of(calls)
-        log.info(
-            "%s runs had ended before a worker announced the hooks of their app; "
-            "the hooks are called now",
-            sum(counts),
-        )
 
 
-def _told(note: bytes, runner: str, registry: Registry, env: Env) -> Call[int]:
+def _told(
+    note: bytes, runner: str, registry: Registry, env: Env, left: set[bytes]
+) -> Call[int] | None:
+    """Give the call that tells of a noted end; None, and it is *left*, where it is unreadable."""
     now = env.clock.now()
     try:
         hooks = untold_hooks(note, runner, app_hooks(registry, runner), env, now)
-    except (DataError, TypeError, ValueError):
-        log.error("a note of an end of runner %r cannot be read; it is dropped", runner)
-        hooks = []
+    except (DataError, TypeError, ValueError) as error:
+        left.add(note)
+        log.error(
+            "an end of runner %r that its hooks were not told of cannot be read: %s; it is left "
+            "to a worker that can, until the result of its run expires",
+            runner, error,
+        )  # fmt: skip
+        return None
     return tell_untold(env.keys, runner, note, hooks, now=now)

@@ -177,6 +177,46 @@ def test_notes_are_bounded_in_number_and_time(late_app, connection, keys, settin
     connection.client.flushall()
 
 
+@pytest.mark.parametrize("written", [b"\xc1", b"", b"\x93\x01", b"\xc0", b"\x94\x01\x02\xa1x\xc0"])
+def test_an_end_that_a_worker_cannot_read_stops_no_other_and_stays_for_one_that_can(
+    late_app, connection, keys, settings, written, caplog
+):
+    """[B27] Such as one that was sealed with a key which this worker does not have."""
+    env = Env(keys, settings)
+    client = Client(settings=settings, connection=connection)
+    for name in "abc":
+        client.submit("x", run_id=name)
+        client.cancel(name)
+    notes = keys.untold("x")
+    connection.client.zadd(notes, {written: 0})
+    for _ in range(2):
+        carry_out(connection, announce(late_app.registry, env))
+        assert connection.client.zrange(notes, 0, -1) == [written]
+        assert connection.client.llen("rq:queue:stepflow.hooks") == 6
+    assert [each.levelname for each in caplog.records if "cannot be read" in each.message] == [
+        "ERROR", "ERROR",
+    ]  # fmt: skip
+    connection.client.flushall()
+
+
+def test_pages_of_ends_that_cannot_be_read_stand_in_nobodys_way(
+    late_app, connection, keys, settings, monkeypatch
+):
+    """[B27]"""
+    monkeypatch.setattr("stepflow.worker.announce.PAGE", 2)
+    monkeypatch.setattr("stepflow.worker.announce.MOST_UNTOLD", 20)
+    client = Client(settings=settings, connection=connection)
+    for name in "abc":
+        client.submit("x", run_id=name)
+        client.cancel(name)
+    notes = keys.untold("x")
+    connection.client.zadd(notes, {b"\xc1%d" % number: 0 for number in range(5)})
+    carry_out(connection, announce(late_app.registry, Env(keys, settings)))
+    assert connection.client.zcard(notes) == 5
+    assert connection.client.llen("rq:queue:stepflow.hooks") == 6
+    connection.client.flushall()
+
+
 async def test_what_a_worker_said_at_its_start_is_said_again_when_redis_lost_it(
     late_app, aclient, working, seen, real, keys
 ):
