@@ -86,12 +86,11 @@ class PollCommand(StepCommand):
         return code
 
     def open_scope(self, host: CommandHost, failures: int) -> OutputScope:
-        """Give each try a scope of its own."""
-        where = f"{super()._scope_in(host)}#{failures}"
-        return host.runtime.output_scope(where, 1, self.name)
+        return host.runtime.output_scope(self._scope_in(host, failures), 1, self.name)
 
-    def _scope_in(self, host: CommandHost) -> str:
-        return f"{super()._scope_in(host)}#{self._failures}"
+    def _scope_in(self, host: CommandHost, failures: int) -> str:
+        """Give each try a scope of its own: what those before it have emitted counts."""
+        return f"{super()._scope_in(host, failures)}#{failures}"
 
     def _tried(self, host: CommandHost, given: Any, error: BaseException | None) -> None:
         is_nothing = error is None and (given is None or isinstance(given, Pending))

@@ -206,7 +206,7 @@ class StepCommand(Command):
 
     def open_scope(self, host: CommandHost, failures: int) -> OutputScope:
         """Make where the emits of the attempt after so many *failures* lead."""
-        return host.runtime.output_scope(self._scope_in(host), failures + 1, self.name)
+        return host.runtime.output_scope(self._scope_in(host, failures), failures + 1, self.name)
 
     def abandon(self) -> None:
         self.is_abandoned = True
@@ -230,8 +230,8 @@ class StepCommand(Command):
             return
         if code is None and (self._failures or was_begun) and host.run.has_output:
             # of an attempt in an earlier activation
-            scope = host.runtime.output_scope(self._scope_in(host), self._failures, self.name)
-            scope.reset(None)
+            where = self._scope_in(host, self._failures)
+            host.runtime.output_scope(where, self._failures, self.name).reset(None)
         elif code is not None and code.has_emitted:
             code.close()
             code.reset(None)
@@ -241,8 +241,8 @@ class StepCommand(Command):
         """What names it in one history: its place, with how often its key was forgotten."""
         return self._scope_name
 
-    def _scope_in(self, host: CommandHost) -> str:
-        """Name its scope: a place means another step in each history."""
+    def _scope_in(self, host: CommandHost, _failures: int) -> str:
+        """Name the scope of its attempts: a place means another step in each history."""
         return f"{host.restarts}/{self._scope_name}" if host.restarts else self._scope_name
 
     async def _try(self, host: CommandHost, code: AttemptCode) -> None:
