@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
+from typing import TypeVar
 
 import httpx
 import pytest
@@ -19,9 +20,13 @@ from prometheus_client.parser import text_string_to_metric_families as read_text
 
 from stepflow import AsyncClient, Client, Stepflow, Succeed
 from stepflow.core.counts import MOST_RUNNERS, Counted, field_of
+from stepflow.engine.env import Env
+from stepflow.engine.stats.one_moment import read_at_one_moment
 from stepflow.engine.stats.snapshot import Snapshot, snapshot
+from stepflow.engine.stats.tally import Tally
 from stepflow.metrics import exposition
 from stepflow.metrics.names import METRICS, Kind
+from stepflow.store.calls import Plan, batch_of
 from stepflow.store.counting.counts import add_counts
 from stepflow.store.keys import Keys
 from stepflow.web import app as make_api
@@ -29,6 +34,7 @@ from stepflow.web import everything
 from tests.conftest import Working
 from tests.support import until
 
+T = TypeVar("T")
 ROOT = Path(__file__).parents[2]
 CONTRIB = ROOT / "docs" / "contrib"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
@@ -232,6 +238,42 @@ def test_counts_that_arrive_twice_count_once(client: Client, real: redis.Redis) 
     for _ in range(2):
         real.execute_command(*_loaded(real, call))
     assert value(scraped(client), "stepflow_claims_lost_total") == 3
+
+
+@pytest.mark.parametrize("read_after", range(3))
+def test_what_a_worker_takes_into_the_totals_meanwhile_is_counted_once(
+    client: Client, real: redis.Redis, settings, read_after: int
+) -> None:
+    """[E21] Wherever a reader is: another connection comes between two commands of one write."""
+    for name in ("a", "b", "c"):
+        client.submit("chain", run_id=name)
+    env, number = Env(Keys(), settings), 0
+
+    def add_some() -> None:
+        nonlocal number
+        number += 1
+        call = add_counts(env.keys, {"claims_lost": 1}, sender="w", number=number, now=time.time())
+        real.execute_command(*_loaded(real, call))
+
+    def read_meanwhile(plan: Plan[T]) -> T:
+        answers, done = None, 0
+        try:
+            while True:
+                calls, answers = plan.send(answers), []
+                for call in calls:
+                    if done == read_after:
+                        add_some()
+                    done += 1
+                    answers += client._do(batch_of([call]))
+        except StopIteration as end:
+            return end.value
+
+    for plan in (read_at_one_moment((), env), read_at_one_moment([env.keys.minute(0)], env)):
+        client.submit("chain")
+        found = read_meanwhile(plan)
+        counts = Tally([found.totals, found.new])
+        assert counts.total(Counted.SUBMITTED) == 3 + number
+    assert number == 2
 
 
 def test_counts_that_cannot_be_read_stop_nothing(client: Client, real: redis.Redis) -> None:

@@ -8,16 +8,10 @@ from datetime import UTC, datetime
 from stepflow.core.counts import Counted, quantile_s
 from stepflow.engine.env import Env
 from stepflow.engine.stats.model import FailureGroup, RunnerStats, Stats, StatsPeriod
+from stepflow.engine.stats.one_moment import read_at_one_moment
 from stepflow.engine.stats.tally import Tally, Written
 from stepflow.errors import InvalidOption
-from stepflow.store.calls import batch_of
-from stepflow.store.counting.counts import (
-    HOUR_S,
-    HOURS_KEPT_S,
-    MINUTE_S,
-    MINUTES_KEPT_S,
-    load_counts,
-)
+from stepflow.store.counting.counts import HOUR_S, HOURS_KEPT_S, MINUTE_S, MINUTES_KEPT_S
 from stepflow.store.query import server_time
 
 #: how many are shown if nobody says otherwise, and how many are kept
@@ -32,7 +26,7 @@ async def stats(env: Env, *, minutes: int = MINUTES, hours: int = HOURS) -> Stat
     now = float(env.clock.given or await server_time())
     minute_times, hour_times = _times(now, minutes, MINUTE_S), _times(now, hours, HOUR_S)
     keys = [*map(env.keys.minute, minute_times), *map(env.keys.hour, hour_times)]
-    *found, new = await batch_of([load_counts(key) for key in [*keys, env.keys.new_counts]])
+    found, _, new = await read_at_one_moment(keys, env)
     by_minute = _tallies(minute_times, found[:minutes], new)
     by_hour = _tallies(hour_times, found[minutes:], new)
     whole = Tally([*found[minutes:], new])

@@ -11,9 +11,9 @@ from stepflow.engine.breakers.info import BreakerInfo
 from stepflow.engine.breakers.verbs import breakers
 from stepflow.engine.env import Env
 from stepflow.engine.inspect import QueueInfo, WorkerInfo, own_workers, queues
+from stepflow.engine.stats.one_moment import read_at_one_moment
 from stepflow.engine.stats.tally import Tally
 from stepflow.store.calls import batch, batch_of
-from stepflow.store.counting.counts import load_counts
 from stepflow.store.evidence.of_run import info_if_allowed
 from stepflow.store.indexes.lists import all_runs
 from stepflow.store.query import earliest, index_size, members, server_time
@@ -80,11 +80,8 @@ async def _counts(env: Env) -> Tally:
     Of that, a runner is left out which may still turn out to be one of the others: a counter must
     not go down.
     """
-    totals, new, runners = await batch(
-        load_counts(env.keys.totals),
-        load_counts(env.keys.new_counts),
-        members(env.keys.counted_runners),
-    )
+    _, totals, new = await read_at_one_moment((), env)
+    runners = await members(env.keys.counted_runners)
     tally, has_room = Tally([totals]), len(runners) < MOST_RUNNERS
     for count, number in read_counts(new):
         if has_room or count.of in runners:
