@@ -81,7 +81,10 @@ async def test_a_limit_is_looked_at_and_set_by_the_command_line(gated, working, 
         await until(lambda: len(gated.began) == 2)
         wrong = await said("set", "stripe", "--rate", "quick")
         assert (wrong.exit_code, "write it like '100/min'" in wrong.stderr) == (2, True)
-        assert (await said("show", "nope")).exit_code == 5
+        for verb in ("show", "unset", "reset", "forget"):
+            unknown = await said(verb, "nope")
+            assert (unknown.exit_code, unknown.stdout) == (5, "")
+            assert "there is no limit 'nope': no worker has declared it" in unknown.stderr
         assert (await said("unset", "stripe")).stdout == "limit stripe says what the code says\n"
         assert (await said("reset", "stripe")).exit_code == 0
         gated.gate.set()
@@ -101,13 +104,23 @@ def test_none_takes_a_bound_of_the_code_away(client, store_limit):
     with pytest.raises(InvalidOption, match="concurrency of limit 'stripe' is -1"):
         client.limits.set("stripe", concurrency=-1)
     assert client.limits.forget("stripe")
-    with pytest.raises(LimitNotFound, match="there is no limit 'stripe'"):
-        client.limits.get("stripe")
+    assert not client.limits.forget("stripe")
+    for verb in (client.limits.get, client.limits.unset, client.limits.reset):
+        for limit in ("stripe", "stripe[acme]"):
+            with pytest.raises(LimitNotFound, match="there is no limit 'stripe'"):
+                verb(limit)
 
 
 @pytest.fixture
 def store_limit(real, keys):
     real.hset(keys.limits, "stripe", "10|0.5|1|claim||")
+
+
+def test_what_is_known_and_was_not_set_is_no_mistake(client, store_limit):
+    """[L16]"""
+    for limit in ("stripe", "stripe[acme]"):
+        assert client.limits.unset(limit) is False
+        assert client.limits.reset(limit) == 0
 
 
 def test_a_reset_forgets_what_has_begun(store):

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from stepflow.cli.context import CliContext, common_options, pass_context
+from stepflow.cli.errors import Exit, Problem
 from stepflow.cli.output import ago
 from stepflow.core.ids import whole_number
+from stepflow.errors import LimitNotFound
 
 if TYPE_CHECKING:
     from stepflow.engine.limits.info import LimitInfo
@@ -133,8 +135,10 @@ def reset_command(context: CliContext, limit: str) -> None:
 def forget_command(context: CliContext, limit: str) -> None:
     """Forget a LIMIT that no code declares any more."""
     with context.client() as client:
-        changed = client.limits.forget(limit, by=context.user)
-    _say(context, limit, "is forgotten" if changed else "is not known", changed=changed)
+        forgotten = client.limits.forget(limit, by=context.user)
+    if not forgotten:
+        raise Problem(str(LimitNotFound(limit)), Exit.NOT_FOUND)
+    _say(context, limit, "is forgotten", changed=True)
 
 
 def _say(context: CliContext, limit: str, words: str, *, changed: bool) -> None:

@@ -83,11 +83,15 @@ class Limits(_Plans):
         return self._do(self._set(limit, bounds, by))
 
     def unset(self, limit: str, *, by: str | None = None) -> bool:
-        """Have the bounds of the code count again; False when nothing was set."""
+        """Have the bounds of the code count again; False when nothing was set: LimitNotFound."""
         return self._do(self._unset(limit, by))
 
     def reset(self, limit: str, *, by: str | None = None) -> int:
-        """Forget what has begun by the rate, and rests; gives how many keys that concerned."""
+        """
+        Forget what has begun by the rate, and rests; gives how many keys that concerned.
+
+        Raises LimitNotFound.
+        """
         return self._do(self._reset(limit, by))
 
     def forget(self, name: str, *, by: str | None = None) -> bool:

@@ -80,27 +80,35 @@ async def set_limit(name: str, key: str | None, fields: Mapping[str, Any], env: 
 
 
 async def unset_limit(name: str, key: str | None, env: Env) -> bool:
-    """Take back what an operator has set; False when nothing was. Raises InvalidName."""
+    """
+    Take back what an operator has set; False when nothing was.
+
+    Raises InvalidName, and LimitNotFound for one that nobody knows.
+    """
     was_set: int = await forget_set(env.keys, [set_name(check_limit_name(name), key)])
     if was_set:
         await call_lines(name, env)
         log.info("limit=%s says what the code says", label_of(name, key or ""))
-    return bool(was_set)
+        return True
+    if name not in _names(await load_hash_of_limits(env.keys)):
+        raise LimitNotFound(name)
+    return False
 
 
 async def reset_limit(name: str, key: str | None, env: Env) -> int:
     """
     Forget what has begun, and that it rests: of one key, or of all that have runs.
 
-    Gives the number of keys. Those that wait go on. Raises InvalidName.
+    Gives the number of keys. Those that wait go on. Raises InvalidName, and LimitNotFound for one
+    that nobody knows and no run has to do with.
     """
     keys = env.keys
     check_limit_name(name)
-    if key is None:
-        found = {*await keys_of(keys.lines, name), *await keys_of(keys.slots, name), (name, "")}
-    else:
-        found = {(name, check_key(key))}
+    used = {*await keys_of(keys.lines, name), *await keys_of(keys.slots, name)}
+    found = {*used, (name, "")} if key is None else {(name, check_key(key))}
     counts = await batch_of([forget_rate(keys, *each) for each in sorted(found)])
+    if not used and not any(counts) and name not in _names(await load_hash_of_limits(keys)):
+        raise LimitNotFound(name)
     await call_lines(name, env)
     return sum(1 for count in counts if count)
 

@@ -34,10 +34,12 @@ LIMITS = (
     ),
     Operation(
         "POST", f"{_AT}/unset", handlers.unset_limit, "Have the bounds of the code count again",
-        LimitChanged, right="unset-limit", body=Nothing, problems=(InvalidName, InvalidOption),
+        LimitChanged, right="unset-limit", body=Nothing,
+        problems=(LimitNotFound, InvalidName, InvalidOption),
     ),
     Operation(
         "POST", f"{_AT}/reset", handlers.reset_limit, "Forget what has begun of a limit",
-        LimitChanged, right="reset-limit", body=Nothing, problems=(InvalidName, InvalidOption),
+        LimitChanged, right="reset-limit", body=Nothing,
+        problems=(LimitNotFound, InvalidName, InvalidOption),
     ),
 )  # fmt: skip
