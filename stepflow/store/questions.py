@@ -44,6 +44,7 @@ def settle_question(
     *,
     digest: str,
     asked: bytes,
+    prompt: bytes,
     now: float,
     lapsed: QuestionOutcome | None = None,
 ) -> Call[list[int | bytes]]:
@@ -51,7 +52,8 @@ def settle_question(
     Look for the answer to a question and remember it as entry *index*.
 
     Gives [inbox, data], [inbox] while it is open, [] refused. *lapsed* is the outcome of one whose
-    time is up: that is remembered, unless it was answered before.
+    time is up: that is remembered, unless it was answered before. *prompt* is kept with what became
+    of it.
     """
     base = keys.run(run_id)
     return scripts.SETTLE_QUESTION.call(
@@ -69,6 +71,7 @@ def settle_question(
             "head": head,
             "digest": digest,
             "question": asked,
+            "prompt": prompt,
             "run_id": run_id,
             "now": format_time(now),
             "lapsed": "" if lapsed is None else lapsed.write(),
@@ -135,6 +138,15 @@ def load_mark(keys: Keys, run_id: str, digest: str) -> Call[QuestionOutcome | No
     return command(
         "HGET", f"{keys.run(run_id)}:replies", digest,
         read=lambda reply: QuestionOutcome.read(reply) if reply else None, misfit=lambda: None,
+    )  # fmt: skip
+
+
+def load_prompts(keys: Keys, run_id: str, digests: Sequence[str]) -> Call[list[bytes | None]]:
+    """Read what was asked by questions that are settled, packed; None for one that is not known."""
+    fields = [f"{digest}?" for digest in digests]
+    return command(
+        "HMGET", f"{keys.run(run_id)}:replies", *fields, read=raw,
+        misfit=lambda: [None] * len(fields),
     )  # fmt: skip
 
 

@@ -108,7 +108,7 @@ async def test_what_a_parked_run_waits_for_is_an_open_step(app, aclient, working
         await aclient.signal(run.id, "cancelled", 7)
         timeline = await until(lambda: _all_but_sleep_over(aclient, run.id))
         assert sorted(facts(timeline, "kind", "name", "state", "value")) == [
-            ("question", "answered", "succeeded", True),
+            ("question", "Publish?", "succeeded", True),
             ("signal", "cancelled", "succeeded", 7),
             ("sleep", "sleep", "waiting", None),
         ]
@@ -132,10 +132,38 @@ async def test_waits_whose_time_was_up_say_so(app, aclient, working):
     async with working(app):
         run = await aclient.submit("late")
         await aclient.wait(run.id, 10)
-    assert facts(await aclient.steps(run.id), "kind", "state") == [
-        ("signal", "timed out"),
-        ("question", "timed out"),
+    assert facts(await aclient.steps(run.id), "kind", "name", "state") == [
+        ("signal", "never", "timed out"),
+        ("question", "Anyone?", "timed out"),
     ]
+
+
+async def test_what_was_asked_is_told_as_far_as_it_is_known(app, aclient, working, real):
+    """[U9] At most its beginning; nothing of a run of a version before, nor what is unreadable."""
+
+    @app.workflow("asks")
+    async def asks(ctx):
+        return [await ctx.ask(int, f"{word}?" * 300) for word in ("why", "who")]
+
+    async with working(app):
+        run = await aclient.submit("asks", run_id="r")
+        for number in range(2):
+            [question] = await until(aclient.questions)
+            await aclient.answer(question.token, number)
+        assert await run.result(10) == [0, 1]
+
+    async def names():
+        return [step.name for step in await aclient.steps("r")]
+
+    assert await names() == [("why?" * 300)[:500], ("who?" * 300)[:500]]
+    kept = real.hgetall("stepflow:run:r:replies")
+    first = next(field for field in kept if field.endswith(b"?"))
+    real.hset("stepflow:run:r:replies", first, b"\xc1")
+    assert "<what it asked cannot be read: " in str(await names())
+    real.delete("stepflow:run:r:replies")
+    assert await names() == ["answered", "answered"]
+    real.set("stepflow:run:r:replies", "odd", ex=60)
+    assert await names() == ["answered", "answered"]
 
 
 async def test_children_are_linked_both_ways_and_have_their_states(app, aclient, working):

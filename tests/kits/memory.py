@@ -207,8 +207,15 @@ class MemoryRuntime:
         return self._reply([] if self.is_gone else [answer])
 
     def settle_question(
-        self, index: int, head: bytes, digest: str, asked: bytes, lapsed: QuestionOutcome | None
+        self,
+        index: int,
+        head: bytes,
+        digest: str,
+        asked: bytes,
+        prompt: bytes,
+        lapsed: QuestionOutcome | None,
     ) -> asyncio.Future[Any]:
+        del prompt
         self.run.has_journal = True
         if self.is_gone:
             return self._reply([])

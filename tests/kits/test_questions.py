@@ -199,6 +199,7 @@ async def test_whichever_comes_first_decides_an_answer_or_the_end_of_its_time(
                     head,
                     digest="d",
                     asked=b"asked",
+                    prompt=b"prompt",
                     now=1.0,
                     lapsed=lapsed,
                 )

@@ -20,6 +20,9 @@ _NOTES = {
     StepKind.UNDO: "undoes what it has done",
 }  # fmt: skip
 
+#: what became of a question
+_SETTLED = {StepState.SUCCEEDED: "answered", StepState.TIMED_OUT: "not answered in time"}
+
 
 def clock_time(at: datetime, now: datetime) -> str:
     """Write a moment in local time: the time of day alone when it is today."""
@@ -119,6 +122,8 @@ def told(step: StepStatus, now: datetime) -> str:
             return "its children have ended"
         case StepKind.QUESTION if step.name in {ANSWERED, UNANSWERED}:
             return f"question {step.name}{took}"
+        case StepKind.QUESTION if step.state in _SETTLED:
+            return f"{_called(step)} {_SETTLED[step.state]}{took}"
         case StepKind.BATCH | StepKind.MAP if not step.is_open:
             return f"{_called(step)} {step.state}{_came_to(step)}{took}{why}"
         case StepKind.STEP | StepKind.COMPENSATION if step.state is StepState.RETRYING:

@@ -180,7 +180,7 @@ class JournalReader:
     def _answer(self, entry: Entry) -> None:
         state = StepState.SUCCEEDED if entry.data else StepState.TIMED_OUT
         value = _unpacked(entry.data[1:]) if entry.data else None
-        name = ANSWERED if entry.data else UNANSWERED  # what was asked is not kept
+        name = ANSWERED if entry.data else UNANSWERED  # no entry has what was asked
         self._put(entry.place, entry, kind=StepKind.QUESTION, name=name, state=state, value=value)
 
     def _batch(self, entry: Entry) -> None:

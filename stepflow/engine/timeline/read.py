@@ -27,7 +27,7 @@ from stepflow.errors import RunNotFound, StepflowError
 from stepflow.store.calls import batch, batch_of
 from stepflow.store.children import load_maps
 from stepflow.store.journal import load_journal
-from stepflow.store.questions import load_questions
+from stepflow.store.questions import load_prompts, load_questions
 from stepflow.store.runs import load_data, load_run, load_steps
 from stepflow.store.values.codec import unpack
 from stepflow.times import as_datetime
@@ -90,6 +90,7 @@ async def trace_of(
         steps = await _with_questions(steps, run, reader.restarts, env)
         steps = _under_way(_with_waits(steps, run), run, status, told, env.clock.now())
         steps = await _with_maps(steps, run, env)
+    steps = await _with_prompts(steps, run, reader.restarts, env)
     children = await _children(steps, env)
     ends = {child.id: child.ended_at for child in children.values() if child.ended_at}
     steps = [_with_child(step, children) for step in steps]
@@ -127,6 +128,31 @@ async def _with_questions(
                 found[index] = _asking(read_question(run.id, digest, packed), step.place)
     rest = [_asking(read_question(run.id, digest, packed)) for digest, packed in waiting.items()]
     return [*found, *rest]
+
+
+async def _with_prompts(
+    steps: Sequence[StepStatus], run: Run, restarts: int, env: Env
+) -> list[StepStatus]:
+    """Name settled questions by what they asked, as far as it was kept: of forks it is not."""
+    settled = {
+        question_digest(run.id, run.generation, restarts, step.place): index
+        for index, step in enumerate(steps)
+        if step.kind is StepKind.QUESTION and not step.is_open and step.place is not None
+    }
+    found = list(steps)
+    if settled:
+        kept = await load_prompts(env.keys, run.id, list(settled))
+        for index, packed in zip(settled.values(), kept, strict=True):
+            if packed:
+                found[index] = replace(found[index], name=_prompt(packed))
+    return found
+
+
+def _prompt(packed: bytes) -> str:
+    try:
+        return str(unpack(packed))
+    except StepflowError as error:
+        return f"<what it asked cannot be read: {error}>"
 
 
 def _asking(question: Question, place: str | None = None) -> StepStatus:

@@ -281,12 +281,19 @@ class FlowRuntime(Protocol):
         """Read or change a variable and remember the answer as entry *index*, in one write."""
 
     def settle_question(
-        self, index: int, head: bytes, digest: str, asked: bytes, lapsed: QuestionOutcome | None
+        self,
+        index: int,
+        head: bytes,
+        digest: str,
+        asked: bytes,
+        prompt: bytes,
+        lapsed: QuestionOutcome | None,
     ) -> asyncio.Future[Any]:
         """
         Look for the answer to a question and remember it as entry *index*, in one write.
 
-        Lists the question the first time. With *lapsed* it is closed where there is no answer.
+        Lists the question the first time. With *lapsed* it is closed where there is no answer. What
+        it asked is kept as *prompt*.
         """
 
     def close_question(self, digest: str, mark: QuestionOutcome) -> asyncio.Future[int]:

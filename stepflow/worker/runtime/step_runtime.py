@@ -305,13 +305,19 @@ class StepRuntime(RunnerSide):
         return self._connection.send(call)
 
     def settle_question(
-        self, index: int, head: bytes, digest: str, asked: bytes, lapsed: QuestionOutcome | None
+        self,
+        index: int,
+        head: bytes,
+        digest: str,
+        asked: bytes,
+        prompt: bytes,
+        lapsed: QuestionOutcome | None,
     ) -> asyncio.Future[Any]:
         """Look for the answer to a question and remember it as entry *index*, in one write."""
         self._claimed.run.has_journal = True
         call = settle_question(
             self._keys, self._claimed.run.id, self._token, index, head,
-            digest=digest, asked=asked, now=self.now(), lapsed=lapsed,
+            digest=digest, asked=asked, prompt=prompt, now=self.now(), lapsed=lapsed,
         )  # fmt: skip
         return self._listened(self._connection.send(call), partial(_found, head))
 

@@ -56,7 +56,7 @@ async def test_a_machine_runs_waits_and_ends(
         timeline = await aclient.steps(run.id)
     assert [(step.kind, step.name) for step in timeline] == [
         ("state", "validate"), ("step", "validate"), ("state", "score"), ("step", "score[0]"),
-        ("step", "score[1]"), ("state", "review"), ("question", "answered"), ("step", "review"),
+        ("step", "score[1]"), ("state", "review"), ("question", "Grant it?"), ("step", "review"),
         ("state", "done"),
     ]  # fmt: skip
 

@@ -19,6 +19,8 @@ from stepflow.store.values.codec import is_sealing, pack
 
 T = TypeVar("T")
 
+#: characters of what it asked that are kept once it is settled
+_MOST_KEPT = 500
 #: what became of a question that nobody answered
 TIMED_OUT, WITHDRAWN = "timed out", "withdrawn"
 
@@ -104,12 +106,13 @@ class QuestionCommand(Command):
         is_due = self.due_at is not None and self.due_at <= now
         if is_due or self._seen != host.inbox_version:
             asked = pack([self._prompt, self._schema, now, self.due_at or 0.0], what="question")
+            prompt = pack(self._prompt[:_MOST_KEPT], what="question")
             lapsed = QuestionOutcome(TIMED_OUT, now) if is_due else None
             if host.take_from_inbox(
                 self,
                 EntryKind.ANSWER,
                 lambda index, head: host.runtime.settle_question(
-                    index, head, self._digest, asked, lapsed
+                    index, head, self._digest, asked, prompt, lapsed
                 ),
             ):
                 self._seen = host.inbox_version

@@ -3,7 +3,7 @@
 -- Whichever came first decides: an answer, or the end of its time.
 -- Caller: store/questions.py settle_question, for the flow kit.
 -- Names: index, head: of the entry; digest, question: what is asked; lapsed: the outcome of a
--- question whose time is up, or ''.
+-- question whose time is up, or ''; prompt: kept once it is settled, for those who look back.
 -- The entry written is the head and '=' with the packed answer, or the head alone when the time is
 -- up.
 -- Gives {inbox count, data of the entry}, {inbox count} while it is open, or {} when the claim is
@@ -12,7 +12,7 @@
 --@ include question
 --@ include entry
 --@ keys run journal questions replies questions_index
---@ args token index head digest question run_id now lapsed
+--@ args token index head digest question prompt run_id now lapsed
 local at = tonumber(index)
 local row = redis.call('HMGET', run_key, 'token', 'inbox')
 if row[1] ~= token then return {} end
@@ -38,4 +38,5 @@ else
   return {inbox}
 end
 remember(run_key, journal_key, at, head .. data)
+redis.call('HSET', replies_key, digest .. '?', prompt)
 return {inbox, data}
