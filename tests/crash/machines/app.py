@@ -1,13 +1,17 @@
-"""The machine under attack: slow states, branches, pages, and a way that goes round."""
+"""
+The machines under attack: slow states, branches, pages, and a way that goes round; and one that
+polls, waits, and undoes what it has done.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
 from enum import StrEnum, auto
+from pathlib import Path
 
-from stepflow import Join, Machine, More, StateContext
-from tests.crash.support.app import QUICK, app
+from stepflow import Join, Machine, More, PermanentError, StateContext, current_step
+from tests.crash.support.app import QUICK, WITNESS, app
 from tests.crash.support.flow import saw
 
 
@@ -64,4 +68,59 @@ def route(data: Tour) -> State:
     return State.END if len(data.done) >= data.rounds * 4 else State.WORK
 
 
+class Stage(StrEnum):
+    BOOK = auto()
+    COME = auto()
+    WAIT = auto()
+    PAY = auto()
+    DONE = auto()
+
+
+@dataclass
+class Trip:
+    fails: bool
+    done: list[str] = field(default_factory=list)
+
+
+trip = Machine("trip", Stage, start=Stage.BOOK, ends={Stage.DONE}, data=Trip, retry=QUICK)
+
+
+async def undo(data: Trip) -> None:
+    step = current_step()
+    assert step is not None
+    saw(step.run_id, f"undo {'+'.join(data.done)}")
+    await asyncio.sleep(0.2)
+
+
+@trip.state(Stage.BOOK, to=Stage.COME, compensate=undo)
+async def book(data: Trip, ctx: StateContext) -> Stage:
+    saw(ctx.run_id, "book")
+    await asyncio.sleep(0.2)
+    data.done.append("book")
+    return Stage.COME
+
+
+@trip.poll(Stage.COME, to=Stage.WAIT, every=0.1, compensate=undo)
+async def come(data: Trip, ctx: StateContext) -> Stage | None:
+    """Come after three calls, whoever makes them."""
+    saw(ctx.run_id, "come")
+    data.done.append("come")
+    calls = Path(str(WITNESS)).read_text().split("\n").count(f"{ctx.run_id} come")
+    return Stage.WAIT if calls >= 3 else None
+
+
+trip.timer(Stage.WAIT, 0.3, to=Stage.PAY)
+
+
+@trip.state(Stage.PAY, to=Stage.DONE, compensate=undo)
+async def pay(data: Trip, ctx: StateContext) -> Stage:
+    saw(ctx.run_id, "pay")
+    await asyncio.sleep(0.2)
+    if data.fails:
+        raise PermanentError("no money")
+    data.done.append("pay")
+    return Stage.DONE
+
+
 app.machine(tour)
+app.machine(trip)
