@@ -15,8 +15,7 @@ Every key stepflow uses, in one table.
     <ns>:run:<id>:sent               hash     newest signals: id -> answer, =<id> -> long payload
     <ns>:run:<id>:vars               hash     name -> value: decimal text, or "=" and packed
     <ns>:run:<id>:questions          hash     digest -> open question; ends with a restart
-    <ns>:run:<id>:replies            hash     digest -> outcome, <digest>= -> answer,
-                                              <digest>? -> what it asked; likewise
+    <ns>:run:<id>:replies            hash     digest -> outcome, <digest>= answer, <digest>? prompt
     <ns>:run:<id>:asks               hash     step -> what it has of limits, or waits for; "" ->
                                               the last ask that is over; none as a rule
     <ns>:run:<id>:out                stream   what the run emits; bounded, the oldest go first
