@@ -251,8 +251,9 @@ class AsyncClient(
     async def wait(self, run_id: str, timeout: float | timedelta | None = None) -> RunStatus:
         """See Client.wait."""
         limit_s = None if timeout is None else seconds(timeout, "timeout of wait")
-        run = await self._found(run_id)
-        if run.is_finished:
+        is_new = self._is_new(run_id) and self._per_loop.known() is not None
+        run = None if is_new else await self._found(run_id)
+        if run is not None and run.is_finished:
             return run
         ended = asyncio.Event()
         channel = self.env.keys.done_channel(run_id)
@@ -270,6 +271,9 @@ class AsyncClient(
                     await pause(ended, SAFETY_NET_S)
                 return run
         except TimeoutError:
+            run = run or await self._found(run_id)
+            if run.is_finished:
+                return run
             msg = f"run {run_id!r} is still {run.state} after {limit_s:g} s"
             raise TimeoutError(msg) from None
         finally:

@@ -127,6 +127,8 @@ class BaseClient:
             self.env = Env(keys, self.settings, hooks_of=hooks_of(registry))
             telemetry = telemetry or registry.telemetry
         self._telemetry = telemetry
+        #: the run that the last submit of one made
+        self._newest = ""
 
     def _address(self) -> Address:
         return Address.parse(resolve(self._url, self.settings), self.settings.redis)
@@ -190,7 +192,19 @@ class BaseClient:
             [submitted] = await self._submit_traced([chosen], self._telemetry)
         else:
             submitted = await submit(chosen, self.env)
+        if submitted.created:
+            self._newest = submitted.id
         return self._observed([chosen], [submitted])[0]
+
+    def _is_new(self, run_id: str) -> bool:
+        """
+        Whether this is the first question about the run that was submitted last.
+
+        Then it is not worth a round trip whether it has ended by now.
+        """
+        is_new = run_id == self._newest
+        self._newest = ""
+        return is_new
 
     def _submit_definition(
         self, definition: Any, given: Any, entry_point: str | None, options: SubmitOptions

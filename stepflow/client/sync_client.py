@@ -283,8 +283,7 @@ class Client(Nouns, Reading, Beside, Exporting, Bulks, Steering, Signals, BaseCl
         """
         limit_s = None if timeout is None else seconds(timeout, "timeout of wait")
         until = None if limit_s is None else time.monotonic() + limit_s
-        run = self._found(run_id)
-        if run.is_finished:
+        if not self._is_new(run_id) and (run := self._found(run_id)).is_finished:
             return run
         with self.connection.listening(self.env.keys.done_channel(run_id)) as heard:
             while not (run := self._found(run_id)).is_finished:

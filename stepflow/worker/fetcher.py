@@ -150,6 +150,7 @@ class Fetcher:
             if batch.waiting < 0:
                 await self._pause(SUSPENDED_S)
             elif batch.waiting == 0 and self._slots.free > 0:
+                await asyncio.sleep(0)  # what was claimed begins first
                 await self._sleep()  # whatever comes leaves a token, also while steps are begun
 
     async def claim(self) -> Batch:

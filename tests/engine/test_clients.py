@@ -183,6 +183,59 @@ async def test_wait_raises_timeout_error_and_says_where_the_run_stands(aclient, 
         await asyncio.to_thread(client.wait, "a", 0.01)
 
 
+@pytest.mark.parametrize("timeout", [0, 0.01])
+async def test_a_wait_for_a_new_run_that_is_too_short_says_how_it_is(
+    aclient, url, settings, real, timeout
+):
+    """Of a run that was just submitted nobody looks first whether it has ended."""
+    for number in range(5):
+        run = await aclient.submit("x", run_id=f"a{number}")
+        with pytest.raises(TimeoutError, match=f"run 'a{number}' is still pending"):
+            await run.wait(timeout)
+    with Client(url, settings=settings) as client:
+        for number in range(5):
+            run = client.submit("x", run_id=f"b{number}")
+            with pytest.raises(TimeoutError, match=f"run 'b{number}' is still pending"):
+                run.wait(timeout)
+
+
+async def test_a_new_run_that_is_gone_before_it_is_waited_for_is_not_found(
+    aclient, url, settings, real
+):
+    run = await aclient.submit("x", run_id="a")
+    real.flushdb()
+    with pytest.raises(RunNotFound):
+        await run.wait(5)
+    with Client(url, settings=settings) as client:
+        run = client.submit("x", run_id="b")
+        real.flushdb()
+        with pytest.raises(RunNotFound):
+            run.wait(5)
+
+
+async def test_a_new_run_is_waited_for_on_a_loop_that_the_client_has_not_used(
+    app, aclient, working, ends, monkeypatch
+):
+    """It listens there too: with the safety net taken away it still wakes."""
+    monkeypatch.setattr("stepflow.client.async_client.SAFETY_NET_S", 1000.0)
+    async with working(app):
+        run = await aclient.submit("ends", 5, delay=0.3)
+        elsewhere = asyncio.to_thread(asyncio.run, aclient.wait(run.id, 12))
+        assert (await elsewhere).result == 5
+
+
+async def test_runs_that_are_waited_for_one_by_one_share_one_more_connection(
+    app, working, ends, client, real
+):
+    async with working(app):
+        await asyncio.to_thread(client.submit("ends", 0, delay=0.05).wait, 10)
+        opened = real.info("stats")["total_connections_received"]
+        for number in range(5):
+            run = client.submit("ends", number, delay=0.05)
+            assert (await asyncio.to_thread(run.wait, 10)).result == number
+        assert real.info("stats")["total_connections_received"] == opened
+
+
 async def test_wait_for_an_unknown_run_says_so_at_once(aclient, url, settings):
     with pytest.raises(RunNotFound):
         await aclient.wait("nobody", 5)

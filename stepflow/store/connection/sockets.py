@@ -11,7 +11,7 @@ import select
 import socket
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -93,6 +93,8 @@ class RedisSocket:
         self._reader = make_reader()
         self._last_activity_at = time.monotonic()
         self._unsent = 0
+        #: whether messages of channels may precede the next reply
+        self.has_messages = False
         #: receives the fresh connection that showed this one to be dead
         self.on_fresh: Callable[[RedisSocket], None] = RedisSocket.close
 
@@ -162,6 +164,27 @@ class RedisSocket:
                 raise ConnectionError("it hung up")
             self._reader.feed(data)
         return isinstance(reply, list) and reply[0] == b"message"
+
+    def subscribe(self, channels: Sequence[str], until: float) -> None:
+        """Ask for the messages of *channels*; read them with `wait_for_message` alone."""
+        self.send(encode_command(("SUBSCRIBE", *channels)), until)
+
+    def unsubscribe(self, until: float) -> None:
+        """Ask for no more messages; `skip_messages` must be called before anything else."""
+        self.send(encode_command(("UNSUBSCRIBE",)), until)
+        self.has_messages = True
+
+    def skip_messages(self, until: float) -> None:
+        """
+        Read what arrived before the server confirmed `unsubscribe`.
+
+        Raises OSError when the connection broke, or a subscription was refused.
+        """
+        while self.has_messages:
+            reply = self.read(until)
+            if not isinstance(reply, list):
+                raise ConnectionError(f"a subscription was answered by {reply}")
+            self.has_messages = reply[0] != b"unsubscribe" or reply[2] != 0
 
     def close(self) -> None:
         """Close the connection."""
@@ -277,7 +300,7 @@ class SocketPool:
         while self._idle:
             with suppress(IndexError):  # another thread took the last
                 sock = self._idle.pop()
-                if sock.is_idle:
+                if self._is_usable(sock, until):
                     sock.on_fresh = self.give_back
                     return sock
                 sock.close()
@@ -289,6 +312,15 @@ class SocketPool:
         )
         sock.on_fresh = self.give_back
         return sock
+
+    def _is_usable(self, sock: RedisSocket, until: float) -> bool:
+        if not sock.has_messages:
+            return sock.is_idle
+        try:
+            sock.skip_messages(min(until, time.monotonic() + self._patience_s))
+        except OSError:
+            return False
+        return True
 
     def give_back(self, sock: Any) -> None:
         """Take back a connection that owes no reply."""
@@ -315,9 +347,7 @@ class SocketPool:
         def listen() -> RedisSocket:
             made = self.take(time.monotonic() + self._address.times.connect_s)
             try:
-                made.send(
-                    encode_command(("SUBSCRIBE", *channels)), time.monotonic() + self._patience_s
-                )
+                made.subscribe(channels, time.monotonic() + self._patience_s)
             except BaseException:
                 made.close()
                 raise
@@ -340,6 +370,18 @@ class SocketPool:
             with suppress(OSError, StepflowError):
                 sock = listen()
             yield wait_for_message
-        finally:
+        except BaseException:
             if sock is not None:
                 sock.close()
+            raise
+        if sock is not None:
+            self._leave(sock)
+
+    def _leave(self, sock: RedisSocket) -> None:
+        """Take back a connection that listened."""
+        try:
+            sock.unsubscribe(time.monotonic() + self._patience_s)
+        except OSError:
+            sock.close()
+        else:
+            self.give_back(sock)

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 
@@ -179,6 +180,53 @@ def test_a_listener_that_blocks_hears_a_message_and_survives_a_cut(blocking, rea
         assert time.monotonic() - before < 15, "it came at once, not when the time was over"
         real.client_kill_filter(_type="pubsub", skipme=True)
         heard(0.01)
+
+
+def test_a_connection_that_listened_serves_calls_again(blocking, real):
+    """What was published meanwhile is no reply to them, whenever it arrived."""
+    blocking.call(PING)
+    opened = real.info("stats")["total_connections_received"]
+    for number in range(5):
+        with blocking.listening("news", "more"):
+            real.publish("news", "unread")
+            real.publish("more", "x" * number * 50_000)
+        assert blocking.calls([echo("a"), echo("b")]) == ["a", "b"]
+    assert real.info("stats")["total_connections_received"] == opened
+
+
+def test_a_connection_that_listened_hears_only_of_its_new_channels(blocking, real):
+    with blocking.listening("old"):
+        real.publish("old", "unread")
+    with blocking.listening("new") as heard:
+        until_blocking(lambda: real.pubsub_numsub("new")[0][1] == 1)
+        real.publish("old", "not for us")
+        began = time.monotonic()
+        heard(0.2)
+        assert time.monotonic() - began >= 0.2
+
+
+def test_a_connection_that_broke_while_it_listened_is_not_used_again(blocking, real):
+    for number in range(3):
+        with blocking.listening("news"):
+            until_blocking(lambda: real.pubsub_numsub("news")[0][1] == 1)
+            real.client_kill_filter(_type="pubsub", skipme=True)
+        assert blocking.call(echo(str(number))) == str(number)
+
+
+def test_a_connection_whose_subscription_was_refused_is_not_used_again(blocking, real, url):
+    real.acl_setuser("deaf", enabled=True, nopass=True, keys=["*"], commands=["+@all"], reset=True)
+    split = urlsplit(url)
+    named = split._replace(netloc=f"deaf:x@{split.netloc.rpartition('@')[2]}")
+    deaf = SyncConnection.to(Address.parse(urlunsplit(named)), retry_for_s=2.0)
+    try:
+        for number in range(3):
+            with deaf.listening("news") as heard:
+                heard(0.05)
+                assert real.pubsub_numsub("news")[0][1] == 0
+            assert deaf.calls([echo("a"), echo(str(number))]) == ["a", str(number)]
+    finally:
+        deaf.close()
+        real.acl_deluser("deaf")
 
 
 @pytest.fixture
