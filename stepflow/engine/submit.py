@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from stepflow.core import probes
 from stepflow.core.backoff import check_policy
@@ -23,7 +24,7 @@ from stepflow.engine.once.settle import settle_taken
 from stepflow.engine.spec import RunSpec, pack_options, read_priority
 from stepflow.engine.tags import write_tags
 from stepflow.errors import InvalidOption, LimitFull, RunConflict, shown
-from stepflow.store.calls import Call, Part, batch_of
+from stepflow.store.calls import Call, LateCall, Part, batch_of
 from stepflow.store.run_hash import read_run
 from stepflow.store.runs import Full, Taken, submit_run
 from stepflow.store.values.codec import pack
@@ -79,7 +80,7 @@ async def submit_many(specs: Sequence[RunSpec], env: Env) -> list[Submitted]:
     results: list[Submitted] = []
     for start in range(0, len(specs), CHUNK):
         part = prepared[start : start + CHUNK]
-        found = await batch_of([_call(item, env) for item in part])
+        found = await batch_of([LateCall(partial(_call, item, env)) for item in part])
         for spec, item, row in zip(specs[start : start + CHUNK], part, found, strict=True):
             results.append(await _settle(spec, item, row, env))
     return results

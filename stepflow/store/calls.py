@@ -89,6 +89,25 @@ class Call(Generic[T]):
         return self.parts[_BEFORE_KEYS + len(self.keys) :] if self.script else self.parts
 
 
+class LateCall(Call[T]):
+    """
+    A call that *make* makes when it is sent.
+
+    Of many that share a round trip the server carries out the first while the rest are made.
+    """
+
+    __slots__ = ("_make",)
+
+    def __init__(self, make: Callable[[], Call[T]]) -> None:
+        self._make = make
+
+    def __getattr__(self, name: str) -> Any:
+        """Make the call: something of it is wanted for the first time."""
+        made = self._make()
+        super().__init__(made.script, made.parts, made.read, made.resend, made.misfit)
+        return getattr(made, name)
+
+
 def command(
     *args: Part,
     read: Callable[[Any], T],

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from functools import partial
 from urllib.parse import urlsplit, urlunsplit
 
 import pytest
@@ -15,12 +16,13 @@ from stepflow.errors import (
     ReplyLost,
     UnreadableRecord,
 )
-from stepflow.store.calls import Call, command, raw
+from stepflow.store.calls import Call, LateCall, command, raw
 from stepflow.store.claims import claim_steps, sources_of
 from stepflow.store.connection.address import Address
 from stepflow.store.connection.async_ import AsyncConnection
 from stepflow.store.connection.fake import FakeConnection
 from stepflow.store.connection.pubsub import Listener
+from stepflow.store.connection.sockets import RedisSocket
 from stepflow.store.connection.sync import SyncConnection
 from stepflow.store.runs import submit_run
 from stepflow.store.values.codec import pack
@@ -180,6 +182,47 @@ def test_a_listener_that_blocks_hears_a_message_and_survives_a_cut(blocking, rea
         assert time.monotonic() - before < 15, "it came at once, not when the time was over"
         real.client_kill_filter(_type="pubsub", skipme=True)
         heard(0.01)
+
+
+def late_echoes(made, numbers):
+    def make(number):
+        made.append(number)
+        return echo(str(number))
+
+    return [LateCall(partial(make, number)) for number in numbers]
+
+
+def test_late_calls_are_made_while_the_server_works_on_those_before(blocking, monkeypatch):
+    made, seen = [], []
+    send = RedisSocket.send
+
+    def noted(self, data, until):
+        seen.append(len(made))
+        send(self, data, until)
+
+    blocking.call(PING)
+    monkeypatch.setattr(RedisSocket, "send", noted)
+    assert blocking.calls(late_echoes(made, range(120))) == [str(number) for number in range(120)]
+    assert (made, seen) == (list(range(120)), [50, 100, 120])
+
+
+async def test_late_calls_are_made_once_also_when_they_are_sent_again(async_connection, real):
+    made = []
+    calls = late_echoes(made, range(40))
+    assert await async_connection.calls(calls) == [str(number) for number in range(40)]
+    real.client_kill_filter(_type="normal", skipme=True)
+    assert await async_connection.calls(calls) == [str(number) for number in range(40)]
+    assert made == list(range(40))
+
+
+def test_a_late_call_that_cannot_be_made_fails_alone(blocking):
+    def fails():
+        raise ValueError("no such thing")
+
+    with pytest.raises(ValueError, match="no such thing"):
+        blocking.calls([echo("a"), LateCall(fails)])
+    assert blocking.calls([echo("b"), echo("c")]) == ["b", "c"]
+    assert not hasattr(LateCall(lambda: PING), "color")
 
 
 def test_a_connection_that_listened_serves_calls_again(blocking, real):
