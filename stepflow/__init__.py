@@ -187,6 +187,7 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.errors import NotRetryable as NotRetryable
     from stepflow.errors import NotRunning as NotRunning
     from stepflow.errors import NotScheduled as NotScheduled
+    from stepflow.errors import OffloadUnreachable as OffloadUnreachable
     from stepflow.errors import OutputOverflow as OutputOverflow
     from stepflow.errors import PayloadMismatch as PayloadMismatch
     from stepflow.errors import PayloadTooLarge as PayloadTooLarge
@@ -228,6 +229,7 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.errors import UnknownStep as UnknownStep
     from stepflow.errors import UnreadableArchive as UnreadableArchive
     from stepflow.errors import UnreadableHistory as UnreadableHistory
+    from stepflow.errors import UnreadableOffload as UnreadableOffload
     from stepflow.errors import UnreadableRecord as UnreadableRecord
     from stepflow.errors import UnreadableValue as UnreadableValue
     from stepflow.errors import UnsupportedValue as UnsupportedValue
@@ -357,7 +359,7 @@ _EXPORTS = {
         SignalRefused SpawnRefused StepError StepFailed StepOver StepflowError TransientError
         UnavailableError UndecryptableValue UnknownChild UnknownRunner UnknownStep UnreadableArchive
         UnreadableHistory UnreadableRecord UnreadableValue UnsupportedValue UsageError
-        WebhookRefused WorkerSilent WrongTransition
+        WebhookRefused WorkerSilent WrongTransition OffloadUnreachable UnreadableOffload
     """,
     "hooks.webhook": "Webhook",
     "jobs": "Job JobDecorator",
@@ -388,13 +390,11 @@ _EXPORTS = {
     "settings": "Settings",
 }
 _HOMES = {name: module for module, names in _EXPORTS.items() for name in names.split()}
-
 __all__ = list(_HOMES)
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'stepflow' has no attribute {name!r}")
-    value = getattr(import_module(f"stepflow.{_HOMES[name]}"), name)
-    globals()[name] = value
+    value = globals()[name] = getattr(import_module(f"stepflow.{_HOMES[name]}"), name)
     return value

@@ -21,7 +21,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from stepflow.errors import InvalidOption
-from stepflow.value_settings import EncryptionSettings, ProcessSettings
+from stepflow.value_settings import EncryptionSettings, OffloadSettings, ProcessSettings
 
 log = logging.getLogger("stepflow.settings")
 
@@ -256,6 +256,7 @@ class Settings(_Group):
     webhook: WebhookSettings = WebhookSettings()
     archive: ArchiveSettings = ArchiveSettings()
     encryption: EncryptionSettings = EncryptionSettings()
+    offload: OffloadSettings = OffloadSettings()
     process: ProcessSettings = ProcessSettings()
     home: Path | None = None
     """The embedded server's folder; `./.stepflow` without one."""

@@ -67,3 +67,18 @@ class EncryptionSettings(BaseModel):
     def plain(self) -> dict[str, bytes]:
         """Give the keys by their ids."""
         return {key_id: key.get_secret_value() for key_id, key in self.keys.items()}
+
+
+class OffloadSettings(BaseModel):
+    """A store for values that are too large for Redis."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    url: str | None = Field(default=None, repr=False)
+    """Where large values go: a folder; without one, all are in Redis."""
+    threshold_bytes: int = Field(default=65_536, ge=1024, le=536_870_912)
+    """Packed size from which on a payload, a result or the value of a step goes there."""
+    limit_bytes: int = Field(default=268_435_456, ge=1024, le=4_294_967_296)
+    """Packed size that such a value may have, in place of `limits.payload_bytes`."""
+    keep_s: float = Field(default=86_400.0, ge=60, le=3_155_760_000)
+    """Seconds for which a value stays, at least, whose run is not there, or no longer."""

@@ -26,7 +26,7 @@ STATIC = {"rq:queues", "rq:failed", "rq:workers"}
 #: keys of the name space that stay: what code or people have declared, one entry a name
 DECLARED = {
     "app_hooks", "builds", "declared", "fair", "format", "graphs", "levels", "limits",
-    "paused_queues", "versions",
+    "paused_queues", "store", "versions",
 }  # fmt: skip
 
 

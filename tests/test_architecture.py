@@ -105,6 +105,7 @@ HOMES = {
     "uvicorn": ["web.server"],
     "uvloop": ["entry"],
     "yaml": ["kits.definition.checking.source"],
+    "zstandard": ["store.offload"],
 }
 #: what would let the world into the core, which is handed its time and its chance
 IMPURE = {"logging", "os", "pathlib", "random", "socket", "subprocess", "time"}

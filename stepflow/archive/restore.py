@@ -24,6 +24,7 @@ from stepflow.store.runs import load_data
 from stepflow.store.values.codec import unpack
 from stepflow.store.values.digest import digest
 from stepflow.store.values.in_clear import seal_data, seal_entry
+from stepflow.store.values.offloaded import share_with
 from stepflow.store.variables import write_var
 
 #: stands behind the last entry that is laid out: whoever takes them sees that they are all there
@@ -61,6 +62,8 @@ async def restore(
         else check_run_id(new_id)
     )
     read, request = _read(document, env), env.request_id()
+    told = [each for each in read.answers if isinstance(each, bytes)]
+    share_with(new_id, [*read.journal, read.payload, *told])
     staged = replace(read.source, id=f"restoring-{request}")
     await _lay_out(staged, read, env)
     run = _made(read, new_id, env)

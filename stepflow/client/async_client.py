@@ -30,12 +30,14 @@ from stepflow.engine.questions import Question, answer, questions
 from stepflow.engine.spec import RunSpec
 from stepflow.engine.status import status
 from stepflow.engine.steering.audit import noted
-from stepflow.engine.submit import Submitted
+from stepflow.engine.submit import Submitted, offload_payload
 from stepflow.errors import RedisRefused, RunNotFound, StepflowError
 from stepflow.settings import Settings
 from stepflow.store.calls import Plan
 from stepflow.store.connection.async_ import AsyncCaller, carry_out
 from stepflow.store.rights import CLIENT, missing_rights
+from stepflow.store.values import offloaded
+from stepflow.store.values.offloaded import OffloadedText
 from stepflow.times import seconds
 
 if TYPE_CHECKING:
@@ -212,6 +214,8 @@ class AsyncClient(
         """See Client.submit."""
         given = spec_of(runner, payload, options)
         spec, read = self._named(given, "client.submit")
+        if offloaded.in_use is not None:
+            spec = await asyncio.to_thread(offload_payload, spec, self.env)
         return AsyncRunHandle(await self._do(self._submit(spec)), self, read)
 
     async def submit_definition(
@@ -241,6 +245,8 @@ class AsyncClient(
     ) -> list[AsyncRunHandle[Any]]:
         """See Client.submit_many."""
         named, readers = self._all_named(specs)
+        if offloaded.in_use is not None:
+            named = [await asyncio.to_thread(offload_payload, spec, self.env) for spec in named]
         found = await self._do(self._submit_many(named))
         return [AsyncRunHandle(item, self, read) for item, read in zip(found, readers, strict=True)]
 
@@ -288,7 +294,10 @@ class AsyncClient(
 
     async def result(self, run_id: str, timeout: float | timedelta | None = None) -> Any:
         """See Client.result."""
-        return result_of(await self.wait(run_id, timeout))
+        run = await self.wait(run_id, timeout)
+        if isinstance(run.result, OffloadedText):
+            return await asyncio.to_thread(result_of, run)
+        return result_of(run)
 
     async def why(self, run_id: str) -> Why:
         """See Client.why."""

@@ -38,6 +38,7 @@ from stepflow.store.keys import Keys
 from stepflow.store.query import server_time
 from stepflow.store.rights import CLIENT
 from stepflow.store.values.codec import unpack
+from stepflow.store.values.offloaded import OffloadedText
 from stepflow.store.variables import load_kv
 
 if TYPE_CHECKING:
@@ -74,7 +75,8 @@ def result_of(run: RunStatus) -> Any:
     """
     Give the result of a finished run.
 
-    Raises RunFailed or RunCancelled for the other ends, UnreadableRecord.
+    Blocks while it reads one that is offloaded. Raises RunFailed or RunCancelled for the other
+    ends, UnreadableRecord, OffloadUnreachable.
     """
     if run.state is RunState.CANCELLED:
         raise RunCancelled(run.id, run.reason)
@@ -88,6 +90,8 @@ def result_of(run: RunStatus) -> Any:
         raise failed
     if isinstance(run.result, UnreadableText):
         raise UnreadableRecord.of_run(run.id, run.unreadable or run.result)
+    if isinstance(run.result, OffloadedText):
+        return unpack(run.result.reference.write())
     return run.result
 
 

@@ -28,12 +28,13 @@ from stepflow.engine.questions import Question, answer, questions
 from stepflow.engine.spec import RunSpec
 from stepflow.engine.status import status
 from stepflow.engine.steering.audit import noted
-from stepflow.engine.submit import Submitted
+from stepflow.engine.submit import Submitted, offload_payload
 from stepflow.errors import RedisRefused, RunNotFound, StepflowError
 from stepflow.settings import Settings
 from stepflow.store.calls import Plan
 from stepflow.store.connection.sync import SyncCaller, SyncConnection, carry_out
 from stepflow.store.rights import CLIENT, missing_rights
+from stepflow.store.values import offloaded
 from stepflow.times import seconds
 
 if TYPE_CHECKING:
@@ -223,6 +224,8 @@ class Client(Nouns, Reading, Beside, Exporting, Bulks, Steering, Signals, BaseCl
         """
         given = spec_of(runner, payload, options)
         spec, read = self._named(given, "client.submit")
+        if offloaded.in_use is not None:
+            spec = offload_payload(spec, self.env)
         return RunHandle(self._do(self._submit(spec)), self, read)
 
     def submit_definition(
@@ -267,6 +270,8 @@ class Client(Nouns, Reading, Beside, Exporting, Bulks, Steering, Signals, BaseCl
     ) -> list[RunHandle[Any]]:
         """Submit thousands of runs in a few round trips; return their handles in order."""
         named, readers = self._all_named(specs)
+        if offloaded.in_use is not None:
+            named = [offload_payload(spec, self.env) for spec in named]
         found = self._do(self._submit_many(named))
         return [RunHandle(item, self, read) for item, read in zip(found, readers, strict=True)]
 

@@ -15,6 +15,7 @@ POINTS = {
     "submit.done": "Redis has answered a submit, its caller does not know yet",
     "claim.taken": "a worker has claimed a step and not begun it",
     "execute.done": "a runner has returned, nothing is written",
+    "offload.done": "a large value is in its store, nothing leads to it yet",
     "commit.ready": "the transition is decided, about to be sent",
     "commit.done": "the transition is written, the worker has not gone on",
     "journal.ready": "a step of a workflow is done, its entry about to be sent",

@@ -34,6 +34,10 @@ class Env:
             from stepflow.store.values.keyring import use_keys  # noqa: PLC0415  an extra
 
             use_keys(self.settings.encryption.plain())
+        if self.settings.offload.url is not None:
+            from stepflow.store.offload.use import use_store  # noqa: PLC0415  an extra
+
+            use_store(self.settings.offload, self.settings.limits.payload_bytes)
 
     def request_id(self) -> str:
         """Make the id by which a script recognizes its own second arrival."""

@@ -21,12 +21,15 @@ from stepflow.engine.spec import without_parent
 from stepflow.engine.submit import Submitted
 from stepflow.errors import RunConflict, RunNotFound, UnknownStep
 from stepflow.store.calls import Part, batch
+from stepflow.store.children import load_all_answers
 from stepflow.store.fork import submit_fork
 from stepflow.store.journal import load_journal
 from stepflow.store.run_hash import format_time
 from stepflow.store.runs import load_data, load_run
+from stepflow.store.values import offloaded
 from stepflow.store.values.codec import pack
 from stepflow.store.values.digest import digest
+from stepflow.store.values.offloaded import share_with
 
 
 class _SameInput:
@@ -86,6 +89,8 @@ async def fork(
             data = {**data, b"payload": pack(payload, what="the payload", limit=limit)}
             run.digest = digest(run.runner, payload)
             mark += b"|" + run.digest.hex().encode()
+        told = {} if offloaded.in_use is None else await load_all_answers(env.keys, source)
+        share_with(new_id, [*journal[:index], data.get(b"payload", b""), *told.values()])
         row = await submit_fork(
             env.keys, run, source, index, journal[index], request=request, data=_kept(data, mark),
             tags=[f"{key}={value}" for key, value in KeptData(data, source).tags().items()],

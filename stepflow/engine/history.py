@@ -28,7 +28,7 @@ from stepflow.errors import (
 from stepflow.store.calls import batch
 from stepflow.store.journal import load_journal
 from stepflow.store.runs import load_data, load_run
-from stepflow.store.values.codec import pack, unpack
+from stepflow.store.values.codec import pack, unpack, unpack_shown
 from stepflow.store.values.in_clear import data_in_clear, entry_in_clear
 
 #: the form of the documents; a later one is not read
@@ -183,7 +183,7 @@ def show_data(data: bytes) -> dict[str, Any]:
             key: part.decode("ascii", "replace") for key, part in forms.items() if key == "signal"
         }
         try:
-            found["value"] = unpack(forms["value"])
+            found["value"] = unpack_shown(forms["value"])
             if _read(json.loads(json.dumps(found, allow_nan=False))) == data:
                 return found
         except (KeyError, ValueError, TypeError, RecursionError, StepflowError):
@@ -195,7 +195,7 @@ def show_data(data: bytes) -> dict[str, Any]:
 
 def _in_words(data: bytes) -> dict[str, str]:
     try:
-        return {"shown": shown(unpack(data))}
+        return {"shown": shown(unpack_shown(data))}
     except StepflowError:
         return {}
 
@@ -329,7 +329,7 @@ def _redact_bytes(data: bytes, keys: Collection[str], *, is_secret: bool = False
         if not packed:
             continue
         try:
-            value = unpack(packed)
+            value = unpack_shown(packed)
             blank = _blank(value) if is_secret else _redacted(value, keys)
             return data if blank == value else before + pack(blank, in_clear=True)
         except (StepflowError, ValueError, TypeError):

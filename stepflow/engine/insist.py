@@ -14,7 +14,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from stepflow.errors import RedisRefused
+from stepflow.errors import RedisRefused, UnavailableError
 
 T = TypeVar("T")
 
@@ -49,7 +49,7 @@ async def insist(
         await asyncio.sleep(REFUSED_S)
 
 
-def say_refused(what: str, refusal: RedisRefused, tries: int) -> None:
+def say_refused(what: str, refusal: UnavailableError, tries: int) -> None:
     """Say that a write waits, the first time and every half a minute."""
     if tries % _SAID_EVERY == 0:
         log.error("%s: %s; it is kept and tried again every %g s", what, refusal, REFUSED_S)

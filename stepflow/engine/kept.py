@@ -17,7 +17,7 @@ from stepflow.engine.spec import read_options
 from stepflow.engine.tags import read_tags
 from stepflow.errors import StepflowError
 from stepflow.store.calls import NO_HASH
-from stepflow.store.values.codec import pack, unpack
+from stepflow.store.values.codec import pack, unpack, unpack_shown
 
 
 class KeptData:
@@ -39,7 +39,7 @@ class KeptData:
         if self._data is NO_HASH:
             return UnreadableText("<its data is no hash>")
         try:
-            return None if packed is None else unpack(packed)
+            return None if packed is None else unpack_shown(packed)
         except StepflowError as error:
             self._note(name)
             return UnreadableText(f"<{error}>")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from stepflow.core import probes
@@ -27,8 +27,10 @@ from stepflow.errors import InvalidOption, LimitFull, RunConflict, shown
 from stepflow.store.calls import Call, LateCall, Part, batch_of
 from stepflow.store.run_hash import read_run
 from stepflow.store.runs import Full, Taken, submit_run
+from stepflow.store.values import offloaded
 from stepflow.store.values.codec import pack
 from stepflow.store.values.digest import digest
+from stepflow.store.values.offloaded import Stored
 from stepflow.times import seconds, unix_time
 
 #: runs put into one round trip by submit_many
@@ -127,7 +129,7 @@ def prepare(spec: RunSpec, env: Env, *, may_share: bool = False) -> Prepared:
         check_name("runner", spec.runner),
         check_queue(spec.queue),
         read_priority(spec.priority),
-        digest=digest(spec.runner, spec.payload),
+        digest=digest(spec.runner, spec.payload) if offloaded.in_use is None else _digest_of(spec),
         created_at=now,
         deadline_at=0.0 if spec.timeout is None else now + seconds(spec.timeout, "timeout"),
         version=1 if spec.version is None else check_version(spec.version),
@@ -142,6 +144,36 @@ def prepare(spec: RunSpec, env: Env, *, may_share: bool = False) -> Prepared:
     return Prepared(
         run, ["payload", payload, *(("spec", options) if options else ())], env.request_id(), tags
     )
+
+
+def offload_payload(spec: RunSpec, env: Env) -> RunSpec:
+    """
+    Give *spec* with what leads to its payload, where a store for large values takes that.
+
+    Blocks while it writes. The payload of a debounced run stays: it may become another run's.
+    Raises OffloadUnreachable, and what `pack` raises.
+    """
+    store = offloaded.in_use
+    if store is None or spec.debounce is not None:
+        return spec
+    packed = pack(spec.payload, what="the payload", limit=store.limit)
+    if not store.takes(packed):
+        return spec
+    known = digest(spec.runner, spec.payload)
+    run_id = spec.run_id
+    if run_id is None:
+        run_id = new_run_id(env.clock.now(), secrets.randbits(80))
+    reference = store.write(
+        packed, f"the payload of run {check_run_id(run_id)!r}",
+        namespace=env.keys.namespace, run_id=run_id, parent=None,
+    )  # fmt: skip
+    return replace(spec, run_id=run_id, payload=Stored(reference, known))
+
+
+def _digest_of(spec: RunSpec) -> bytes:
+    """Give the digest of the input of a run, also where that is offloaded."""
+    payload = spec.payload
+    return payload.digest if isinstance(payload, Stored) else digest(spec.runner, payload)
 
 
 def _hand_over_first(run: Run, spec: RunSpec, env: Env) -> None:

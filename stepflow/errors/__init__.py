@@ -20,12 +20,12 @@ Everything that stepflow raises, as one tree; the branch says what you can do ab
     │   ├── QuestionNotFound, QuestionClosed, NotArchived
     │   └── RunFailed, RunCancelled
     ├── DataError             data we cannot read
-    │   ├── UnreadableValue and its UndecryptableValue
+    │   ├── UnreadableValue and its UndecryptableValue, UnreadableOffload
     │   └── UnreadableRecord, PayloadMismatch, UnreadableHistory, UnreadableArchive
     ├── UnavailableError      try again (retryable)
     │   ├── RedisUnreachable
     │   ├── RedisRefused      and RightsMissing, of its user
-    │   ├── ArchiveUnreachable
+    │   ├── ArchiveUnreachable, OffloadUnreachable
     │   ├── WorkerSilent      a worker did not answer what it is doing
     │   └── ReplyLost         the command may or may not have been carried out
     ├── ServerUnfit           this Redis cannot carry stepflow: too old, a cluster
@@ -83,6 +83,7 @@ from stepflow.errors.definitions import (
     NoSuchValue,
 )
 from stepflow.errors.joins import JoinNotMet, MapNotMet, NotAnswered
+from stepflow.errors.offload import OffloadUnreachable, UnreadableOffload
 from stepflow.errors.run_state import (
     BreakerNotFound,
     BudgetNotFound,
@@ -220,6 +221,7 @@ __all__ = [
     "NotRetryable",
     "NotRunning",
     "NotScheduled",
+    "OffloadUnreachable",
     "OutputOverflow",
     "PayloadMismatch",
     "PayloadTooLarge",
@@ -261,6 +263,7 @@ __all__ = [
     "UnknownStep",
     "UnreadableArchive",
     "UnreadableHistory",
+    "UnreadableOffload",
     "UnreadableRecord",
     "UnreadableValue",
     "UnsupportedValue",

@@ -108,6 +108,11 @@ def load_answers(keys: Keys, run: Run, names: Sequence[str]) -> Call[list[bytes 
     )
 
 
+def load_all_answers(keys: Keys, run: Run) -> Call[dict[bytes, bytes]]:
+    """Read how all children and maps of a run have ended that have, by their names."""
+    return load_hash(children_keys(keys, run.id, run.generation)[1])
+
+
 def load_inbox(keys: Keys, run_id: str) -> Call[int]:
     """Read how much was ever put into the run's inbox."""
     return command(

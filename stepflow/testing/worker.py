@@ -76,7 +76,7 @@ class HarnessWorker:
     @property
     def busy(self) -> int:
         """How much is in progress that waits neither for a time nor for its inbox."""
-        return self._parts.notifier.slots.used + len(self._busy_runs())
+        return self._parts.notifier.slots.used + len(self._busy_runs()) + self.state.offloading
 
     def busy_with(self) -> list[str]:
         """Name the runs in progress that wait neither for a time nor for their inbox."""

@@ -23,7 +23,9 @@ from stepflow.store.calls import NO_HASH
 from stepflow.store.claims import ClaimedDelivery
 from stepflow.store.keys import Keys
 from stepflow.store.run_hash import read_run
+from stepflow.store.values import offloaded
 from stepflow.store.values.codec import unpack
+from stepflow.store.values.offloaded import has_offloaded
 from stepflow.worker.events.writer import OutputWriter
 
 
@@ -36,9 +38,13 @@ class Attempt:
     not.
     """
 
+    #: the offloaded values that it has in memory; not there while it has none
+    held: list[object]
+
     __slots__ = (
         "abandoned",
         "extended_until",
+        "held",
         "in_runner",
         "is_first",
         "payload",
@@ -73,6 +79,14 @@ class Attempt:
         """Note that the runner was left: no time limit holds for the commit."""
         self.in_runner = False
         self.step_until = 0.0
+
+
+class NotReadYet(Exception):
+    """Stands for a payload that is offloaded, until it is read; *packed* leads to it."""
+
+    def __init__(self, packed: bytes) -> None:
+        self.packed = packed
+        super().__init__("its payload is offloaded and not read yet")
 
 
 class InboxWatch:
@@ -142,7 +156,7 @@ class ClaimedRun:
         self.runner = runner
         self.options = options
         self.policy: RetryPolicy = options.policy or runner.policy
-        #: what of the run's data cannot be read
+        #: what of the run's data cannot be read, or is not yet
         self.unreadable = unreadable
         #: whose code did not fit the run; None for most
         self.tried: Tried | None = None
@@ -237,7 +251,10 @@ def _read_claimed(run: Run, data: Mapping[bytes, bytes], runner: RegisteredRunne
         if data is NO_HASH:
             raise UnreadableRecord.of_run(run.id, "its data is no hash")
         options = read_options(data.get(b"spec"))
-        return ClaimedRun(run, runner, options, unpack(data.get(b"payload", b"")))
+        packed = data.get(b"payload", b"")
+        if offloaded.in_use is not None and has_offloaded(packed):
+            return ClaimedRun(run, runner, options, None, unreadable=NotReadYet(packed))
+        return ClaimedRun(run, runner, options, unpack(packed))
     except StepflowError as error:
         return ClaimedRun(run, runner, options, None, unreadable=error)
 

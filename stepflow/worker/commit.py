@@ -36,13 +36,8 @@ from stepflow.core.transitions import decide
 from stepflow.engine.hooks.ended import note_for_archive
 from stepflow.engine.hooks.hold import kept_for
 from stepflow.engine.insist import insist
-from stepflow.engine.outbox import (
-    end_fields,
-    plan_family_update,
-    plan_hooks,
-    plan_pause_hooks,
-)
-from stepflow.engine.user_code.calls import error_info
+from stepflow.engine.outbox import end_fields, plan_family_update, plan_hooks, plan_pause_hooks
+from stepflow.engine.user_code.calls import ends_task, error_info
 from stepflow.errors import RedisRefused, StepFailed
 from stepflow.store.calls import Call, Part
 from stepflow.store.claims import hand_on
@@ -61,6 +56,7 @@ from stepflow.store.runs import (
     park_run,
     pause_run,
 )
+from stepflow.store.values import offloaded
 from stepflow.store.values.codec import pack, unpack
 from stepflow.worker.claimed_run import ClaimedRun
 from stepflow.worker.state import WorkerState
@@ -82,22 +78,20 @@ async def commit(claimed: ClaimedRun, outcome: Outcome, worker_state: WorkerStat
     while not claimed.is_lost:
         run, now = claimed.run, worker_state.env.clock.now()
         move = decide(
-            run,
-            run.step,
-            outcome,
-            claimed.policy,
-            now,
-            spread=worker_state.env.rng.random(),
+            run, run.step, outcome, claimed.policy, now, spread=worker_state.env.rng.random(),
             max_crashes=worker_state.env.settings.worker.max_crashes,
-        )
+        )  # fmt: skip
         if move.kind is _DROP:
             log.warning("run=%s step=%s not committed: %s", run.id, run.step, move.why)
             return False
         keeps = _may_keep(claimed, move, worker_state)
         try:
-            call, payload = _call(claimed, outcome, move, worker_state, now, keeps=keeps)
+            written = move
+            if offloaded.in_use is not None:
+                written = await _offload(claimed, move, worker_state)
+            call, payload = _call(claimed, outcome, written, worker_state, now, keeps=keeps)
         except BaseException as error:  # values are user code too: packing them may raise anything
-            if isinstance(outcome, Raised):
+            if isinstance(outcome, Raised) or ends_task(error, is_over=worker_state.is_over):
                 raise
             outcome = Raised(error_info(error), retryable=False)
             continue
@@ -125,6 +119,12 @@ async def commit(claimed: ClaimedRun, outcome: Outcome, worker_state: WorkerStat
     run = claimed.run
     log.warning("run=%s step=%s not committed: the claim was lost meanwhile", run.id, run.step)
     return False
+
+
+async def _offload(claimed: ClaimedRun, move: Transition, worker_state: WorkerState) -> Transition:
+    from stepflow.worker.runtime.offloading import offloaded_move  # noqa: PLC0415  few have any
+
+    return await offloaded_move(claimed, move, worker_state)
 
 
 def _count(

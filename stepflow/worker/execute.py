@@ -26,9 +26,17 @@ from stepflow.core.runner import Step
 from stepflow.engine.gate import pause_for
 from stepflow.engine.user_code.calls import ends_task, error_info, postponed, raised, settled, stay
 from stepflow.engine.user_code.middleware import around, runner_call
-from stepflow.errors import ClaimLost, PayloadMismatch, UndecryptableValue, UnreadableRecord, shown
+from stepflow.errors import (
+    ClaimLost,
+    PayloadMismatch,
+    Postponed,
+    StepflowError,
+    UndecryptableValue,
+    UnreadableRecord,
+    shown,
+)
 from stepflow.logs import enter
-from stepflow.worker.claimed_run import ClaimedRun
+from stepflow.worker.claimed_run import ClaimedRun, NotReadYet
 from stepflow.worker.runtime.step_runtime import StepRuntime
 from stepflow.worker.state import WorkerState
 
@@ -45,8 +53,8 @@ async def perform(claimed: ClaimedRun, worker_state: WorkerState) -> Outcome | N
     None when the claim was lost on the way.
     """
     run, runner, attempt = claimed.run, claimed.runner, claimed.attempt
-    if claimed.unreadable is not None:
-        return pause_for(claimed.unreadable)
+    if claimed.unreadable is not None and (left := await _unreadable(claimed, worker_state)):
+        return left
     try:
         payload = attempt.payload if runner.read is None else runner.read(attempt.payload)
     except BaseException as error:  # noqa: BLE001  a validator is user code as well
@@ -92,6 +100,26 @@ async def perform(claimed: ClaimedRun, worker_state: WorkerState) -> Outcome | N
     if attempt.abandoned is not None:
         _take_back(claimed)
     return result if isinstance(result, _OUTCOMES) else _no_outcome(runner.name, result)
+
+
+async def _unreadable(claimed: ClaimedRun, worker_state: WorkerState) -> Outcome | None:
+    """Say what becomes of a run whose data cannot be read; None where it now can be."""
+    if isinstance(claimed.unreadable, NotReadYet):
+        from stepflow.worker.runtime.offloading import read_payload  # noqa: PLC0415  few have any
+
+        try:
+            claimed.attempt.payload = await read_payload(
+                claimed, claimed.unreadable.packed, worker_state
+            )
+        except Postponed as wait:
+            return Postpone(wait.due_at, wait.waits_for)
+        except StepflowError as error:
+            claimed.unreadable = error
+        else:
+            claimed.unreadable = None
+            return None
+    assert claimed.unreadable is not None
+    return pause_for(claimed.unreadable)
 
 
 def _void_output(claimed: ClaimedRun, step: Step[Any]) -> None:

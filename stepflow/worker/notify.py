@@ -50,6 +50,7 @@ from stepflow.store.hooks import (
     rq_id_of,
 )
 from stepflow.store.runs.to_archive import leave_end
+from stepflow.store.values import offloaded
 from stepflow.worker.claimed_run import hook_id_of
 from stepflow.worker.counting.counters import Counters
 from stepflow.worker.fetcher import Slots
@@ -177,7 +178,10 @@ class Notifier:
     async def _try(self, record: HookRecord) -> Verdict:
         try:
             kind, what = read_target(record.target)
-            outcome = read_outcome(record.body) if kind not in (BULK, CHILDREN) else None
+            if offloaded.in_use is not None and kind not in (BULK, CHILDREN):
+                outcome = await self._threads.run(read_outcome, record.body)
+            else:
+                outcome = read_outcome(record.body) if kind not in (BULK, CHILDREN) else None
         except UnreadableValue as error:
             return Verdict.dead(f"its record cannot be read: {error}")
         if kind == BULK:

@@ -21,6 +21,7 @@ from stepflow.engine.user_code.resources.supply import supplied_step
 from stepflow.engine.versions import live_builds
 from stepflow.store.calls import Plan
 from stepflow.store.connection.async_ import AsyncCaller, carry_out
+from stepflow.store.values import offloaded
 from stepflow.worker.claimed_run import ClaimedRun
 from stepflow.worker.counting.counters import Counters
 from stepflow.worker.fetcher import Slots
@@ -105,6 +106,8 @@ class WorkerState:
         #: when the loop last turned, by its own clock; the renewing thread looks at it
         self.turned_at = self.loop.time()
         self.finished_steps = 0
+        #: values that are on their way to their store
+        self.offloading = 0
         self.counters = Counters()
         self.on_due = on_due or ignore
         self._meet_app()
@@ -272,6 +275,8 @@ class WorkerState:
         """
         if self.runs.get(claimed.run.id) is claimed:
             del self.runs[claimed.run.id]
+        if offloaded.in_use is not None:
+            claimed.attempt.held = []  # now, and not when a collection comes
         claimed.task = None  # its context has the run: a circle that only a collection takes apart
         if claimed.is_lost and not claimed.is_leaving:
             self.counters.note_lost_claim()

@@ -21,6 +21,7 @@ from stepflow.store.connection.address import Address
 from stepflow.store.connection.async_ import AsyncCaller, carry_out
 from stepflow.store.connection.server_check import check_format
 from stepflow.store.connection.sync import SyncCaller
+from stepflow.store.values import offloaded
 from stepflow.worker.connections import WorkerConnections
 from stepflow.worker.notify import Deliver, NextWait
 from stepflow.worker.parts import WorkerParts
@@ -175,7 +176,7 @@ class Worker:
                     )
                 )
             tasks += await self._watch_health(parts)
-            tasks += self._mirror(parts, connections.main)
+            tasks += [*self._mirror(parts, connections.main), *self._sweep(parts)]
             if (archiver := self._archive()) is not None:
                 stack.push_async_callback(parts.state.threads.run, self._end_archiver, archiver)
             fetching = [asyncio.ensure_future(fetcher.run()) for fetcher in parts.fetchers]
@@ -226,6 +227,14 @@ class Worker:
         from stepflow.worker.upkeep.mirror import Mirror  # noqa: PLC0415  few apps have any
 
         return [asyncio.ensure_future(Mirror(parts.state, connection, settings).run())]
+
+    def _sweep(self, parts: WorkerParts) -> list[asyncio.Task[None]]:
+        """Delete large values that no run needs any more, where there is a store for them."""
+        if offloaded.in_use is None:
+            return []
+        from stepflow.worker.upkeep.sweeper import sweeper_of  # noqa: PLC0415  few apps have one
+
+        return [asyncio.ensure_future(sweeper_of(parts.state).run())]
 
     def _archive(self) -> Archiver | None:
         """Archive ends in a thread from now on, if that is for this worker to do."""

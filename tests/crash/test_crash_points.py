@@ -1,7 +1,7 @@
 """
 A process is killed at each named point of the engine, the first time it passes there and later:
 nothing is lost. Those of groups and limits are in files of their own, `groups/test_groups.py` and
-`limits/test_steps.py`.
+`limits/test_steps.py`; those of large values are in `tests/offload/test_killed.py`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CLIENTS = ("submit.ready", "submit.done")
 SUPERVISED = ("supervise.dead",)
 #: those with tests of their own
-ELSEWHERE = ("group.", "limit.")
+ELSEWHERE = ("group.", "limit.", "offload.")
 #: what a worker passes only when another died before it
 AFTER_ANOTHER = ("recover.ready", "recover.done")
 WORKERS = [

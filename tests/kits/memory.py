@@ -135,6 +135,9 @@ class MemoryRuntime:
     async def is_slot_wanted(self) -> bool:
         return True
 
+    async def offload(self, data: bytes, what: str) -> bytes:
+        raise AssertionError("there is no store for large values")
+
     def attempt_counter(self) -> Callable[[EntryKind, float], None]:
         return lambda kind, took_s: None
 

@@ -15,6 +15,7 @@ from stepflow.store.connection.server_check import server_info, warnings_in
 from stepflow.store.evidence.whole import ping
 from stepflow.store.query import server_time
 from stepflow.store.runs.to_archive import count_ends, oldest_end
+from stepflow.store.values import offloaded
 
 #: pings whose times are told
 _PINGS = 50
@@ -42,8 +43,18 @@ async def look_at_server(env: Env) -> list[Line]:
     world = await read_world(env)
     return [
         *_of_server(info), _of_latency(sorted(times)), _of_clock(now - before - half),
-        *_of_workers(world, env), *await _of_archive(world, env),
+        *_of_workers(world, env), *await _of_archive(world, env), *await _of_offload(env),
     ]  # fmt: skip
+
+
+async def _of_offload(env: Env) -> list[Line]:
+    """Look whether large values can be written; blocks while it waits for their store."""
+    if offloaded.in_use is None:
+        return []
+    from stepflow.store.offload.look import look_at_store  # noqa: PLC0415  few have one
+
+    is_well, sentence = await look_at_store(env.keys)
+    return [Line(Level.OK if is_well else Level.BAD, "large values", sentence)]
 
 
 def _of_server(info: Mapping[str, str]) -> Iterator[Line]:

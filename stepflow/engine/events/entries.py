@@ -19,7 +19,7 @@ from stepflow.core.journal import (
     read_try,
 )
 from stepflow.errors import StepflowError
-from stepflow.store.values.codec import unpack
+from stepflow.store.values.codec import unpack, unpack_shown
 from stepflow.times import as_datetime
 
 #: how the names of children, and of steps on another queue, begin
@@ -94,7 +94,7 @@ def _value(entry: Entry) -> Told | None:
     if found is not None:
         return EventType.MAP_BEGUN, {"workflow": found["name"], "total": int(found["total"])}
     if name.startswith(_SPAWN):
-        value = unpack(entry.data)
+        value = unpack_shown(entry.data)
         if isinstance(value, str):
             workflow = name.removeprefix(_SPAWN).removeprefix(_REMOTE)
             return EventType.CHILD_BEGUN, {"child": value, "workflow": workflow}

@@ -18,7 +18,7 @@ from stepflow.engine.outbox import ARCHIVE
 from stepflow.engine.spec import StoredOptions
 from stepflow.errors import UnreadableValue
 from stepflow.store.calls import Part
-from stepflow.store.values.codec import pack, unpack
+from stepflow.store.values.codec import pack, unpack, unpack_shown
 from stepflow.times import as_datetime
 
 
@@ -62,7 +62,11 @@ def note_of_outcome(outcome: RunOutcome) -> bytes:
 
 
 def read_note(note: bytes) -> RunOutcome:
-    """Read a note back; raises UnreadableValue for anything else."""
+    """
+    Read a note back; raises UnreadableValue for anything else.
+
+    The archive has the size and the digest of a result that is offloaded, and not the result.
+    """
     kept = unpack(note)
     try:
         (
@@ -73,7 +77,7 @@ def read_note(note: bytes) -> RunOutcome:
         error = unpack(data["error"]) if "error" in data else None
         return RunOutcome(
             run_id, runner, status=status, reason=reason, headers=headers,
-            result=unpack(data["result"]) if "result" in data else None,
+            result=unpack_shown(data["result"]) if "result" in data else None,
             error=None if error is None else ErrorInfo(*error),
             final_step=step, attempts=attempts, generation=generation, end=end,
             created_at=as_datetime(created), started_at=as_datetime(started),

@@ -32,7 +32,7 @@ from stepflow.engine.timeline.model import (
     StepStatus,
 )
 from stepflow.errors import StepflowError
-from stepflow.store.values.codec import unpack
+from stepflow.store.values.codec import unpack, unpack_shown
 from stepflow.store.variables import read_var
 from stepflow.times import as_datetime
 
@@ -295,6 +295,6 @@ def _child_error(value: Any) -> ErrorInfo:
 def _unpacked(packed: bytes) -> Any:
     """Give a packed value, or in words that it cannot be read."""
     try:
-        return unpack(packed) if packed else None
+        return unpack_shown(packed) if packed else None
     except StepflowError as error:
         return UnreadableText(f"<{error}>")

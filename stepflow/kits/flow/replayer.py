@@ -140,4 +140,4 @@ class RecordedRuntime:
     output_scope = emit_entry = _refuse
     take_signal = touch_var = settle_question = close_question = _refuse
     spawn_children = stop_children = count_children = stop_group = settle_group = _refuse
-    child_state = _refuse
+    child_state = offload = _refuse

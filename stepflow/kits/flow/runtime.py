@@ -262,6 +262,13 @@ class FlowRuntime(Protocol):
     ) -> asyncio.Future[int]:
         """Write entry *index*, the cleanup due from then on, and what it settles, in one write."""
 
+    def offload(self, data: bytes, what: str) -> Coroutine[Any, Any, bytes]:
+        """
+        Have the store for large values take a packed value; gives what leads to it, packed.
+
+        While the store is away it is tried again. *what* names the value. Raises ClaimLost.
+        """
+
     def take_signal(self, index: int, head: bytes, names: Sequence[str]) -> asyncio.Future[Any]:
         """
         Take a signal and remember it as entry *index*, in one write.

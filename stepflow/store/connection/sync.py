@@ -51,11 +51,16 @@ def carry_out(connection: SyncCaller, plan: Plan[T]) -> T:
 
     Connection errors are raised inside the plan, at its `await`.
     """
+    return carry_out_calls(connection.calls, plan)
+
+
+def carry_out_calls(ask: Callable[[Sequence[Call[Any]]], list[Any]], plan: Plan[T]) -> T:
+    """Carry out a plan as `carry_out` does; *ask* carries out the calls of a round trip."""
     try:
         calls = ensure_calls(plan.send(None))
         while True:
             try:
-                answers = connection.calls(calls)
+                answers = ask(calls)
             except BaseException as error:  # noqa: BLE001  raised where the plan awaits
                 calls = ensure_calls(plan.throw(error))
             else:

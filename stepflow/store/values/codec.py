@@ -29,6 +29,13 @@ from stepflow.store.values.msgpack_ext import (
     plain,
     regroup,
 )
+from stepflow.store.values.offloaded import (
+    OFFLOADED,
+    Stored,
+    has_offloaded,
+    packed_at,
+    shown_for,
+)
 from stepflow.store.values.sealed import SEALED, has_sealed, refuse_sealed
 
 #: levels of nested containers: every msgpack reads 1,024; versions before 1.2 write fewer, later
@@ -78,7 +85,12 @@ def _read_sealed(data: bytes) -> Any:
     return _unpack(_open(data))
 
 
+def _read_offloaded(data: bytes) -> Any:
+    return _unpack(packed_at(data))
+
+
 add_reader(SEALED, _read_sealed)
+add_reader(OFFLOADED, _read_offloaded)
 
 
 def is_sealing() -> bool:
@@ -121,6 +133,8 @@ def pack(
     if limit is not None and len(data) > limit:
         raise PayloadTooLarge(what, len(data), limit)
     if not was_plain or EXT_BYTE in data:
+        if type(value) is Stored:  # what it leads to is sealed
+            return data
         _read_back(value, data, what)
     return data if _seal is None or in_clear else _seal(data)
 
@@ -183,6 +197,24 @@ def unpack(data: bytes) -> Any:
             f"{_size(data)} cannot be read as a packed value ({problem}); "
             "something else must have written the key"
         ) from error
+
+
+def unpack_shown(data: bytes) -> Any:
+    """Deserialize as `unpack` does, with words for people in place of what is offloaded."""
+    if not has_offloaded(data):
+        return unpack(data)
+    try:
+        return unpackb(data, strict_map_key=False, ext_hook=_show_ext, list_hook=regroup)
+    except _READING as error:
+        raise UnreadableValue(
+            f"{_size(data)} cannot be read as a packed value ({error})"
+        ) from error
+
+
+def _show_ext(code: int, data: bytes) -> Any:
+    if code == CODE and data[:1] == OFFLOADED:
+        return shown_for(data[1:])
+    return decode_ext(code, data)
 
 
 def _unpack(data: bytes, **hooks: Any) -> Any:

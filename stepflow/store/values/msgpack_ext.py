@@ -24,6 +24,7 @@ from stepflow.core.outcomes import Outcome
 from stepflow.store.values.annotations import record_of
 from stepflow.store.values.kinds import Record
 from stepflow.store.values.models import WARNED, find_misfit, is_model
+from stepflow.store.values.offloaded import Stored
 
 #: code of our extension, the last that applications may use; the byte is rare in packed text, so a
 #: search for it quickly shows that there is no extension
@@ -191,6 +192,8 @@ def _shape_of(cls: type) -> Callable[[Any], Any]:
         raise RefusedError(
             f"a {cls.__qualname__} says what becomes of a run; it is no value, return it by itself"
         )
+    if cls is Stored:
+        return _stored
     if dataclasses.is_dataclass(cls) and not issubclass(cls, Enum):
         names = tuple(field.name for field in dataclasses.fields(cls))
         return partial(_attributes, names, record_of(cls, deep=False))
@@ -204,6 +207,10 @@ def _shape_of(cls: type) -> Callable[[Any], Any]:
     if issubclass(cls, Awaitable):
         raise RefusedError(f"a {cls.__qualname__} has no value yet", advice="await it first")
     raise RefusedError(f"a {cls.__qualname__} cannot be stored")
+
+
+def _stored(value: Stored) -> ExtType:
+    return value.reference.extension()
 
 
 def _is_pydantic(cls: type, module: str, name: str) -> bool:

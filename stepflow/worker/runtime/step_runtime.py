@@ -29,6 +29,7 @@ from stepflow.store.journal import add_entry, load_journal, take_signal
 from stepflow.store.query import list_length
 from stepflow.store.questions import QuestionOutcome, close_question, settle_question
 from stepflow.store.runs import load_run
+from stepflow.store.values import offloaded
 from stepflow.store.variables import touch_var
 from stepflow.worker.claimed_run import InboxWatch
 from stepflow.worker.events.writer import bounds_of
@@ -151,7 +152,36 @@ class StepRuntime(RunnerSide):
         telemetry = self._worker_state.registry.telemetry
         if telemetry is not None:
             sent.add_done_callback(partial(_note_history, telemetry))
+        if offloaded.in_use is not None:
+            return asyncio.ensure_future(self._with_values(sent))
         return sent
+
+    async def _with_values(self, sent: asyncio.Future[list[T]], *, shares: bool = False) -> list[T]:
+        """
+        Give what was sent for, with the offloaded values that it leads to at hand.
+
+        With *shares* those that are another run's are noted to be this one's as well.
+        """
+        from stepflow.worker.runtime.offloading import read_values  # noqa: PLC0415  few have any
+
+        found = await sent
+        packed = [each for each in found if isinstance(each, bytes)]
+        await read_values(self._claimed, packed, self._worker_state, shares=shares)
+        return found
+
+    async def offload(self, data: bytes, what: str) -> bytes:
+        """
+        Have the store for large values take a packed value; gives what leads to it, packed.
+
+        While the store is away it is tried again. Raises ClaimLost.
+        """
+        from stepflow.worker.runtime.offloading import write_value  # noqa: PLC0415  few have any
+
+        attempt = self._claimed.attempt
+        reference = await write_value(
+            self._claimed, data, what, self._worker_state, is_over=lambda: not attempt.in_runner
+        )
+        return reference.write()
 
     @property
     def budgets(self) -> ClaimBudgets:
@@ -218,6 +248,10 @@ class StepRuntime(RunnerSide):
     async def _spawn(
         self, specs: Sequence[RunSpec], *, abandon: bool, group: ChildGroup | None
     ) -> bool:
+        if offloaded.in_use is not None:
+            from stepflow.worker.runtime.offloading import offload_payloads  # noqa: PLC0415  as above
+
+            specs = await offload_payloads(self._claimed, specs, self._worker_state)
         registry = self._worker_state.registry
         versions = Versions(registry.newest, registry.limited)
         parent = self._claimed.options.parent
@@ -244,9 +278,10 @@ class StepRuntime(RunnerSide):
         None for each that has not.
         """
         keys, run = self._keys, self._claimed.run
+        answers = self._connection.send(load_answers(keys, run, names))
         return await asyncio.gather(
             self._connection.send(load_inbox(keys, run.id)),
-            self._connection.send(load_answers(keys, run, names)),
+            answers if offloaded.in_use is None else self._with_values(answers, shares=True),
         )
 
     async def child_state(self, run_id: str) -> str | None:

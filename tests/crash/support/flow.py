@@ -55,6 +55,18 @@ async def steps(ctx: Context, count: int) -> dict[str, Any]:
     return {"steps": [await ctx.step(f"s{n}", int, n) for n in range(count)]}
 
 
+def large(run_id: str, number: int, size: int) -> bytes:
+    """Be a step with a large value, which a store outside of Redis may take."""
+    saw(run_id, f"large-{number}")
+    return bytes([number]) * size
+
+
+@app.workflow("large", retry=QUICK)
+async def large_values(ctx: Context, size: int) -> list[bytes]:
+    """Take three steps with large values, and have them as a result."""
+    return [await ctx.step(f"large-{n}", large, ctx.run_id, n, size) for n in range(3)]
+
+
 @app.workflow("queuing", retry=QUICK)
 async def queuing(ctx: Context, count: int) -> dict[str, Any]:
     """Take a step, then others at once, of which each waits for its limit."""

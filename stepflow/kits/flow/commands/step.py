@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -23,6 +23,7 @@ from stepflow.kits.flow.commands.host import CommandHost
 from stepflow.kits.flow.current_step import CurrentStep
 from stepflow.kits.flow.runtime import FlowRuntime, OutputScope
 from stepflow.logs import enter
+from stepflow.store.values import offloaded
 from stepflow.store.values.codec import pack, unpack
 
 #: what stands around the call of a step's function, such as a circuit breaker: it is given the
@@ -38,28 +39,10 @@ class StepCommand(Command):
     """The value of `function(*args, **kwargs)`; *timeout_s* is for one attempt."""
 
     __slots__ = (
-        "_around",
-        "_attempt",
-        "_code",
-        "_context",
-        "_error",
-        "_failures",
-        "_host",
-        "_memo",
-        "_policy",
-        "_postponed",
-        "_scope_name",
-        "_seen",
-        "_task",
-        "_timeout_s",
-        "args",
-        "function",
-        "is_abandoned",
-        "key",
-        "kwargs",
-        "spends",
-        "was_refused",
-    )
+        "_around", "_attempt", "_code", "_context", "_error", "_failures", "_host", "_memo",
+        "_policy", "_postponed", "_scope_name", "_seen", "_task", "_timeout_s", "args", "function",
+        "is_abandoned", "key", "kwargs", "spends", "was_refused",
+    )  # fmt: skip
     what = "step"
     entry_kinds = (EntryKind.VALUE, EntryKind.ERROR, EntryKind.TRY, EntryKind.MEMO)
 
@@ -329,8 +312,9 @@ class StepCommand(Command):
 
     def _keep(self, host: CommandHost, value: Any) -> BaseException | None:
         """Remember the value; returns why it cannot be kept."""
+        store = offloaded.in_use
         try:
-            data = self._pack(value, host.runtime.limit)
+            data = self._pack(value, host.runtime.limit if store is None else store.limit)
         except PayloadTooLarge as problem:
             if self.spends is not None:
                 self.spends.price(problem, value)
@@ -338,7 +322,11 @@ class StepCommand(Command):
         except BaseException as problem:  # noqa: BLE001  what packs a value is user code as well
             return problem
         self._code = None  # it knows the step as well: a circle that only a collection takes apart
-        self._write(host, EntryKind.VALUE, data, value)
+        if store is not None and store.takes(data):
+            work = host.runtime.offload(data, f"the value of step {self.name!r}")
+            self._write_after(host, work, EntryKind.VALUE, value)
+        else:
+            self._write(host, EntryKind.VALUE, data, value)
         return None
 
     def _postpone(self, host: CommandHost, wait: Postponed) -> None:
@@ -386,15 +374,25 @@ class StepCommand(Command):
             self._write(host, EntryKind.ERROR, data, error)
             return
 
-        def go_on(done: asyncio.Task[None]) -> None:
+        async def void_first() -> bytes:
+            await code.end()
+            return data
+
+        code.reset(None)
+        self._write_after(host, void_first(), EntryKind.ERROR, error)
+
+    def _write_after(
+        self, host: CommandHost, work: Coroutine[Any, Any, bytes], kind: EntryKind, came_to: Any
+    ) -> None:
+        """Remember an attempt by what *work* gives, unless nobody wants it by then."""
+
+        def go_on(done: asyncio.Task[bytes]) -> None:
             if not done.cancelled() and isinstance(done.exception(), ClaimLost):
                 host.lose_claim()
             elif self.is_abandoned or not self.is_wanted:
-                self.is_busy = False
-                host.wake()
+                self._left(host, came_to)
             else:
-                self._write(host, EntryKind.ERROR, data, error)
+                self._write(host, kind, done.result(), came_to)
 
         self.is_busy = True
-        code.reset(None)
-        host.spawn(code.end(), go_on)
+        host.spawn(work, go_on)

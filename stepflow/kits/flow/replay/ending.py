@@ -26,6 +26,7 @@ from stepflow.core.outcomes import (
 from stepflow.core.run import Run
 from stepflow.engine.user_code.calls import error_info, raised
 from stepflow.errors import TransientError, shown
+from stepflow.store.values import offloaded
 from stepflow.store.values.codec import pack, unpack
 
 #: errors that came of one another, looked through for what was refused
@@ -214,8 +215,10 @@ class Ending:
                 return end
         if not self._run.cleanup:
             return end
+        store = offloaded.in_use
         try:
-            pack(value, what=what, limit=self._limit, in_clear=True)
+            limit = self._limit if store is None else store.limit
+            pack(value, what=what, limit=limit, in_clear=True)
         except BaseException as error:  # noqa: BLE001  what packs a value is user code as well
             return Raised(error_info(error), retryable=False)
         return end

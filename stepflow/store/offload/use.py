@@ -1,0 +1,74 @@
+"""The store for large values of this process, as its settings say."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from stepflow.errors import InvalidOption
+from stepflow.store.offload.blobs import BlobStore
+from stepflow.store.offload.folder import FolderStore
+from stepflow.store.offload.offload import Offload
+from stepflow.store.values import offloaded
+from stepflow.value_settings import OffloadSettings
+
+#: the settings that are in use; what holds for a process is global
+_used: list[OffloadSettings] = []
+
+
+def use_store(settings: OffloadSettings, most: int) -> None:
+    """
+    Have this process offload large values as *settings* say; its `url` is set.
+
+    What has more than *most* bytes goes there in any case: Redis is not to have it.
+
+    All apps and clients of a process share its store. Raises InvalidOption where another is in use.
+    """
+    if _used:
+        if _used[0] == settings:
+            return
+        msg = (
+            f"this process offloads large values to {_used[0].url}, and an app or client brings "
+            "another store or other sizes; give all of one process the same"
+        )
+        raise InvalidOption(msg)
+    offload = Offload(
+        open_store(str(settings.url)),
+        threshold=min(settings.threshold_bytes, most),
+        limit=max(settings.limit_bytes, most),
+    )
+    _used.append(settings)
+    offloaded.use(offload)
+
+
+def present() -> Offload | None:
+    """Give the store of this process; None in most."""
+    return offloaded.in_use if isinstance(offloaded.in_use, Offload) else None
+
+
+def open_store(url: str) -> BlobStore:
+    """
+    Open the store at a URL, or in a folder, which is made; raises InvalidOption.
+
+    The folder itself is made here and never again: one that vanishes is away, and not empty.
+    """
+    scheme, sign, _ = url.partition("://")
+    if not sign or scheme == "file":
+        root = Path(url.removeprefix("file://")).expanduser().absolute()
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            msg = f"the folder for large values, {root}, cannot be made ({error.strerror})"
+            raise InvalidOption(msg) from error
+        if not os.access(root, os.W_OK | os.X_OK):
+            msg = f"this process may not write to the folder for large values, {root}"
+            raise InvalidOption(msg)
+        return FolderStore(root)
+    msg = f"{scheme}:// is no store for large values that stepflow knows; write a folder"
+    raise InvalidOption(msg)
+
+
+def forget_store() -> None:
+    """Offload nothing any more, and read nothing that is: for tests."""
+    _used.clear()
+    offloaded.use(None)
