@@ -33,6 +33,10 @@ class CalledScript(Protocol):
     def sha(self) -> str:
         """The digest by which the server knows the script."""
 
+    @property
+    def text(self) -> str:
+        """What the server is sent once."""
+
 
 #: parts of an EVALSHA before its keys
 _BEFORE_KEYS = 3

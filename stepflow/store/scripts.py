@@ -68,7 +68,14 @@ class Script:
     def __post_init__(self) -> None:
         sha = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
         object.__setattr__(self, "sha", sha)
-        object.__setattr__(self, "_pack", _packer(sha, self.keys, self.args))
+        object.__setattr__(self, "_pack", self._pack_first)
+
+    def _pack_first(self, *given: Any) -> tuple[Part, ...]:
+        """Write the packer with the first call: a process calls few of the scripts."""
+        packer = _packer(self.sha, self.keys, self.args)
+        object.__setattr__(self, "_pack", packer)
+        _IN_USE.append(self)
+        return packer(*given)
 
     def call(
         self,
@@ -91,6 +98,15 @@ class Script:
         except KeyError as missing:
             raise TypeError(f"{self.name} is called without its {missing}") from None
         return Call(self, parts, read, resend)
+
+
+#: the scripts that this process has called
+_IN_USE: list[Script] = []
+
+
+def scripts_in_use() -> Sequence[Script]:
+    """Give the scripts that this process has called; a connection loads them when it opens."""
+    return _IN_USE
 
 
 class Group:
@@ -191,5 +207,5 @@ MEND_TTL = load("maintenance/mend_ttl")
 
 @cache
 def all_scripts() -> tuple[Script, ...]:
-    """Give every script there is; a connection loads them when it opens."""
+    """Give every script there is."""
     return tuple(value for value in globals().values() if isinstance(value, Script))

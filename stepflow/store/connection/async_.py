@@ -11,15 +11,15 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from stepflow.errors import RedisUnreachable, UsageError
-from stepflow.store.calls import Call, Plan, ensure_calls
+from stepflow.store.calls import Call, CalledScript, Plan, ensure_calls
 from stepflow.store.connection.error_replies import ELSEWHERE, LATER, refusal_of, word_of
 from stepflow.store.connection.outage import Waiting
 from stepflow.store.connection.reconnecting import Reconnecting
 from stepflow.store.connection.resp import ReplyError, encode_command
-from stepflow.store.scripts import all_scripts
 
 T = TypeVar("T")
 
@@ -140,7 +140,7 @@ class AsyncConnection(Reconnecting):
         word = word_of(message)
         is_left = owed is not self._inflight or self._protocol is None
         if word == "NOSCRIPT" and not is_left:
-            self._load_scripts()
+            self._load_script(waiting[0].script)
             self._queue.append(waiting)
             self._flush()
         elif word in ELSEWHERE or word == "NOSCRIPT":
@@ -157,11 +157,19 @@ class AsyncConnection(Reconnecting):
         else:
             waiting[1].set_exception(refusal_of(message))
 
-    def _load_scripts(self) -> None:
+    def _load_script(self, script: CalledScript | None) -> None:
+        """Have the server know *script*, unless that is on its way."""
         assert self._protocol is not None
-        for script in all_scripts():
-            done = self._loop.create_future()
-            done.add_done_callback(lambda ended: ended.exception())
-            load: Call[Any] = Call(None, ("SCRIPT", "LOAD", script.text), lambda reply: reply)
-            self._inflight.append((load, done))
-            self._protocol.transport.write(encode_command(load.parts))
+        if script is None or script.sha in self._loading:
+            return
+        self._loading.add(script.sha)
+        done = self._loop.create_future()
+        done.add_done_callback(partial(self._on_loaded, script.sha))
+        load: Call[Any] = Call(None, ("SCRIPT", "LOAD", script.text), lambda reply: reply)
+        self._inflight.append((load, done))
+        self._protocol.transport.write(encode_command(load.parts))
+
+    def _on_loaded(self, sha: str, ended: asyncio.Future[Any]) -> None:
+        self._loading.discard(sha)
+        if not ended.cancelled():
+            ended.exception()

@@ -26,7 +26,7 @@ from stepflow.store.connection.protocol import RedisProtocol, open_connection
 from stepflow.store.connection.redact import redacted
 from stepflow.store.connection.retry_waits import growing_waits, warn_rarely
 from stepflow.store.connection.sentinel import distrust
-from stepflow.store.scripts import all_scripts
+from stepflow.store.scripts import scripts_in_use
 
 T = TypeVar("T")
 
@@ -70,6 +70,8 @@ class Reconnecting(ABC):
         self._queue: deque[Waiting] = deque()
         self._inflight: deque[Waiting] = deque()
         self._protocol: RedisProtocol | None = None
+        #: digests of the scripts that are on their way to the server
+        self._loading: set[str] = set()
         self._flushing = False
         self._closed = False
         self._outage = Outage()
@@ -250,7 +252,7 @@ class Reconnecting(ABC):
 
     async def _open(self) -> tuple[RedisProtocol, deque[Waiting]]:
         """
-        Open a connection, greet the server and load the scripts.
+        Open a connection, greet the server and load the scripts that this process uses.
 
         Returns it with its own queue of calls that await a reply, so that its replies can never be
         matched with the calls of another connection.
@@ -261,7 +263,7 @@ class Reconnecting(ABC):
             async with asyncio.timeout(self._address.times.connect_s):
                 refuse_errors(
                     await protocol.ask(
-                        [("SCRIPT", "LOAD", script.text) for script in all_scripts()]
+                        [("SCRIPT", "LOAD", script.text) for script in scripts_in_use()]
                     )
                 )
         except BaseException:

@@ -22,7 +22,6 @@ from stepflow.store.connection.resp import ReplyError, encode_command
 from stepflow.store.connection.retry_waits import growing_waits
 from stepflow.store.connection.sentinel import distrust
 from stepflow.store.connection.sockets import Pool, Socket, SocketPool
-from stepflow.store.scripts import all_scripts
 
 T = TypeVar("T")
 
@@ -160,9 +159,11 @@ class SyncConnection:
         try:
             again = pending.send(sock, until)
             if word_of(again) == "NOSCRIPT":
-                load = [("SCRIPT", "LOAD", script.text) for script in all_scripts()]
-                sock.send(b"".join(encode_command(command) for command in load), until)
-                for _ in load:
+                texts = pending.scripts()
+                sock.send(
+                    b"".join(encode_command(("SCRIPT", "LOAD", text)) for text in texts), until
+                )
+                for _ in texts:
                     sock.read(until)
                 again = pending.send(sock, until)
         except BaseException:
@@ -248,6 +249,11 @@ class _PendingCalls:
             return str(reply)
         self.answers[number] = reply
         return None
+
+    def scripts(self) -> set[str]:
+        """Give the texts of the scripts that unanswered calls call."""
+        calls = [self._calls[number] for number in self.unanswered]
+        return {call.script.text for call in calls if call.script is not None}
 
     def read(self) -> list[Any]:
         """

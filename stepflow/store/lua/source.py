@@ -111,6 +111,7 @@ def expand(name: str) -> tuple[str, Names, Names]:
     return "\n".join(reversed(parts)), script.keys, script.args
 
 
+@cache
 def _lazy(words: str) -> str:
     """
     Give a function that makes, when it is called with anything, what stands in a library.

@@ -25,6 +25,7 @@ from stepflow.store.connection.pubsub import Listener
 from stepflow.store.connection.sockets import RedisSocket
 from stepflow.store.connection.sync import SyncConnection
 from stepflow.store.runs import submit_run
+from stepflow.store.scripts import scripts_in_use
 from stepflow.store.values.codec import pack
 from tests.store.toy import OK, Toy, greet
 from tests.support import until, until_blocking
@@ -306,6 +307,33 @@ async def test_what_cannot_be_sent_or_read_is_its_callers_own_trouble(async_conn
     assert await async_connection.call(echo("fine")) == "fine"
     kinds = [type(error) for error in await asyncio.gather(*bad, return_exceptions=True)]
     assert kinds == [InvalidOption, TypeError, ValueError]
+
+
+async def test_a_script_that_many_calls_miss_at_once_is_loaded_once(async_connection, keys, real):
+    real.script_flush()
+    loaded = loads(real)
+    calls = [submit(keys, f"r{number}") for number in range(40)]
+    assert await async_connection.calls(calls) == [None] * 40
+    assert loads(real) - loaded == 1
+
+
+async def test_a_connection_that_opens_loads_what_this_process_uses(url, keys, real):
+    first, second = AsyncConnection(Address.parse(url)), AsyncConnection(Address.parse(url))
+    await first.open()
+    assert await first.call(submit(keys)) is None
+    await first.close()
+    real.script_flush()
+    loaded = loads(real)
+    await second.open()
+    in_use = loads(real) - loaded
+    assert 0 < in_use <= len(scripts_in_use())
+    assert await second.call(submit(keys, "b")) is None
+    assert loads(real) - loaded == in_use
+    await second.close()
+
+
+def loads(real):
+    return real.info("commandstats").get("cmdstat_script|load", {"calls": 0})["calls"]
 
 
 async def test_the_async_link_loads_scripts_the_server_forgot(async_connection, keys, real):
