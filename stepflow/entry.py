@@ -29,7 +29,7 @@ from stepflow.errors import (
     RightsMissing,
     StepflowError,
 )
-from stepflow.hooks.deliver import Deliverer
+from stepflow.hooks.late import LateDeliverer
 from stepflow.hooks.schedule import next_wait_s
 from stepflow.loop import run_on_loop
 from stepflow.process import ASTRAY, STUCK, Departure, end_now, end_worker
@@ -211,7 +211,7 @@ async def serve(
     app: CoreApp, options: WorkerOptions, url: str, rq_side: StepWorker, departure: Departure
 ) -> int:
     """Run the worker on this loop with its signals; return the exit code."""
-    async with Deliverer(app.settings.webhook) as deliverer:
+    async with LateDeliverer(app.settings.webhook) as deliverer:
         worker: Worker
 
         def heartbeat() -> None:
@@ -331,7 +331,7 @@ def _run_one(namespace: str, rq_id: str) -> None:
     app = _app_of_environment()
 
     async def one() -> None:
-        async with Deliverer(app.settings.webhook) as deliverer:
+        async with LateDeliverer(app.settings.webhook) as deliverer:
             await work_one(
                 rq_id, new_worker_name(), Address.parse(app.url, app.settings.redis),
                 Env(Keys(namespace), app.settings), app.registry, deliver=app.delivering(deliverer),

@@ -60,7 +60,7 @@ class Deliverer:
         # a connection serves one try: kept and shared by address, a TLS connection that was
         # verified for one host would carry another host's delivery
         self._transport = httpx.AsyncHTTPTransport(
-            verify=tls or httpx.create_ssl_context(),
+            verify=tls or authorities(),
             trust_env=False,
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
         )
@@ -156,6 +156,11 @@ class Deliverer:
                     await response.aclose()
         msg = "an address list is never empty"
         raise AssertionError(msg)
+
+
+def authorities() -> ssl.SSLContext:
+    """Read the certificate authorities: certifi's, or SSL_CERT_FILE's; OSError where it cannot."""
+    return httpx.create_ssl_context()
 
 
 def _has_answered(verdict: Verdict) -> bool | None:
