@@ -107,9 +107,13 @@ def failing_in_words() -> Iterator[None]:
         sentence = f"this verb needs {error.name}: pip install 'stepflow-rq[{extra}]'"
         raise Problem(sentence, Exit.USAGE) from None
     except OSError as error:
-        if error.errno == errno.EPIPE:  # click handles it: the reader of the pipe has gone
+        # click handles EPIPE: the reader of the pipe has gone
+        if error.errno == errno.EPIPE or is_debugging():
             raise
-        raise _unexpected(error) from error
+        sentence = (
+            f"the operating system refuses it: {readable(error)}; STEPFLOW_DEBUG=1 shows where"
+        )
+        raise Problem(sentence) from error
     except Exception as error:
         raise _unexpected(error) from error
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import click
@@ -166,8 +168,16 @@ def cli() -> None:
     """Durable workflows on Redis: run workers, submit runs, look at them and steer them."""
 
 
+def _open_closed_streams() -> None:
+    """Have standard streams that were closed by who started the program read and write nothing."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115  for as long as the program runs
+
+
 def main() -> None:
     """Run the `stepflow` program; it escapes what the terminal's encoding lacks."""
+    _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

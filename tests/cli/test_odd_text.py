@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
 import sys
 
 import pytest
@@ -249,3 +250,28 @@ async def test_what_user_code_returns_or_says_is_shown_whatever_it_is() -> None:
         run = await h.submit("says")
         await h.advance(100)
         assert (await h.status(run)).state == "failed"
+
+
+SHELL = [
+    ("list > /dev/full", 1, "No space left on device"),
+    ("show r1 --json > /dev/full", 1, "No space left on device"),
+    ("export --sample 1 --out /proc/none", 1, "No such file or directory: '/proc/none'"),
+    ("submit a - --id r2 <&-", 2, "this is not JSON"),
+    ("signal r1 go - <&-", 2, "this is not JSON"),
+    ("group submit g - <&-", 2, "- is not JSON"),
+    ("list --json >&-", 0, ""),
+    ("show nobody 2>&-", 5, ""),
+]
+
+
+@pytest.mark.parametrize(("line", "code", "part"), SHELL, ids=lambda value: str(value)[:20])
+def test_what_the_system_refuses_and_closed_streams_are_no_fault_of_the_program(
+    client, url, bare_env, line, code, part
+):
+    """[B17]"""
+    client.submit("a", run_id="r1")
+    script = f"{sys.executable} -m stepflow --redis-url {url} {line}"
+    done = subprocess.run(["sh", "-c", script], env=bare_env, capture_output=True, check=False)
+    assert (done.returncode, part in done.stderr.decode()) == (code, True), done.stderr
+    assert b"fault" not in done.stderr
+    assert b"Traceback" not in done.stderr
