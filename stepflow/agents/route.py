@@ -84,7 +84,7 @@ def _chosen(completion: Completion, routes: Mapping[str, str]) -> str | None:
             continue
         try:
             said = json.loads(call.arguments)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         route = said.get("route") if isinstance(said, dict) else None
         if isinstance(route, str) and route in routes:

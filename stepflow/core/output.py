@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from stepflow.core.ids import check_text
-from stepflow.errors import InvalidOption, NotInStep
+from stepflow.errors import InvalidOption, NotInStep, shown
 from stepflow.logs import code
 
 #: the topic of what is emitted without one
@@ -148,7 +148,7 @@ def check_position(after: object) -> str | None:
     first, dash, second = after.partition("-") if isinstance(after, str) else ("", "", "")
     if dash and all(part.isdecimal() and len(part) <= _DIGITS for part in (first, second)):
         return f"{int(first)}-{int(second)}"
-    msg = f"{after!r} is not a place in an output stream; use the id of an event, or 'latest'"
+    msg = f"{shown(after)} is not a place in an output stream; use the id of an event, or 'latest'"
     raise InvalidOption(msg)
 
 

@@ -144,6 +144,7 @@ CHOICES = [
     ("c", [("choose_route", {"route": "refund please"})], "none"),
     ("d", [("choose_route", "{")], "none"),
     ("e", [("choose_route", "[]")], "none"),
+    ("deep", [("choose_route", "[" * 100_000)], "none"),
     ("f", "refund", "refund"),
     ("g", "I would refund that", "none"),
     ("h", "", "none"),

@@ -87,6 +87,7 @@ async def test_events_of_a_run_are_read_and_gone_on_with(http, client, spoken):
         ("/runs/nobody/events", 404, "RunNotFound"),
         ("/runs/s-1/output?after=x", 422, "InvalidOption"),
         ("/runs/s-1/events?after=x", 422, "InvalidOption"),
+        (f"/runs/s-1/events?after={'W1tb' * 3000}", 422, "InvalidOption"),  # [[[[ in base64
         ("/runs/s-1/output?topic=a%7Cb", 400, "BadRequest"),
     ],
 )

@@ -77,7 +77,7 @@ def _arguments(item: ToolApprovalItem) -> str:
     text = item.arguments or "{}"
     try:
         given = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
     if not isinstance(given, dict):
         return text

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 from dataclasses import dataclass, field, fields
 from hashlib import blake2b
 from typing import Any, Self
 
-from stepflow.errors import InvalidOption
+from stepflow.errors import InvalidOption, shown
 
 #: told journal entries that a position knows by their marks: a retry takes some of them away
 _TAIL = 8
@@ -65,11 +64,11 @@ class Position:
                 type(getattr(position, each.name)) is type(getattr(cls(), each.name))
                 for each in fields(cls)
             )
-        except (ValueError, TypeError, AttributeError, binascii.Error):
+        except (ValueError, TypeError, AttributeError, RecursionError):
             fits = False
         if not fits:
-            msg = f"{written!r} is not a place among the events of a run; use the id of an event"
-            raise InvalidOption(msg)
+            msg = "is not a place among the events of a run; use the id of an event"
+            raise InvalidOption(f"{shown(written)} {msg}")
         return position
 
     def begin_history(self, restarts: int, step: int) -> None:

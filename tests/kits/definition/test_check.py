@@ -116,6 +116,10 @@ BROKEN: dict[str, tuple[str, list[str]]] = {
         HEAD + "  - {id: b, kind: sleep, skip_if: 'open(input)', input: {for: 1}}\n",
         ["4: steps[0].skip_if: expression 'open(input)': open is no function"],
     ),
+    "a call of what no name is": (
+        HEAD + f"  - {{id: b, kind: sleep, skip_if: 'input{'.a' * 490}()', input: {{for: 1}}}}\n",
+        ["4: steps[0].skip_if: expression 'input.a.a.a"],
+    ),
     "shell code of a template": (
         HEAD + "  - {id: b, kind: script, input: {bash: 'rm {input.file}'}}\n",
         ["4: steps[0].input.bash: {input.file} would be run as code of the shell"],

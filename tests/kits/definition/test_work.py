@@ -106,6 +106,16 @@ async def test_a_program_prints_json_or_text() -> None:
     assert await run(argv=["cat"], stdin={"a": [1]}) == {"a": [1]}
 
 
+async def test_what_is_nested_too_deeply_to_be_read_is_text(api: str) -> None:
+    """[D6] What was done is done: it is no error that has the step tried again."""
+    deep = "[" * 100_000
+    given = HttpInput(url=f"{api}/200", method="POST", body=deep)
+    found = await Http().do(given, known("127.0.0.0/8", limit=10**6))
+    assert found["body"] == f'{{"said": "", "sent": {deep}}}'
+    program = f"import sys; sys.stdout.write({deep[:1]!r} * {len(deep)})"
+    assert await run(10**6, argv=[sys.executable, "-c", program]) == {"output": deep}
+
+
 async def test_a_program_that_fails_says_how() -> None:
     """[D6] By its exit code and the end of its standard error."""
     with pytest.raises(StepError, match="exit code 3: no such luck") as caught:

@@ -73,7 +73,7 @@ def _body(text: str, content_type: str) -> Any:
     if "json" in content_type:
         try:
             return json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             return text
     return text or None
 

@@ -97,7 +97,7 @@ def _stdin(given: Any) -> bytes:
 
 
 def _value(output: str) -> Any:
-    with suppress(ValueError):
+    with suppress(ValueError, RecursionError):
         return json.loads(output)
     return {"output": output.rstrip("\n")}
 

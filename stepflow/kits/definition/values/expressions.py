@@ -120,7 +120,8 @@ def names_in(expression: str) -> Iterator[tuple[str | int, ...]]:
     for node in ast.walk(tree):
         if id(node) in called:
             if not isinstance(node, ast.Name) or node.id not in FUNCTIONS:
-                problem = f"{ast.unparse(node)} is no function; there are {', '.join(FUNCTIONS)}"
+                called_so = node.id if isinstance(node, ast.Name) else "what is called"
+                problem = f"{called_so} is no function; there are {', '.join(FUNCTIONS)}"
                 raise InvalidExpression(expression, problem)
         elif id(node) not in inner:
             way = _way(node)
