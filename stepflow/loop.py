@@ -94,7 +94,7 @@ def _shown(error: BaseException) -> tuple[str, str]:
     )
     try:
         return repr(error), where
-    except Exception:  # noqa: BLE001  a __repr__ of user code
+    except BaseException:  # noqa: BLE001  a __repr__ of user code
         return type(error).__name__, where
 
 

@@ -31,11 +31,11 @@ def readable(text: object) -> str:
     """
     Turn what user code gave as a message into text that can be stored and shown.
 
-    Longer text than LONGEST_TEXT characters is cut visibly.
+    Longer text than LONGEST_TEXT characters is cut visibly. Never raises.
     """
     try:
         words = str(text)
-    except ValueError:  # an int of too many digits
+    except BaseException:  # noqa: BLE001  a __str__ of user code, or an int of too many digits
         words = shown(text)
     if len(words) > LONGEST_TEXT:
         words = words[: LONGEST_TEXT - len(_CUT)] + _CUT

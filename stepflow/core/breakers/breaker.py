@@ -105,7 +105,7 @@ class Breaker:
         else:
             try:
                 counts = bool(self.counts(error))
-            except Exception:  # noqa: BLE001  a function of user code: the call did fail
+            except BaseException:  # noqa: BLE001  a function of user code: the call did fail
                 counts = True
         return Verdict.FAILURE if counts else Verdict.NOTHING
 

@@ -133,7 +133,7 @@ def _is_default(info: Any, content: Any, given: dict[str, Any]) -> bool:
         return False
     try:
         return bool(info.get_default(call_default_factory=True, validated_data=given) == content)
-    except Exception:  # noqa: BLE001  a factory or an __eq__ of user code
+    except BaseException:  # noqa: BLE001  a factory or an __eq__ of user code
         return False
 
 
@@ -170,7 +170,7 @@ def _is_initial(attribute: Any, content: Any) -> bool:
         return _is_like(content, attribute.default)
     try:
         fresh, another = make(), make()
-    except Exception:  # noqa: BLE001  a factory of user code, which may want the model's data
+    except BaseException:  # noqa: BLE001  a factory of user code, which may want the model's data
         return True
     return _is_like(content, fresh) or not _is_like(fresh, another)
 
@@ -178,5 +178,5 @@ def _is_initial(attribute: Any, content: Any) -> bool:
 def _is_like(one: Any, other: Any) -> bool:
     try:
         return one is other or bool(one == other)
-    except Exception:  # noqa: BLE001  an __eq__ of user code
+    except BaseException:  # noqa: BLE001  an __eq__ of user code
         return False

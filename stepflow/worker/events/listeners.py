@@ -9,12 +9,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from stepflow.core.events import Event, EventType
+from stepflow.core.outcomes import readable
 from stepflow.core.run import Run
 from stepflow.core.step_record import StepRecord
 from stepflow.core.transition import Transition, TransitionKind
 from stepflow.engine.events.derived import told_of
 from stepflow.engine.events.entries import event_of_entry
-from stepflow.engine.user_code.calls import settled
+from stepflow.engine.user_code.calls import passes, settled
 from stepflow.times import as_datetime
 
 log = logging.getLogger("stepflow.worker")
@@ -61,7 +62,7 @@ class Listeners:
             return
         try:
             answer = function(event)
-        except Exception as error:  # noqa: BLE001  user code: whatever it raises
+        except BaseException as error:  # noqa: BLE001  user code: whatever it raises
             self._note_error(function, event, error)
             return
         if answer is not None:
@@ -72,10 +73,12 @@ class Listeners:
     async def _await(self, function: Listener, event: Event, answer: Any) -> None:
         try:
             await settled(answer)
-        except Exception as error:  # noqa: BLE001  user code: whatever it raises
+        except BaseException as error:
+            if passes(error):
+                raise
             self._note_error(function, event, error)
 
-    def _note_error(self, function: Listener, event: Event, error: Exception) -> None:
+    def _note_error(self, function: Listener, event: Event, error: BaseException) -> None:
         self._errors[function] += 1
         is_last = self._errors[function] == MOST_ERRORS
         log.error(
@@ -84,7 +87,7 @@ class Listeners:
             getattr(function, "__qualname__", function),
             event.type,
             type(error).__name__,
-            error,
+            readable(error),
             f"; it is told nothing more, for it has raised {MOST_ERRORS} times" if is_last else "",
             exc_info=error,
         )

@@ -85,7 +85,7 @@ def _error(
         error: BaseException = cls.__new__(cls, *args)
         error.args = tuple(args)
         vars(error).update(state)
-    except Exception:  # noqa: BLE001  a class that this process does not have, or that is odd
+    except BaseException:  # noqa: BLE001  a class that this process does not have, or that is odd
         error = type(qualname.rpartition(".")[2], (Exception,), {})(*args)
     error.add_note(f"In its process:\n{told.rstrip()}")
     return error
@@ -94,5 +94,5 @@ def _error(
 def _text(error: BaseException) -> str:
     try:
         return str(error).encode("utf-8", "backslashreplace").decode()
-    except Exception:  # noqa: BLE001  a __str__ of user code
+    except BaseException:  # noqa: BLE001  a __str__ of user code
         return ""

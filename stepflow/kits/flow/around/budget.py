@@ -12,6 +12,7 @@ from typing import Any
 from stepflow.core.budgets.budget import Spending, cost_of
 from stepflow.core.budgets.cost import Cost, dollars
 from stepflow.core.journal import KEYED
+from stepflow.core.outcomes import readable
 from stepflow.errors import BudgetExceeded, InvalidOption, Postponed, shown
 from stepflow.kits.flow.commands.command import WorkflowHost
 from stepflow.kits.flow.commands.expected import ExpectedAnswer
@@ -92,8 +93,9 @@ class StepSpends:
     def _used(self, came_to: Any) -> Cost | None:
         try:
             used: object = cost_of(came_to) or self._spending.used(came_to)
-        except Exception as error:  # noqa: BLE001  a function of user code
-            log.warning("step %r: nobody knows what it has cost: %s", self._step.name, error)
+        except BaseException as error:  # noqa: BLE001  a function of user code
+            problem = f"{type(error).__name__}: {readable(error)}"
+            log.warning("step %r: nobody knows what it has cost: %s", self._step.name, problem)
             return None
         if used is None or isinstance(used, Cost):
             return used

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from stepflow.core.backoff import RetryPolicy
 from stepflow.core.journal import write_try
-from stepflow.core.outcomes import ErrorInfo
+from stepflow.core.outcomes import ErrorInfo, readable
 from stepflow.engine.user_code.calls import data_of, raised
 from stepflow.errors import PayloadTooLarge, StepFailed
 from stepflow.kits.flow.around.refused import read_refused, rest_beside, rest_for
@@ -24,8 +24,8 @@ def pack_error(step: str, info: ErrorInfo, error: BaseException, limit: int) -> 
     if data is not None:
         try:
             return pack([*parts, data], what="the data of its error", limit=limit)
-        except Exception as problem:  # noqa: BLE001  what packs a value is user code as well
-            log.warning("step %r: its error is kept without its data: %s", step, problem)
+        except BaseException as problem:  # noqa: BLE001  what packs a value is user code as well
+            log.warning("step %r: its error is kept without its data: %s", step, readable(problem))
     return pack(parts)
 
 

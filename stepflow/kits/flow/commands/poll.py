@@ -101,7 +101,7 @@ class PollCommand(StepCommand):
         try:
             delay = given.delay if isinstance(given, Pending) else None
             wait_s = self._wait_s() if delay is None else seconds(delay)
-        except Exception as problem:  # noqa: BLE001  `every` is user code as well
+        except BaseException as problem:  # noqa: BLE001  `every` is user code as well
             self._write_failure(host, problem)
             return
         host.write(self, EntryKind.TRY, write_try(host.runtime.now() + wait_s, ""))
@@ -113,7 +113,7 @@ class PollCommand(StepCommand):
         left = self._max_errors - self.errors
         try:
             wait_s = self._wait_s() if left > 1 else 0.0
-        except Exception as problem:  # noqa: BLE001  as above
+        except BaseException as problem:  # noqa: BLE001  as above
             error, left, wait_s = problem, 1, 0.0
         self._policy = RetryPolicy(
             max_attempts=self._failures + max(1, left), initial=wait_s, factor=1, jitter=False,

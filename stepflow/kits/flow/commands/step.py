@@ -11,7 +11,7 @@ from typing import Any
 from stepflow.core.backoff import ONCE, RetryPolicy
 from stepflow.core.journal import Entry, EntryKind, counts_as_attempt, read_try, was_refused
 from stepflow.engine.user_code.arguments import ResultReader
-from stepflow.engine.user_code.calls import escaped, postponed
+from stepflow.engine.user_code.calls import escaped, passes, postponed
 from stepflow.errors import BudgetExceeded, CircuitOpen, ClaimLost, PayloadTooLarge, Postponed
 from stepflow.kits.flow.around.attempt import Attempt
 from stepflow.kits.flow.around.code import AttemptCode
@@ -252,9 +252,9 @@ class StepCommand(Command):
                     self._attempt.end()
             if code.has_emitted:
                 await code.end()
-        except GeneratorExit:  # its loop has ended
-            raise
-        except BaseException as problem:  # noqa: BLE001  among them a cancellation
+        except BaseException as problem:  # among them a cancellation
+            if isinstance(problem, GeneratorExit) and passes(problem):  # its loop has ended
+                raise
             error = problem
         try:
             self._tried(host, value, error)
