@@ -10,6 +10,7 @@ from stepflow.cli.context import CliContext, common_options, pass_context
 from stepflow.cli.errors import Exit, Problem
 from stepflow.cli.output import Output
 from stepflow.cli.params import DURATION
+from stepflow.client.base import result_of
 from stepflow.core.run import RunState, RunStatus
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def report_end(run: RunStatus, output: Output) -> int:
     if output.json:
         output.data(run)
     elif run.state is RunState.SUCCEEDED:
-        output.data(run.result)
+        output.data(result_of(run))
     if run.state is not RunState.SUCCEEDED:
         output.note(end_sentence(run))
     return end_code(run)

@@ -141,6 +141,35 @@ async def test_a_replay_waits_for_a_store_that_is_away(
     assert calls == [1]
 
 
+async def test_a_parent_waits_for_a_store_that_has_the_result_of_its_child(
+    app, aclient, working, away, caplog
+):
+    """[S16]"""
+
+    @app.runner("child")
+    async def child(step: Step):
+        return Succeed(LARGE)
+
+    @app.workflow("parent")
+    async def parent(ctx: stepflow.Context) -> int:
+        begun = await ctx.spawn("child")
+        await ctx.wait_for_signal("go")
+        return len(await begun.result()) + len((await ctx.map("child", [1]))[0])
+
+    async with working(app):
+        run = await aclient.submit("parent")
+
+        async def ended():
+            return any(each.result for each in (await aclient.list(runner="child")).runs)
+
+        await until(ended)
+        away()
+        await aclient.signal(run.id, "go")
+        await until(lambda: f"run={run.id} step=" in caplog.text and "cannot go on" in caplog.text)
+        away(back=True)
+        assert await run.result(60) == 2 * len(LARGE)
+
+
 def test_a_submit_says_which_store_and_which_payload(client, away):
     """[S16]"""
     client.submit("any", "small")

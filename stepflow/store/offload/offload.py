@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable
 from hashlib import sha256
+from typing import NamedTuple
 from weakref import WeakValueDictionary
 
 from zstandard import ZstdCompressor, ZstdDecompressor, ZstdError, get_frame_parameters
@@ -26,6 +27,14 @@ class Held:
     def __init__(self, data: bytes, digest: bytes) -> None:
         self.data = data
         self.digest = digest
+
+
+class Prepared(NamedTuple):
+    """A value as it is to be written, and what it is."""
+
+    reference: Reference
+    packed: bytes
+    what: str
 
 
 class Offload:
@@ -51,17 +60,28 @@ class Offload:
         """
         Write a packed value of a run, and give what leads to it.
 
-        Each call writes at a path of its own. Raises OffloadUnreachable, which names *what*.
+        Raises OffloadUnreachable, which names *what*.
         """
+        return self.put(self.prepare(data, what, namespace=namespace, run_id=run_id, parent=parent))
+
+    def prepare(
+        self, data: bytes, what: str, *, namespace: str, run_id: str, parent: str | None
+    ) -> Prepared:
+        """Compress a packed value of a run, for a path of its own."""
         digest = sha256(data).digest()
         name = f"{digest.hex()}-{secrets.token_hex(8)}"
         path = blob_path(namespace, run_id, parent, name)
         packed = ZstdCompressor(level=_LEVEL).compress(data)
+        return Prepared(Reference(digest, len(data), path), packed, what)
+
+    def put(self, prepared: Prepared) -> Reference:
+        """Write what was prepared, perhaps once more. Raises OffloadUnreachable."""
         try:
-            self.store.write(path, packed)
+            self.store.write(prepared.reference.path, prepared.packed)
         except OSError as error:
-            raise OffloadUnreachable(self.store.shown, what, _reason(error)) from error
-        return Reference(digest, len(data), path)
+            shown = self.store.shown
+            raise OffloadUnreachable(shown, prepared.what, _reason(error)) from error
+        return prepared.reference
 
     def read(self, reference: Reference) -> bytes:
         """

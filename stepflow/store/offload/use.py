@@ -8,9 +8,14 @@ from pathlib import Path
 from stepflow.errors import InvalidOption
 from stepflow.store.offload.blobs import BlobStore
 from stepflow.store.offload.folder import FolderStore
-from stepflow.store.offload.offload import Offload
 from stepflow.store.values import offloaded
 from stepflow.value_settings import OffloadSettings
+
+try:
+    from stepflow.store.offload.offload import Offload
+except ModuleNotFoundError as missing:
+    sentence = f"STEPFLOW_OFFLOAD_URL needs {missing.name}: pip install 'stepflow-rq[offload]'"
+    raise ModuleNotFoundError(sentence, name=missing.name) from missing
 
 #: the settings that are in use; what holds for a process is global
 _used: list[OffloadSettings] = []

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from stepflow.core import probes
 from stepflow.core.transition import Transition, TransitionKind
@@ -21,7 +22,7 @@ from stepflow.engine import insist
 from stepflow.engine.insist import say_refused
 from stepflow.engine.spec import RunSpec
 from stepflow.errors import ClaimLost, OffloadUnreachable, Postponed, UnreadableOffload
-from stepflow.store.offload.offload import Held, Offload
+from stepflow.store.offload.offload import Held, Offload, Prepared
 from stepflow.store.offload.paths import owners_of
 from stepflow.store.offload.use import present
 from stepflow.store.values.codec import pack, unpack
@@ -29,6 +30,8 @@ from stepflow.store.values.digest import digest
 from stepflow.store.values.offloaded import Reference, Stored, references_in
 from stepflow.worker.claimed_run import ClaimedRun
 from stepflow.worker.state import WorkerState
+
+T = TypeVar("T")
 
 log = logging.getLogger("stepflow.run")
 
@@ -57,70 +60,54 @@ async def write_value(
     owner, above = run.id, None if parent is None else parent.run_id
     if child_id is not None:
         owner, above = child_id, run.id
-    write = partial(
-        offload.write, data, f"{what} of run {owner!r}",
+    prepare = partial(
+        offload.prepare, data, f"{what} of run {owner!r}",
         namespace=worker_state.env.keys.namespace, run_id=owner, parent=above,
     )  # fmt: skip
     worker_state.offloading += 1
     try:
-        reference = await _written(write, claimed, worker_state, is_over)
+        prepared: Prepared = await worker_state.threads.run(prepare)
+        reference: Reference = await _insist(
+            partial(offload.put, prepared), claimed, worker_state, is_over
+        )
     finally:
         worker_state.offloading -= 1
-    if reference is None:
-        msg = f"run {run.id!r} was left while {what} waited for the store for large values"
-        raise ClaimLost(msg)
     _hold(claimed, [offload.hold(reference, data)])
     probes.at("offload.done")
     return reference
 
 
-async def _written(
-    write: Callable[[], Reference],
+async def _insist(
+    work: Callable[[], T],
     claimed: ClaimedRun,
     worker_state: WorkerState,
     is_over: Callable[[], bool],
-) -> Reference | None:
-    """Write until the store takes it; None once the run was left."""
+) -> T:
+    """Do *work* in a thread, again every second while the store is away."""
     run, tries = claimed.run, 0
     while not (claimed.is_lost or is_over()):
         try:
-            reference: Reference = await worker_state.threads.run(write)
+            done: T = await worker_state.threads.run(work)
         except OffloadUnreachable as problem:
             say_refused(f"run={run.id} step={run.step} cannot go on", problem, tries)
         else:
-            return reference
+            return done
         tries += 1
         await asyncio.sleep(insist.REFUSED_S)
-    return None
+    raise ClaimLost(f"run {run.id!r} was left while it waited for the store for large values")
 
 
 async def read_values(
-    claimed: ClaimedRun,
-    packed: Iterable[bytes],
-    worker_state: WorkerState,
-    *,
-    shares: bool = False,
+    claimed: ClaimedRun, packed: Iterable[bytes], worker_state: WorkerState
 ) -> None:
     """
     Read what the references in *packed* lead to, and hold it for the present attempt.
 
-    With *shares* what belongs to the child of another run, of which this is a fork, is noted to be
-    this one's as well. What is missing or damaged is left to whoever reads it, who says so. Raises
-    Postponed while the store is away.
+    What is missing or damaged is left to whoever reads it, who says so. Raises Postponed while the
+    store is away.
     """
-    found = {each.path: each for data in packed for each in references_in(data)}
-    wanted, offload = list(found.values()), _present()
-    others = [each for each in wanted if shares and claimed.run.id not in owners_of(each.path)]
-    if others:
-        try:
-            await worker_state.threads.run(offload.share, others, claimed.run.id)
-        except OffloadUnreachable as problem:
-            raise _later(claimed, problem, worker_state) from None
-    for start in range(0, len(wanted), _AT_ONCE):
-        reading = [
-            worker_state.threads.run(offload.fetch, each)
-            for each in wanted[start : start + _AT_ONCE]
-        ]
+    for some in _in_parts(packed):
+        reading = [worker_state.threads.run(_present().fetch, each) for each in some]
         for read in await asyncio.gather(*reading, return_exceptions=True):
             if isinstance(read, OffloadUnreachable):
                 raise _later(claimed, read, worker_state)
@@ -128,6 +115,51 @@ async def read_values(
                 _hold(claimed, [read])
             elif not isinstance(read, UnreadableOffload):
                 raise read
+
+
+async def read_journal(
+    claimed: ClaimedRun, sent: asyncio.Future[list[bytes]], worker_state: WorkerState
+) -> list[bytes]:
+    """Give a journal that was sent for, with all that it leads to at hand; as `read_values`."""
+    journal = await sent
+    await read_values(claimed, journal, worker_state)
+    return journal
+
+
+async def read_ends(
+    claimed: ClaimedRun, packed: Iterable[bytes], worker_state: WorkerState
+) -> None:
+    """
+    Read what the ends of children lead to, as `read_values` does.
+
+    What belongs to a child of another run, of which this is a fork, is noted to be this one's as
+    well. While the store is away it is tried again every second. Raises ClaimLost.
+    """
+    attempt, offload = claimed.attempt, _present()
+    for some in _in_parts(packed):
+        others = [each for each in some if claimed.run.id not in owners_of(each.path)]
+        work = partial(_fetch, offload, some, others, claimed.run.id)
+        _hold(claimed, await _insist(work, claimed, worker_state, lambda: not attempt.in_runner))
+
+
+def _fetch(
+    offload: Offload, wanted: Sequence[Reference], others: Sequence[Reference], run_id: str
+) -> list[Held]:
+    """Read some values, but for those that cannot be; blocks."""
+    held: list[Held] = []
+    offload.share(others, run_id)
+    for each in wanted:
+        with suppress(UnreadableOffload):
+            held.append(offload.fetch(each))
+    return held
+
+
+def _in_parts(packed: Iterable[bytes]) -> Iterator[list[Reference]]:
+    """Give the references in packed bytes, each once, a few at a time."""
+    found = {each.path: each for data in packed for each in references_in(data)}
+    wanted = list(found.values())
+    for start in range(0, len(wanted), _AT_ONCE):
+        yield wanted[start : start + _AT_ONCE]
 
 
 def _later(

@@ -153,21 +153,10 @@ class StepRuntime(RunnerSide):
         if telemetry is not None:
             sent.add_done_callback(partial(_note_history, telemetry))
         if offloaded.in_use is not None:
-            return asyncio.ensure_future(self._with_values(sent))
+            from stepflow.worker.runtime.offloading import read_journal  # noqa: PLC0415  few have any
+
+            return asyncio.ensure_future(read_journal(self._claimed, sent, self._worker_state))
         return sent
-
-    async def _with_values(self, sent: asyncio.Future[list[T]], *, shares: bool = False) -> list[T]:
-        """
-        Give what was sent for, with the offloaded values that it leads to at hand.
-
-        With *shares* those that are another run's are noted to be this one's as well.
-        """
-        from stepflow.worker.runtime.offloading import read_values  # noqa: PLC0415  few have any
-
-        found = await sent
-        packed = [each for each in found if isinstance(each, bytes)]
-        await read_values(self._claimed, packed, self._worker_state, shares=shares)
-        return found
 
     async def offload(self, data: bytes, what: str) -> bytes:
         """
@@ -278,11 +267,15 @@ class StepRuntime(RunnerSide):
         None for each that has not.
         """
         keys, run = self._keys, self._claimed.run
-        answers = self._connection.send(load_answers(keys, run, names))
-        return await asyncio.gather(
+        inbox, ends = await asyncio.gather(
             self._connection.send(load_inbox(keys, run.id)),
-            answers if offloaded.in_use is None else self._with_values(answers, shares=True),
+            self._connection.send(load_answers(keys, run, names)),
         )
+        if offloaded.in_use is not None:
+            from stepflow.worker.runtime.offloading import read_ends  # noqa: PLC0415  few have any
+
+            await read_ends(self._claimed, filter(None, ends), self._worker_state)
+        return inbox, ends
 
     async def child_state(self, run_id: str) -> str | None:
         """Read the state of a child as it is now; None when its record is gone."""
