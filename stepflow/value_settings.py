@@ -75,7 +75,7 @@ class OffloadSettings(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     url: str | None = Field(default=None, repr=False)
-    """Where large values go: a folder; without one, all are in Redis."""
+    """Where large values go: a folder, or `s3://bucket/prefix`; without one, all are in Redis."""
     threshold_bytes: int = Field(default=65_536, ge=1024, le=536_870_912)
     """Packed size from which on a payload, a result or the value of a step goes there."""
     limit_bytes: int = Field(default=268_435_456, ge=1024, le=4_294_967_296)

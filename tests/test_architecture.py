@@ -79,6 +79,7 @@ HOMES = {
     "markupsafe": ["web.pages"],
     "msgpack": ["store.values"],
     "openai": ["agents"],
+    "obstore": ["store.offload"],
     "opentelemetry": ["telemetry"],
     "pydantic": [
         "store.values",

@@ -10,7 +10,6 @@ from stepflow.cli.context import CliContext, common_options, pass_context
 from stepflow.cli.errors import Exit, Problem
 from stepflow.cli.output import Output
 from stepflow.cli.params import DURATION
-from stepflow.client.base import result_of
 from stepflow.core.run import RunState, RunStatus
 
 if TYPE_CHECKING:
@@ -58,6 +57,8 @@ def report_end(run: RunStatus, output: Output) -> int:
     if output.json:
         output.data(run)
     elif run.state is RunState.SUCCEEDED:
+        from stepflow.client.base import result_of  # `--help` loads no client
+
         output.data(result_of(run))
     if run.state is not RunState.SUCCEEDED:
         output.note(end_sentence(run))

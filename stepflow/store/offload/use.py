@@ -69,8 +69,24 @@ def open_store(url: str) -> BlobStore:
             msg = f"this process may not write to the folder for large values, {root}"
             raise InvalidOption(msg)
         return FolderStore(root)
-    msg = f"{scheme}:// is no store for large values that stepflow knows; write a folder"
+    if scheme == "s3":
+        return _objects(url)
+    msg = f"{scheme}:// is no store for large values that stepflow knows; write a folder, or s3://"
     raise InvalidOption(msg)
+
+
+def _objects(url: str) -> BlobStore:
+    try:
+        from stepflow.store.offload.objects import ObjectStore  # noqa: PLC0415  an extra of its own
+    except ModuleNotFoundError as missing:
+        sentence = f"{url} needs {missing.name}: pip install 'stepflow-rq[offload-s3]'"
+        raise ModuleNotFoundError(sentence, name=missing.name) from missing
+    try:
+        return ObjectStore(url)
+    except Exception as error:  # whatever the library raises
+        problem = str(error).partition("\n")[0]
+        msg = f"the store for large values, {url}, cannot be used ({problem})"
+        raise InvalidOption(msg) from error
 
 
 def forget_store() -> None:
