@@ -57,6 +57,8 @@ MOST_HANDED_ON = 10
 
 #: what is never retried, whatever the policy says
 _FOR_GOOD = (PermanentError, UsageError, DataError)
+#: characters of the name of an error's class that are kept
+_LONGEST_NAME = 200
 #: values that are looked at no further: none of them can be awaited
 _PLAIN = frozenset({type(None), bool, int, float, str, bytes, list, tuple, dict, set})
 
@@ -240,7 +242,14 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
 def error_info(error: BaseException) -> ErrorInfo:
     """Give an error as it is kept; its own methods may raise whatever they like."""
     error = escaped(error)
-    return ErrorInfo(type(error).__name__, _message(error), _tail(error))
+    return ErrorInfo(_type_name(error), _message(error), _tail(error))
+
+
+def _type_name(error: BaseException) -> str:
+    try:
+        return readable(type(error).__name__)[:_LONGEST_NAME]
+    except BaseException:  # noqa: BLE001  a metaclass of user code
+        return "UnnamedError"
 
 
 def data_of(error: BaseException) -> Any:

@@ -326,6 +326,19 @@ async def test_a_value_whose_packing_raises_fails_the_run_and_does_not_begin_aga
             assert {end.state for end in ends.values()} == {RunState.FAILED}
 
 
+def test_the_class_of_an_error_may_have_any_name_and_none():
+    class Nameless(type):
+        @property
+        def __name__(cls):
+            raise SystemExit
+
+    named = [type(name, (Exception,), {}) for name in ("A|B\n", "A" * 100_000)]
+    odd = Nameless("Odd", (Exception,), {})
+    infos = [error_info(each("x")) for each in (*named, odd)]
+    assert [info.type for info in infos] == ["A|B\n", "A" * 200, "UnnamedError"]
+    assert [info.message for info in infos] == ["x"] * 3
+
+
 # groups
 
 
