@@ -186,11 +186,12 @@ class WebhookRefused(UsageError):
 class NotReplayable(UsageError):
     """Workflow code called something that is not the same on replay."""
 
-    def __init__(self, what: str, place: str = "") -> None:
+    def __init__(self, what: str, place: str = "", advice: str | None = None) -> None:
         where = f" ({place})" if place else ""
+        advice = advice or "put it into a ctx.step, and wait with ctx.sleep or ctx.wait_for_signal"
         super().__init__(
-            f"workflow code may not use {what}{where}: it would not repeat itself on replay; put "
-            "it into a ctx.step, and wait with ctx.sleep or ctx.wait_for_signal"
+            f"workflow code may not use {what}{where}: it would not repeat itself on replay; "
+            f"{advice}"
         )
 
 

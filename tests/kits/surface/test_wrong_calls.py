@@ -118,6 +118,11 @@ WRONG: dict[str, tuple[Call, str]] = {
     "number": (lambda ctx: ctx.step(5), "ctx.step was given 5, which is not a function"),
     "generator": (lambda ctx: ctx.step(yields), r"yields\(\), a generator function"),
     "workflow": (lambda ctx: ctx.step(inner, 1), "is to call inner, which is a workflow"),
+    "workflow with other arguments": (
+        lambda ctx: ctx.step(inner, 1, 2, 3),
+        "is to call inner, which is a workflow",
+    ),
+    "workflow alone": (lambda ctx: ctx.step(inner), "is to call inner, which is a workflow"),
     "retry": (lambda ctx: ctx.step(charge, "o", retry=5), r"RetryPolicy\(max_attempts=5\)"),
     "retry of options": (lambda ctx: ctx.options(retry=5).step(charge, "o"), "RetryPolicy"),
     "timeout": (lambda ctx: ctx.step(charge, "o", timeout="5"), "a duration is seconds or"),
@@ -203,7 +208,7 @@ async def test_ctx_inside_a_step_is_refused_in_words(app: Stepflow) -> None:
         return said
 
     async with Harness(app) as h:
-        with pytest.raises(RunFailed, match="inside a step"):
+        with pytest.raises(RunFailed, match=r"inside a step.*call it in the workflow function"):
             await (await h.submit(flow)).result()
 
 

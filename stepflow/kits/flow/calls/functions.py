@@ -57,9 +57,15 @@ def check_call(
     """
     Refuse a step that could only fail, before it takes its place.
 
-    Raises InvalidOption: for arguments that the function does not take, for a generator function,
-    and for a workflow.
+    Raises InvalidOption: for a workflow, whatever its arguments, for arguments that the function
+    does not take, and for a generator function.
     """
+    if is_workflow(function):
+        msg = (
+            f"step {name!r} is to call {_called(function)}, which is a workflow; write "
+            f"child = await ctx.spawn({_called(function)}, payload), then await child.result()"
+        )
+        raise InvalidOption(msg)
     problem = arguments_problem(function, args, kwargs)
     if problem is not None:
         own = [each for each in _OPTIONS if _names_parameter(function, each)]
@@ -73,12 +79,6 @@ def check_call(
         raise InvalidOption(msg)
     if is_generator(function):
         check_callable(function, f"step {name!r}", "")
-    if is_workflow(function):
-        msg = (
-            f"step {name!r} is to call {_called(function)}, which is a workflow; write "
-            f"child = await ctx.spawn({_called(function)}, payload), then await child.result()"
-        )
-        raise InvalidOption(msg)
 
 
 def check_arguments(name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:

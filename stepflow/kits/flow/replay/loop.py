@@ -38,6 +38,7 @@ _running_task: Callable[[asyncio.AbstractEventLoop], asyncio.Task[Any] | None] =
 )
 #: what is refused where no code of the workflow runs
 OUTSIDE = "ctx outside of the workflow's own code, such as inside a step"
+_ADVICE = {OUTSIDE: "call it in the workflow function, and pass the step what it needs"}
 
 
 class ReadyHandle(asyncio.Handle):
@@ -358,7 +359,8 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
     def refuse(self, what: str) -> NoReturn:
         """Refuse what a replay could not repeat; a library that knows another way may go on."""
         call = find_call(self._branches, what)
-        error = NotReplayable(what) if call is None else NotReplayable(call.name, call.place)
+        name, place = (what, "") if call is None else (call.name, call.place)
+        error = NotReplayable(name, place, _ADVICE.get(what))
         self.refused = error
         raise error
 
