@@ -157,6 +157,15 @@ class AsyncClient(
                         lacking = await carry_out(connection, missing_rights(CLIENT, self.env.keys))
                 raise self._naming(lacking, refusal) from None
 
+    async def _do_aside(self, plan: Plan[T]) -> T:
+        """Carry out a plan that blocks where large values are in a store: in a thread then."""
+        if offloaded.in_use is None:
+            return await self._do(plan)
+        from stepflow.store.offload.from_thread import carry_out_from_thread  # noqa: PLC0415  few have any
+
+        connection, loop = await self._connected(), asyncio.get_running_loop()
+        return await asyncio.to_thread(carry_out_from_thread, connection, loop, self._on_time(plan))
+
     async def _connected(self) -> AsyncCaller:
         return self._connection or (await self._per_loop.here()).connection
 
@@ -338,7 +347,7 @@ class AsyncClient(
     ) -> AsyncRunHandle[Any]:
         """See Client.fork."""
         return AsyncRunHandle(
-            await self._do(
+            await self._do_aside(
                 noted(
                     fork(run_id, at, self.env, new_id=new_id, version=version, payload=payload),
                     "fork",

@@ -70,6 +70,9 @@ class InProcessClient(AsyncClient):
         await self._harness.settle()
         return answer
 
+    async def _do_aside(self, plan: Plan[T]) -> T:
+        return await self._do(plan)
+
     async def _follow(self, reader: Reader[E], *, live: bool) -> AsyncIterator[E]:
         """Give what a reader finds; raises RunUnfinished where a live one would wait for ever."""
         while True:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,5 +35,5 @@ def settings(settings: Settings, folder: Path) -> Settings:
 
 
 def files_in(folder: Path) -> list[Path]:
-    """List the values that are in the store."""
-    return sorted(path for path in folder.rglob("*") if path.is_file())
+    """List what is in the store, also while a worker deletes there."""
+    return sorted(Path(at, name) for at, _, names in os.walk(folder) for name in names)

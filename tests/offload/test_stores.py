@@ -218,6 +218,41 @@ async def test_what_is_not_what_was_put_there_pauses_the_run_until_it_is_put_bac
         assert await run.result(60) == len(LARGE)
 
 
+async def test_a_replay_pauses_without_a_value_and_goes_on_when_it_is_put_back(
+    app, aclient, working, folder
+):
+    """[S16] [F1]"""
+    calls = []
+
+    def load() -> bytes:
+        calls.append(1)
+        return LARGE
+
+    @app.workflow("waits")
+    async def waits(ctx: stepflow.Context) -> int:
+        large = await ctx.step(load)
+        await ctx.wait_for_signal("go")
+        return len(large)
+
+    async with working(app):
+        run = await aclient.submit("waits")
+
+        async def stands(state):
+            return (await run.status()).state is state
+
+        await until(lambda: stands(RunState.WAITING))
+        [file] = files_in(folder)
+        whole = file.read_bytes()
+        file.unlink()
+        await aclient.signal(run.id, "go")
+        await until(lambda: stands(RunState.PAUSED))
+        assert file.name in (await run.status()).reason
+        file.write_bytes(whole)
+        await aclient.resume(run.id)
+        assert await run.result(60) == len(LARGE)
+    assert calls == [1]
+
+
 async def test_a_process_without_a_store_says_what_to_set(app, aclient, url, working):
     @app.runner("reads")
     async def reads(step: Step[bytes]):

@@ -10,6 +10,7 @@ references lead to.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ _CODE, OFFLOADED = 127, b"o"
 _MARK = bytes([_CODE]) + OFFLOADED + b"\x01"
 #: bytes of a digest and of a size
 _DIGEST, _SIZE = 32, 8
+#: what a path is: below the store, wherever what is in Redis came from
+_PATH = re.compile(r"[A-Za-z0-9_-]+/[A-Za-z0-9_-]+/(~|[A-Za-z0-9_-]+)/[0-9a-f]+-[0-9a-f]+")
 #: how msgpack begins an extension of up to 255 and up to 65,535 bytes
 _SHORT, _LONG = 0xC7, 0xC8
 
@@ -52,8 +55,10 @@ class Reference(NamedTuple):
         at = 1 + _DIGEST
         if body[:1] != _MARK[-1:] or len(body) <= at + _SIZE:
             raise ValueError("it is no reference to an offloaded value that this version knows")
-        size = int.from_bytes(body[at : at + _SIZE], "big")
-        return cls(body[1:at], size, body[at + _SIZE :].decode())
+        size, path = int.from_bytes(body[at : at + _SIZE], "big"), body[at + _SIZE :].decode()
+        if not _PATH.fullmatch(path):
+            raise ValueError("it leads to no place in a store of large values")
+        return cls(body[1:at], size, path)
 
     def __str__(self) -> str:
         return f"{self.size:,} bytes, offloaded, SHA-256 {self.digest.hex()[:16]}"

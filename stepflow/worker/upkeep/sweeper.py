@@ -5,22 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
-from functools import partial
-from typing import TypeVar
 
 from stepflow.engine.env import Env
 from stepflow.engine.gate import one_by_one
-from stepflow.store.calls import Call
 from stepflow.store.connection.async_ import AsyncCaller
-from stepflow.store.connection.sync import carry_out_calls
+from stepflow.store.offload.from_thread import carry_out_from_thread
 from stepflow.store.offload.offload import Offload
 from stepflow.store.offload.sweep import Swept, claim_sweep, sweep
 from stepflow.store.offload.use import present
 from stepflow.worker.state import WorkerState
 from stepflow.worker.threads import Threads
-
-T = TypeVar("T")
 
 log = logging.getLogger("stepflow.worker")
 
@@ -54,18 +48,11 @@ class Sweeper:
         """Sweep once."""
         before = time.time() - self._env.settings.offload.keep_s
         plan = sweep(self._offload.store, self._env.keys, before=before)
-        ask = partial(_ask, self._connection, asyncio.get_running_loop())
-        swept: Swept = await self._threads.run(carry_out_calls, ask, plan)
+        loop = asyncio.get_running_loop()
+        swept: Swept = await self._threads.run(carry_out_from_thread, self._connection, loop, plan)
         if swept.values:
             log.info("%s large values of %s runs that are gone were deleted", *swept)
         return swept
-
-
-def _ask(
-    connection: AsyncCaller, loop: asyncio.AbstractEventLoop, calls: Sequence[Call[T]]
-) -> list[T]:
-    """Carry out calls on the loop, from a thread."""
-    return asyncio.run_coroutine_threadsafe(connection.calls(calls), loop).result()
 
 
 def sweeper_of(state: WorkerState) -> Sweeper:

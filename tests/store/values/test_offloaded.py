@@ -43,7 +43,7 @@ def test_references_are_found_wherever_they_stand(packed):
 
 @pytest.mark.parametrize("length", [100, 214, 215, 500, 900])
 def test_a_long_path_is_found(length):
-    reference = REFERENCE._replace(path="x" * length)
+    reference = REFERENCE._replace(path=f"stepflow/{'x' * length}/~/01-aa")
     assert list(references_in(b"v|" + reference.write() + b"|")) == [reference]
 
 
@@ -55,6 +55,10 @@ def test_a_long_path_is_found(length):
         b"\xc7\xff\x7fo\x01 short",
         pack(b"bytes with \x7fo\x01 in them"),
         pack(b"\xc7\x05\x7fo\x01and more of it"),
+        REFERENCE._replace(path="../../etc/passwd").write(),
+        REFERENCE._replace(path="/etc/passwd").write(),
+        REFERENCE._replace(path="stepflow/a/../01-aa").write(),
+        REFERENCE._replace(path="stepflow/a/~/for/b").write(),
     ],
 )
 def test_what_only_looks_like_a_reference_is_none(packed):
@@ -75,6 +79,11 @@ def test_what_is_shown_needs_no_store():
     assert shown == ["a", f"<52,428,805 bytes, offloaded, SHA-256 {bytes(range(8)).hex()}>"]
     assert isinstance(shown[1], OffloadedText)
     assert shown[1].reference == REFERENCE
+
+
+def test_a_reference_out_of_the_store_is_not_followed():
+    with pytest.raises(UnreadableValue, match="leads to no place in a store"):
+        unpack(REFERENCE._replace(path="../../etc/passwd").write())
 
 
 def test_a_reference_of_a_later_format_is_refused_in_words():
