@@ -12,7 +12,7 @@ from enum import IntEnum
 import click
 
 from stepflow import errors
-from stepflow.core.outcomes import readable
+from stepflow.core.outcomes import printable, readable
 
 
 class Exit(IntEnum):
@@ -80,7 +80,7 @@ class Problem(click.ClickException):
         """Print the sentence."""
         del file
         word = "" if self.exit_code == Exit.INTERRUPTED else "error: "
-        click.echo(f"{word}{self.message}", err=True)
+        click.echo(printable(f"{word}{self.message}"), err=True)
 
 
 @contextmanager

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from stepflow.core.outcomes import CONTROLS, printable
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -22,6 +24,8 @@ STATE_STYLES = {
     "succeeded": "green", "failed": "bold red", "cancelled": "yellow", "running": "bold cyan",
     "cancelling": "magenta", "scheduled": "dim", "pending": "blue",
 }  # fmt: skip
+#: those that JSON leaves as they are, as it may write them
+_IN_JSON = {code: f"\\u{code:04x}" for code in CONTROLS if code >= 0x7F}  # noqa: PLR2004
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ class Output:
             written.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
         except UnicodeError:
             written = json.dumps(value, indent=indent)
-        return written
+        return written if written.isprintable() else written.translate(_IN_JSON)
 
     def pieces(self, pieces: Iterable[str]) -> None:
         """Print the pieces of one document as they come."""
@@ -60,11 +64,11 @@ class Output:
 
     def line(self, text: str) -> None:
         """Print one line of the answer."""
-        click.echo(text)
+        click.echo(printable(text))
 
     def note(self, text: str) -> None:
         """Print to stderr what a person should know beside the answer."""
-        click.echo(text, err=True)
+        click.echo(printable(text), err=True)
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, empty: str) -> None:
         """Print rows under their columns; without rows, print *empty* to stderr."""
@@ -143,7 +147,9 @@ def text(cell: Any) -> str:
         return ""
     if isinstance(cell, datetime):
         return cell.astimezone().strftime("%Y-%m-%d %H:%M:%S")
-    return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell)
+    if isinstance(cell, float) and cell.is_integer():
+        return str(int(cell))
+    return printable(str(cell))
 
 
 def ago(moment: datetime | None) -> str:

@@ -19,6 +19,15 @@ LONGEST_BRIEF = 200
 _MORE = "…".encode()
 #: characters of an error's message in one line
 _SHORT = 300
+#: C0, C1, separators of lines, and what changes the direction of text (Unicode, UAX #9)
+CONTROLS = {
+    code: f"\\x{code:02x}" if code <= 0xFF else f"\\u{code:04x}"  # noqa: PLR2004
+    for code in (
+        *range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029, *range(0x202A, 0x202F),
+        *range(0x2066, 0x206A),
+    )
+    if chr(code) not in "\n\t"
+}  # fmt: skip
 #: a frame of a traceback, as Python writes it
 _FRAME = re.compile(
     r'^  File "(?P<file>[^"\n]+)", line (?P<line>\d{1,9}), in (?P<function>[^\n]+)'
@@ -40,6 +49,15 @@ def readable(text: object) -> str:
     if len(words) > LONGEST_TEXT:
         words = words[: LONGEST_TEXT - len(_CUT)] + _CUT
     return words.encode("utf-8", "backslashreplace").decode()
+
+
+def printable(text: str) -> str:
+    """
+    Write control characters as escapes, all but line feeds and tabs.
+
+    A terminal obeys them: they move the cursor, hide what stands there, turn text around.
+    """
+    return text if text.isprintable() else text.translate(CONTROLS)
 
 
 class Outcome:
@@ -155,7 +173,7 @@ class ErrorInfo:
         message = " ".join(self.message.split())
         if len(message) > _SHORT:
             message = f"{message[: _SHORT - 1]}…"
-        return f"{self.type}: {message}" if message else self.type
+        return printable(f"{self.type}: {message}" if message else self.type)
 
     @property
     def frames(self) -> Sequence[ErrorFrame]:

@@ -275,3 +275,26 @@ def test_what_the_system_refuses_and_closed_streams_are_no_fault_of_the_program(
     assert (done.returncode, part in done.stderr.decode()) == (code, True), done.stderr
     assert b"fault" not in done.stderr
     assert b"Traceback" not in done.stderr
+
+
+CONTROLS = "a\x1b[2J\x1b]0;t\x07b\x9bc\u202ed\re\x7ff\0"
+#: none of these reach a terminal
+OBEYED = set(CONTROLS) - set("abcdef[2J]0;t")
+
+
+@pytest.mark.parametrize("is_failed", [True, False], ids=["failed", "waits"])
+def test_what_user_code_said_gives_a_terminal_no_orders(client, real, keys, run, is_failed):
+    """[B17] Errors, reasons, headers, tags, what a run waits for: whatever stands in Redis."""
+    client.submit("a", CONTROLS, run_id="r1", headers={"h": CONTROLS}, tags={"t": "v"})
+    if is_failed:
+        client.fail("r1", CONTROLS)
+    else:
+        real.hset(keys.run("r1"), "waits_for", CONTROLS)
+        client.pause("r1", CONTROLS)
+    for verb in ("show", "why", "events", "list", "export"):
+        for more in ((), ("--json",)):
+            result = run(verb, *(("r1",) if verb != "list" else ()), *more)
+            assert result.exit_code == 0, result.stderr
+            assert not OBEYED & set(result.output), (verb, more)
+    assert r"\x1b[2J" in run("show", "r1").stdout
+    assert json.loads(run("show", "r1", "--json").stdout)["payload"] == CONTROLS

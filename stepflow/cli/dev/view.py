@@ -16,6 +16,7 @@ from stepflow.cli.look.changes import Changes
 from stepflow.cli.look.words import told, under_way
 from stepflow.cli.output import has_rich, jsonable, rich_table
 from stepflow.cli.runs import COLUMNS, row_of
+from stepflow.core.outcomes import printable
 from stepflow.core.run import RunStatus
 from stepflow.engine.timeline import Timeline
 
@@ -88,7 +89,7 @@ class View:
             if self._as_json:
                 self._print({"run_id": run_id, "step": step})
             elif step.number is None and (not step.is_open or step.state == "retrying"):
-                click.echo(f"run={run_id} {told(step, datetime.now(UTC))}")
+                click.echo(printable(f"run={run_id} {told(step, datetime.now(UTC))}"))
 
     def _tell(self, run: RunStatus, timeline: Timeline | None) -> None:
         if self._as_json:
@@ -98,7 +99,7 @@ class View:
         count = "" if run.is_workflow else f" step={run.step} attempt={run.attempt}"
         doing = "; ".join([] if timeline is None or run.worker else under_way(timeline))
         line = f"run={run.id} runner={run.runner}{count} {run.state}{where}"
-        click.echo(f"{line}: {doing}" if doing else line)
+        click.echo(printable(f"{line}: {doing}" if doing else line))
 
     def _print(self, value: Any) -> None:
         click.echo(json.dumps(jsonable(value), ensure_ascii=False))

@@ -165,6 +165,7 @@ def test_of_a_long_traceback_the_end_is_kept():
         (ErrorInfo("E", "a\n  b"), "E: a b"),
         (ErrorInfo("E", ""), "E"),
         (ErrorInfo("E", "x" * 1000), f"E: {'x' * 299}…"),
+        (ErrorInfo("E", "a\x1b[2Jb\0\x9b\u202ec\u00e9"), r"E: a\x1b[2Jb\x00\x9b\u202ecé"),
     ],
 )
 def test_an_error_in_one_line(info, summary):
