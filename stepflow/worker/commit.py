@@ -70,11 +70,7 @@ _LEAVE_OPEN = (TransitionKind.HAND_OVER, TransitionKind.HAND_ON, TransitionKind.
 
 
 async def commit(claimed: ClaimedRun, outcome: Outcome, worker_state: WorkerState) -> bool:
-    """
-    Settle the present step of *claimed* by *outcome*.
-
-    True when the worker keeps the run and goes on with the next step.
-    """
+    """Settle the present step by *outcome*; True if the worker goes on with the run's next one."""
     while not claimed.is_lost:
         run, now = claimed.run, worker_state.env.clock.now()
         move = decide(
@@ -86,10 +82,12 @@ async def commit(claimed: ClaimedRun, outcome: Outcome, worker_state: WorkerStat
             return False
         keeps = _may_keep(claimed, move, worker_state)
         try:
-            written = move
-            if offloaded.in_use is not None:
-                written = await _offload(claimed, move, worker_state)
-            call, payload = _call(claimed, outcome, written, worker_state, now, keeps=keeps)
+            stored = (
+                move if offloaded.in_use is None else await _offload(claimed, move, worker_state)
+            )
+            if stored is None:
+                continue
+            call, payload = _call(claimed, outcome, stored, worker_state, now, keeps=keeps)
         except BaseException as error:  # values are user code too: packing them may raise anything
             if isinstance(outcome, Raised) or ends_task(error, is_over=worker_state.is_over):
                 raise
@@ -121,7 +119,9 @@ async def commit(claimed: ClaimedRun, outcome: Outcome, worker_state: WorkerStat
     return False
 
 
-async def _offload(claimed: ClaimedRun, move: Transition, worker_state: WorkerState) -> Transition:
+async def _offload(
+    claimed: ClaimedRun, move: Transition, worker_state: WorkerState
+) -> Transition | None:
     from stepflow.worker.runtime.offloading import offloaded_move  # noqa: PLC0415  few have any
 
     return await offloaded_move(claimed, move, worker_state)

@@ -9,7 +9,15 @@ import sys
 import pytest
 
 import stepflow
-from stepflow import Client, OffloadUnreachable, RunState, Step, Succeed, UnreadableOffload
+from stepflow import (
+    Client,
+    Continue,
+    OffloadUnreachable,
+    RunState,
+    Step,
+    Succeed,
+    UnreadableOffload,
+)
 from stepflow.errors import InvalidOption
 from stepflow.settings import Settings
 from stepflow.store.offload.use import forget_store, use_store
@@ -72,6 +80,38 @@ async def test_a_result_waits_for_its_store(app, aclient, working, away, caplog)
         away(back=True)
         assert await run.result(60) == LARGE
     assert calls == [1]
+
+
+@pytest.mark.parametrize("kind", ["result", "payload", "value", "child"])
+async def test_a_cancel_ends_a_run_whose_value_waits_for_its_store(
+    app, aclient, working, away, caplog, kind
+):
+    """[S16] [C27]"""
+
+    @app.runner("waits")
+    async def waits(step: Step):
+        away()
+        return Succeed(LARGE) if kind == "result" else Continue(LARGE)
+
+    def load() -> bytes:
+        away()
+        return LARGE
+
+    @app.workflow("steps")
+    async def steps(ctx: stepflow.Context) -> None:
+        if kind == "child":
+            away()
+            await ctx.spawn("waits", LARGE)
+        await ctx.step(load)
+
+    async with working(app):
+        runner = "waits" if kind in {"result", "payload"} else "steps"
+        run = await aclient.submit(runner, run_id="a")
+        await until(lambda: "cannot be reached" in caplog.text)
+        await aclient.cancel(run.id, "enough")
+        ended = await run.wait(60)
+        assert (ended.state, ended.reason) == (RunState.CANCELLED, "enough")
+        away(back=True)
 
 
 @pytest.mark.parametrize("kind", ["runner", "workflow"])

@@ -25,6 +25,7 @@ from stepflow.errors import ClaimLost, OffloadUnreachable, Postponed, Unreadable
 from stepflow.store.offload.offload import Held, Offload, Prepared
 from stepflow.store.offload.paths import owners_of
 from stepflow.store.offload.use import present
+from stepflow.store.runs import load_run
 from stepflow.store.values.codec import pack, unpack
 from stepflow.store.values.digest import digest
 from stepflow.store.values.offloaded import Reference, Stored, references_in
@@ -41,6 +42,10 @@ LATER_S = 5.0
 _AT_ONCE = 8
 
 
+class _ChangedError(Exception):
+    """A run was asked to stop while its value waited for the store."""
+
+
 async def write_value(
     claimed: ClaimedRun,
     data: bytes,
@@ -48,13 +53,15 @@ async def write_value(
     worker_state: WorkerState,
     *,
     is_over: Callable[[], bool] = lambda: False,
+    is_end: bool = False,
     child_id: str | None = None,
 ) -> Reference:
     """
     Write a packed value of a claimed run, or of a child of it, and hold it for this attempt.
 
     While the store is away it is tried again every second. Raises ClaimLost once the claim is
-    another worker's, or *is_over*.
+    another worker's, or *is_over*. What *is_end* is what the run's step has ended in: a request to
+    stop then raises _ChangedError.
     """
     offload, run, parent = _present(), claimed.run, claimed.options.parent
     owner, above = run.id, None if parent is None else parent.run_id
@@ -68,7 +75,7 @@ async def write_value(
     try:
         prepared: Prepared = await worker_state.threads.run(prepare)
         reference: Reference = await _insist(
-            partial(offload.put, prepared), claimed, worker_state, is_over
+            partial(offload.put, prepared), claimed, worker_state, is_over, is_end=is_end
         )
     finally:
         worker_state.offloading -= 1
@@ -82,6 +89,8 @@ async def _insist(
     claimed: ClaimedRun,
     worker_state: WorkerState,
     is_over: Callable[[], bool],
+    *,
+    is_end: bool = False,
 ) -> T:
     """Do *work* in a thread, again every second while the store is away."""
     run, tries = claimed.run, 0
@@ -94,7 +103,20 @@ async def _insist(
             return done
         tries += 1
         await asyncio.sleep(insist.REFUSED_S)
+        if is_end and claimed.cancel.is_set and await _has_changed(claimed, worker_state):
+            raise _ChangedError
     raise ClaimLost(f"run {run.id!r} was left while it waited for the store for large values")
+
+
+async def _has_changed(claimed: ClaimedRun, worker_state: WorkerState) -> bool:
+    """Read a run anew that was asked to stop; whether its record says so."""
+    run = claimed.run
+    now = await worker_state.connection.call(load_run(worker_state.env.keys, run.id))
+    if now is None or now.token != run.token or now.step != run.step or now.rev <= run.rev:
+        return False  # the commit finds out what it means
+    now.crashes = run.crashes
+    claimed.run = now
+    return True
 
 
 async def read_values(
@@ -181,17 +203,22 @@ async def read_payload(claimed: ClaimedRun, packed: bytes, worker_state: WorkerS
 
 async def offloaded_move(
     claimed: ClaimedRun, move: Transition, worker_state: WorkerState
-) -> Transition:
+) -> Transition | None:
     """
     Give *move* with references in place of large values: its result, or the next step's payload.
 
-    Raises what packs a value raises, and ClaimLost.
+    None where the run was asked to stop while the store was away: what becomes of it is to be
+    decided again. Raises what packs a value raises, and ClaimLost.
     """
-    if move.kind is TransitionKind.FINISH and move.result is not None:
-        return replace(move, result=await _stored(claimed, move.result, "the result", worker_state))
-    if move.kind is TransitionKind.ADVANCE and move.payload is not None:
-        what = f"the payload of step {move.step}"
-        return replace(move, payload=await _stored(claimed, move.payload, what, worker_state))
+    try:
+        if move.kind is TransitionKind.FINISH and move.result is not None:
+            result = await _stored(claimed, move.result, "the result", worker_state)
+            return replace(move, result=result)
+        if move.kind is TransitionKind.ADVANCE and move.payload is not None:
+            what = f"the payload of step {move.step}"
+            return replace(move, payload=await _stored(claimed, move.payload, what, worker_state))
+    except _ChangedError:
+        return None
     return move
 
 
@@ -200,7 +227,7 @@ async def _stored(claimed: ClaimedRun, value: Any, what: str, worker_state: Work
     data = pack(value, what=what, limit=offload.limit)
     if not offload.takes(data):
         return value
-    return Stored(await write_value(claimed, data, what, worker_state))
+    return Stored(await write_value(claimed, data, what, worker_state, is_end=True))
 
 
 async def offload_payloads(
