@@ -276,7 +276,8 @@ class WorkerState:
         if self.runs.get(claimed.run.id) is claimed:
             del self.runs[claimed.run.id]
         if offloaded.in_use is not None:
-            claimed.attempt.held = []  # now, and not when a collection comes
+            # what is large goes now, and not when a collection comes
+            claimed.attempt.held, claimed.attempt.step = [], None
         claimed.task = None  # its context has the run: a circle that only a collection takes apart
         if claimed.is_lost and not claimed.is_leaving:
             self.counters.note_lost_claim()

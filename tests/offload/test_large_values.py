@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 
 import pytest
@@ -9,7 +10,10 @@ import pytest
 import stepflow
 from stepflow import Continue, PayloadTooLarge, Step, Succeed
 from stepflow.errors import RunFailed
+from stepflow.store.offload.use import present
+from stepflow.worker.claimed_run import Attempt
 from tests.offload.conftest import MB, files_in
+from tests.support import until
 
 LARGE = os.urandom(200_000)
 
@@ -108,6 +112,27 @@ async def test_the_same_large_input_finds_the_same_run_and_another_is_refused(cl
     assert (first.created, again.created) == (True, False)
     with pytest.raises(stepflow.RunConflict):
         client.submit("echo", LARGE + b".", run_id="a")
+
+
+async def test_what_a_run_had_in_memory_is_freed_with_it(app, aclient, working):
+    """[S16]"""
+
+    @app.workflow("echo")
+    async def echo(ctx: stepflow.Context, payload: bytes) -> bytes:
+        return await ctx.step(lambda: payload)
+
+    def attempts() -> list[Attempt]:
+        return [each for each in gc.get_objects() if isinstance(each, Attempt)]
+
+    async with working(app):
+        gc.collect()
+        gc.disable()
+        try:
+            run = await aclient.submit("echo", LARGE)
+            assert await run.result(60) == LARGE
+            await until(lambda: not present().held and not attempts())
+        finally:
+            gc.enable()
 
 
 async def test_small_values_stay_in_redis(app, aclient, working, folder):

@@ -50,6 +50,11 @@ class Offload:
         self.limit = limit
         self._held: WeakValueDictionary[str, Held] = WeakValueDictionary()
 
+    @property
+    def held(self) -> int:
+        """How many values are held."""
+        return len(self._held)
+
     def takes(self, data: bytes) -> bool:
         """Whether a packed value goes to the store."""
         return len(data) > self.threshold

@@ -130,6 +130,8 @@ def pack(
     was_plain, encoder.was_helped = not encoder.was_helped, False
     if len(data) < _KEEP:
         _idle.append(encoder)
+    else:
+        del encoder.pack  # else its buffer would stay until a collection finds both
     if limit is not None and len(data) > limit:
         raise PayloadTooLarge(what, len(data), limit)
     if not was_plain or EXT_BYTE in data:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import pytest
 
 from stepflow.errors import UnreadableOffload, UnreadableValue
@@ -90,3 +92,15 @@ def test_a_reference_of_a_later_format_is_refused_in_words():
     later = WRITTEN.replace(b"\x7fo\x01", b"\x7fo\x02")
     with pytest.raises(UnreadableValue, match="that this version knows"):
         unpack(later)
+
+
+def test_what_packed_a_large_value_is_freed_at_once(monkeypatch):
+    """Its buffer is as large, and the next collection may be a while off."""
+    monkeypatch.setattr("stepflow.store.values.codec._idle", [])
+    gc.collect()
+    gc.disable()
+    try:
+        pack(bytes(2_000_000))
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
