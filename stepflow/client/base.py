@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from stepflow.client.hook_info import HookInfo, hook_info_of
 from stepflow.client.options import SubmitOptions
+from stepflow.core.ids import check_count
 from stepflow.core.run import RunState, RunStatus, UnreadableText
 from stepflow.engine.env import Env
 from stepflow.engine.outbox import hooks_of
@@ -164,6 +165,10 @@ class BaseClient:
         self, specs: Iterable[RunSpec | tuple[str | Callable[..., Any], Any]]
     ) -> tuple[list[RunSpec], list[Reader | None]]:
         """Read what submit_many takes: RunSpecs, or (runner, payload)."""
+        given: object = specs
+        if not isinstance(given, Iterable):
+            msg = f"submit_many was given {shown(given)}; it takes RunSpecs, or (runner, payload)"
+            raise InvalidOption(msg)
         read = (spec if isinstance(spec, RunSpec) else _spec_of(spec) for spec in specs)
         named = [self._named(spec, "client.submit_many") for spec in read]
         return [spec for spec, _ in named], [reader for _, reader in named]
@@ -282,10 +287,13 @@ class BaseClient:
         return await plan
 
     async def _kv(self, run_id: str, key: str) -> Any:
+        if not isinstance(key, str):
+            raise InvalidOption(f"a key of kv is {shown(key)}; it is text")
         packed = await load_kv(self.env.keys, run_id, key)
         return None if packed is None else unpack(packed)
 
     async def _hooks(self, run_id: str | None, limit: int) -> list[HookInfo]:
+        check_count("limit", limit)
         if run_id is None:
             records = await dead_hooks(self.env, limit=limit)
         else:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from stepflow.client.base import SAFETY_NET_S
 from stepflow.client.following import pause
-from stepflow.core.fanout.group import member_run_id
+from stepflow.core.fanout.group import check_group_id, member_run_id
 from stepflow.core.fanout.join import JoinLike
 from stepflow.core.ids import group_member
 from stepflow.engine.groups import verbs
@@ -82,7 +82,7 @@ class _Plans:
         return noted(verbs.forget(group_id, self._env), "forget-group", group_id, by)
 
     def _channel(self, group_id: str) -> str:
-        return self._env.keys.done_channel(group_member(group_id))
+        return self._env.keys.done_channel(group_member(check_group_id(group_id)))
 
 
 def _late(group: GroupInfo, limit_s: float | None) -> TimeoutError:

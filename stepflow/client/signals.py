@@ -13,7 +13,7 @@ from stepflow.engine.signal import Keep, signal, signal_or_start
 from stepflow.engine.spec import RunSpec
 from stepflow.engine.steering.audit import noted
 from stepflow.engine.submit import Submitted
-from stepflow.errors import InvalidOption
+from stepflow.errors import InvalidOption, shown
 from stepflow.store.calls import Plan
 from stepflow.store.journal import STARTED
 
@@ -49,6 +49,8 @@ class _Starting(BaseClient):
         keep: Keep,
         start: RunSpec,
     ) -> str:
+        if not isinstance(start, RunSpec):
+            raise InvalidOption(f"start of a signal is {shown(start)}; it is a RunSpec")
         if start.run_id not in (None, run_id):
             msg = (
                 f"the signal is for run {run_id!r}, and start is the RunSpec of {start.run_id!r}; "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
@@ -83,6 +84,25 @@ def check_count(what: str, number: object, *, least: int = 0, most: int = 1_000_
         return number
     msg = f"{what} is {shown(number)}; it is a whole number, {least} to {most:,}"
     raise InvalidOption(msg)
+
+
+def check_texts(what: str, given: object) -> list[str]:
+    """Return *given* as a list if it is some texts, else raise InvalidOption; one is no list."""
+    if isinstance(given, Iterable) and not isinstance(given, str | bytes | Mapping):
+        found = list(given)
+        if all(isinstance(each, str) for each in found):
+            return found
+    raise InvalidOption(f"{what} is {shown(given)}; it is a list of texts")
+
+
+def check_pairs(what: str, given: object) -> dict[str, str]:
+    """Return *given* as a dict of texts if it is one, none for None; else raise InvalidOption."""
+    pairs = {} if given is None else given
+    if isinstance(pairs, Mapping) and all(
+        isinstance(name, str) and isinstance(value, str) for name, value in pairs.items()
+    ):
+        return dict(pairs)
+    raise InvalidOption(f"{what} is {shown(given)}; it is a dict of texts")
 
 
 def whole_number(text: str) -> int | None:

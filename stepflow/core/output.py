@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from stepflow.core.ids import check_text
+from stepflow.core.ids import check_text, check_texts
 from stepflow.errors import InvalidOption, NotInStep, shown
 from stepflow.logs import code
 
@@ -133,7 +133,7 @@ def check_topics(topics: str | Sequence[str] | None) -> frozenset[str] | None:
     """Return the topics a reader wants, None for all of them."""
     if topics is None:
         return None
-    names = [topics] if isinstance(topics, str) else topics
+    names = [topics] if isinstance(topics, str) else check_texts("topics", topics)
     return frozenset(check_topic(name) for name in names)
 
 
@@ -143,7 +143,9 @@ def check_position(after: object) -> str | None:
 
     Raises InvalidOption for anything else.
     """
-    if after is None or after in {"", "latest"}:
+    if after is None:
+        return None
+    if isinstance(after, str) and after in {"", "latest"}:
         return after or None
     first, dash, second = after.partition("-") if isinstance(after, str) else ("", "", "")
     if dash and all(part.isdecimal() and len(part) <= _DIGITS for part in (first, second)):

@@ -27,7 +27,7 @@ from stepflow.engine.outbox import (
     read_app_hooks,
 )
 from stepflow.engine.spec import NO_OPTIONS, StoredOptions, read_options
-from stepflow.errors import StepflowError
+from stepflow.errors import InvalidRunId, StepflowError
 from stepflow.store.calls import batch
 from stepflow.store.claims import forget_deadline, forget_waiting
 from stepflow.store.hooks import load_app_hooks
@@ -77,6 +77,8 @@ async def stop_run(run_id: str, stop: StopRequest, env: Env) -> bool:
     True when it will end, by this stop or by one before it. A run that was marked and let its grace
     pass is ended without its worker, whose late commit is then refused.
     """
+    if not isinstance(run_id, str):
+        raise InvalidRunId(run_id)
     request = env.request_id()
     grace_s = env.settings.worker.stop_grace_s
     while True:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from stepflow.core.ids import Delivery, worker_of
+from stepflow.core.ids import Delivery, check_count, worker_of
 from stepflow.core.run import Priority, priority_name
 from stepflow.core.step_record import Attempt, Attempts
 from stepflow.engine.env import Env
@@ -311,6 +311,7 @@ def step_info(attempt: Attempt) -> StepInfo:
 
 async def find_runs(start: str, env: Env, *, limit: int = 6) -> list[str]:
     """Give the run called *start*, else the runs whose ids begin with it, at most *limit*."""
+    check_count("limit", limit)
     if (await load_run(env.keys, start)) is not None:
         return [start]
     found: set[str] = set()

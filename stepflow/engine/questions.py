@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from stepflow.core.ids import check_count
 from stepflow.engine.env import Env
 from stepflow.engine.gate import check_readable
 from stepflow.engine.user_code.schema import misfit
@@ -57,6 +58,7 @@ async def questions(env: Env, *, limit: int) -> list[Question]:
     """
     found: list[Question] = []
     first = 0
+    check_count("limit", limit)
     while len(found) < limit:
         run_ids = await asking(env.keys, first, PAGE)
         if not run_ids:

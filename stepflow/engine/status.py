@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from stepflow.core.ids import worker_of
+from stepflow.core.ids import check_texts, worker_of
 from stepflow.core.journal import MISREAD, Entry, EntryKind, batch_name, read_batch
 from stepflow.core.run import Run, RunState, RunStatus, priority_name
 from stepflow.core.tried import Tried
@@ -31,7 +31,8 @@ async def status(run_id: str, env: Env) -> RunStatus | None:
 
 async def statuses(run_ids: Sequence[str], env: Env) -> list[RunStatus]:
     """Read many runs without their data: no payload, result, error or headers."""
-    runs = await batch_of([load_run(env.keys, run_id) for run_id in run_ids])
+    wanted = check_texts("run_ids", run_ids)
+    runs = await batch_of([load_run(env.keys, run_id) for run_id in wanted])
     return [status_of(run, {}) for run in runs if run is not None]
 
 

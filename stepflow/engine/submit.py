@@ -111,7 +111,7 @@ def prepare(spec: RunSpec, env: Env, *, may_share: bool = False) -> Prepared:
     if spec.on_timeout not in ("undo", "end"):
         msg = f"on_timeout {shown(spec.on_timeout)} is neither 'undo' nor 'end'"
         raise InvalidOption(msg)
-    if len(spec.webhooks) > limits.webhooks:
+    if spec.webhooks and len(spec.webhooks) > limits.webhooks:
         msg = (
             f"{len(spec.webhooks)} webhooks for one run, the limit is {limits.webhooks}; "
             "raise STEPFLOW_LIMITS_WEBHOOKS"

@@ -36,6 +36,9 @@ def write_tags(tags: Mapping[str, str]) -> list[str]:
     """Write tags, each as `key=value`; raises InvalidOption as `write_tag`, and for too many."""
     if not tags:
         return []
+    given: object = tags
+    if not isinstance(given, Mapping):
+        raise InvalidOption(f"tags are {shown(given)}; they are a dict of texts")
     if len(tags) > MOST_TAGS:
         raise InvalidOption(f"a run has {len(tags)} tags, the most is {MOST_TAGS}")
     items: Iterable[tuple[object, object]] = tags.items()

@@ -1,5 +1,5 @@
 """
-Whatever is given to schedules, limits, groups, breakers and budgets that is of another type.
+Whatever is given to a client, and to its schedules, limits and the like, that is of another type.
 
 Each is a sentence of ours or is accepted, and nothing raises what Python happens to raise.
 """
@@ -56,6 +56,55 @@ TABLE = {
             *product(("schedules", "breakers", "budgets"), ("limit", "offset")),
         ]
     },
+    **{
+        f"client.{verb}(run)": lambda c, x, verb=verb: getattr(c, verb)(x)
+        for verb in (
+            "status", "cancel", "fail", "retry", "pause", "resume", "run_now", "delete", "history",
+            "export", "vars", "mailbox", "journal", "questions_of", "steps", "why", "now",
+            "find", "hooks", "stop_bulk", "resume_bulk", "redeliver",
+        )
+    },
+    **{
+        f"client.{verb}({option}=)": lambda c, x, verb=verb, option=option: getattr(c, verb)(
+            "there", **{option: x}
+        )
+        for verb, options in {
+            "journal": ("first", "limit"), "mailbox": ("limit",), "find": ("limit",),
+            "newest_output": ("limit",), "hooks": ("limit",), "signal": ("name",),
+            "kv": ("key",), "fork": ("at",), "cancel": ("reason", "by"), "fail": ("reason",),
+        }.items()
+        for option in options
+    },
+    **{
+        f"client.{verb}({option}=)": lambda c, x, verb=verb, option=option: getattr(c, verb)(
+            **{option: x}
+        )
+        for verb, options in {
+            "list": (
+                "limit", "cursor", "runner", "state", "queue", "parent", "headers", "tags", "where",
+                "since", "roots", "values",
+            ),
+            "stats": ("minutes", "hours"), "questions": ("limit",), "bulks": ("limit",),
+            "statuses": ("run_ids",), "why_many": ("run_ids",), "submit_many": ("specs",),
+        }.items()
+        for option in options
+    },
+    **{
+        f"client.output({option}=)": lambda c, x, option=option: next(
+            iter(c.output("there", **{option: x})), None
+        )
+        for option in ("after", "topics")
+    },
+    "client.signal(start=)": lambda c, x: c.signal("there", "go", start=x),
+    "client.signal(keep=)": lambda c, x: c.signal("there", "go", keep=x),
+    "client.kv(run)": lambda c, x: c.kv(x, "k"),
+    "client.hooks(limit=)": lambda c, x: c.hooks(limit=x),
+    "client.bulk(verb)": lambda c, x: c.bulk(x, "state=failed"),
+    "client.bulk(where)": lambda c, x: c.bulk("cancel", x),
+    "shared.drop(name)": lambda c, x: c.shared.drop(x),
+    "shared.drop(ids)": lambda c, x: c.shared.drop("s", x),
+    "shared.list(name)": lambda c, x: c.shared.list(x),
+    "shared.list(limit=)": lambda c, x: c.shared.list("s", limit=x),
     "schedules.put(cron)": lambda c, x: c.schedules.put("s", "etl", x),
     "schedules.put(id)": lambda c, x: c.schedules.put(x, "etl", every=60),
     "schedules.put(runner)": lambda c, x: c.schedules.put("s", x, every=60),
@@ -81,6 +130,16 @@ TABLE = {
     "Limit.of(units=)": lambda c, x: ONE.of(units=x),
     "Limit.settle": lambda c, x: ONE.settle(x),
     "runner(limits=)": lambda c, x: APP.runner("r", limits=x)(lambda step: None),
+    **{
+        f"submit({option}=)": lambda c, x, option=option: c.submit("etl", **{option: x})
+        for option in (
+            "queue", "priority", "delay", "timeout", "headers", "tags", "webhooks", "version",
+            "on_conflict",
+        )
+    },
+    "groups.wait": lambda c, x: c.groups.wait(x, timeout=0),
+    "client.wait": lambda c, x: c.wait(x, timeout=0),
+    "client.result": lambda c, x: c.result(x, timeout=0),
     "submit(limits=)": lambda c, x: c.submit("etl", limits=x),
     "submit(limits={l: })": lambda c, x: c.submit("etl", limits={"l": x}),
     "submit(units=)": lambda c, x: c.submit("etl", units=x),
@@ -122,6 +181,8 @@ def test_what_is_of_another_type_is_refused_in_a_sentence(client: Client, real):
     for what, odd in product(TABLE, ODD):
         try:
             TABLE[what](client, odd)
+        except TimeoutError:
+            continue
         except StepflowError as error:
             if len(str(error)) < 10:
                 wrong.append(f"{what} says only {error}")

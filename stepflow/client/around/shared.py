@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from stepflow.core.ids import check_texts
 from stepflow.engine.shared import verbs
 from stepflow.engine.shared.verbs import SharedValueInfo
 from stepflow.engine.steering.audit import noted
@@ -22,6 +23,7 @@ class _Plans:
         self._of = client
 
     def _drop(self, name: str, ids: Sequence[str] | None, by: str | None) -> Plan[int]:
+        ids = None if ids is None else check_texts("ids", ids)
         detail = "all" if ids is None else ", ".join(ids)
         return noted(verbs.drop(name, ids, self._of.env), "drop-shared", name, by, detail)
 

@@ -83,7 +83,7 @@ class Limits(_Plans):
         return self._do(self._set(limit, bounds, by))
 
     def unset(self, limit: str, *, by: str | None = None) -> bool:
-        """Have the bounds of the code count again; False when nothing was set: LimitNotFound."""
+        """Have the bounds of the code count again; False when none was set; LimitNotFound."""
         return self._do(self._unset(limit, by))
 
     def reset(self, limit: str, *, by: str | None = None) -> int:

@@ -46,11 +46,11 @@ class Cursor:
         """Read a cursor, also one of the version before; raises InvalidOption for what is none."""
         if text is None:
             return cls()
-        parts = text.split("|")
         try:
+            parts = text.split("|")
             marks = [_mark(*parts[at : at + 2]) for at in range(0, len(parts), 2)]
             return cls(*marks)
-        except (ValueError, TypeError, InvalidOption):
+        except (ValueError, TypeError, AttributeError, InvalidOption):
             msg = f"{in_short(text)} is not the cursor of a listing"
             raise InvalidOption(msg) from None
 

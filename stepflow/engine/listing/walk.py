@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from stepflow.core.ids import check_count, check_pairs
 from stepflow.core.run import RunStatus
 from stepflow.engine.env import Env
 from stepflow.engine.listing.cursor import Cursor, Mark
@@ -72,10 +73,12 @@ async def list_runs(
         raise InvalidOption(msg)
     wanted = RunFilter(
         read_state(state), runner, queue, parent, roots, await _since(since, parent, env),
-        dict(headers or {}), dict(tags or {}),
+        check_pairs("headers of a listing", headers), check_pairs("tags of a listing", tags),
         Where() if where is None else Where.parse(where, env.clock.now()), values,
     )  # fmt: skip
-    return await Walk(env, wanted, Cursor.read(cursor)).page(limit)
+    return await Walk(env, wanted, Cursor.read(cursor)).page(
+        check_count("limit of a listing", limit)
+    )
 
 
 async def _since(

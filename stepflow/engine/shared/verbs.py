@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from stepflow.core.ids import check_text
+from stepflow.core.ids import check_text, page_of
 from stepflow.engine.env import Env
 from stepflow.store.calls import batch_of
 from stepflow.store.shared.values import drop_shared, load_record, members_from
@@ -43,7 +43,7 @@ async def names(env: Env) -> list[str]:
 async def values(name: str, env: Env, *, limit: int, offset: int = 0) -> list[SharedValueInfo]:
     """Read some values of a name, those first that expire last."""
     keys, found = env.keys, list[SharedValueInfo]()
-    digests = await members_from(keys.shared_values(_checked(name)), offset, limit)
+    digests = await members_from(keys.shared_values(_checked(name)), *page_of(limit, offset))
     now = env.clock.now()
     for record in await batch_of([load_record(keys, name, each) for each in digests]):
         if record is not None and record.until > now:

@@ -10,7 +10,7 @@ from stepflow.engine.env import Env
 from stepflow.engine.stats.model import FailureGroup, RunnerStats, Stats, StatsPeriod
 from stepflow.engine.stats.one_moment import read_at_one_moment
 from stepflow.engine.stats.tally import Tally, Written
-from stepflow.errors import InvalidOption
+from stepflow.errors import InvalidOption, shown
 from stepflow.store.counting.counts import HOUR_S, HOURS_KEPT_S, MINUTE_S, MINUTES_KEPT_S
 from stepflow.store.query import server_time
 
@@ -40,8 +40,8 @@ async def stats(env: Env, *, minutes: int = MINUTES, hours: int = HOURS) -> Stat
 
 
 def _check(name: str, number: int, most: int) -> None:
-    if not 1 <= number <= most:
-        msg = f"{name} must be from 1 to {most}, not {number}"
+    if not isinstance(number, int) or not 1 <= number <= most:
+        msg = f"{name} must be from 1 to {most}, not {shown(number)}"
         raise InvalidOption(msg)
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from stepflow.core.ids import new_run_id
+from stepflow.core.ids import check_count, new_run_id
 from stepflow.engine.env import Env
 from stepflow.engine.outbox import BULK
 from stepflow.engine.signal import check_signal
@@ -172,7 +172,7 @@ async def _load(bulk_id: str, env: Env) -> BulkRecord:
 
 async def bulks(env: Env, *, limit: int) -> list[BulkInfo]:
     """Return the bulk operations that are kept, newest first."""
-    found = await newest(env.keys.bulks, before=None, count=limit)
+    found = await newest(env.keys.bulks, before=None, count=check_count("limit", limit))
     records = await batch_of([load_bulk(env.keys, bulk_id) for bulk_id, _ in found])
     gone = [name for (name, _), record in zip(found, records, strict=True) if record is None]
     with suppress(RedisRefused):  # of a user who may only look

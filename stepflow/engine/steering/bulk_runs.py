@@ -31,7 +31,7 @@ PAGE = 200
 
 def check_verb(verb: str) -> str:
     """Give *verb* back; raises InvalidOption for one that is none."""
-    if verb not in VERBS:
+    if not isinstance(verb, str) or verb not in VERBS:
         raise InvalidOption(
             f"{shown(verb)} is not a verb for a bulk; the verbs are {', '.join(VERBS)}"
         )

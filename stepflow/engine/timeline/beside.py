@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from stepflow.core.ids import check_count
 from stepflow.core.output import OutputItem, OutputView
 from stepflow.core.run import UnreadableText
 from stepflow.engine.env import Env
@@ -41,7 +42,8 @@ class JournalPage:
 
 async def mailbox(run_id: str, env: Env, *, limit: int) -> list[Mail]:
     """List the signals that a run has not taken, the oldest first."""
-    return [_mail(item) for item in await load_mail(env.keys, run_id, limit)]
+    items = await load_mail(env.keys, run_id, check_count("limit", limit, least=1))
+    return [_mail(item) for item in items]
 
 
 def _mail(item: bytes) -> Mail:
@@ -61,14 +63,15 @@ def _payload(packed: bytes) -> Any:
 async def newest_output(run_id: str, env: Env, *, limit: int) -> list[OutputItem]:
     """Read the newest items that a run has emitted, the oldest first, but those that were reset."""
     view = OutputView()
-    for entry in reversed(await load_newest_output(env.keys, run_id, limit)):
+    for entry in reversed(await load_newest_output(env.keys, run_id, check_count("limit", limit))):
         view.apply(event_of(entry))
     return view.items
 
 
 async def journal_page(run_id: str, env: Env, *, first: int, limit: int) -> JournalPage:
     """Read some entries of a journal."""
-    if not limit:
+    check_count("first", first)
+    if not check_count("limit", limit):
         return JournalPage([], first, await count_journal(env.keys, run_id))
     written, total = await batch(
         load_entries(env.keys, run_id, first, limit), count_journal(env.keys, run_id)

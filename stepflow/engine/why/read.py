@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from stepflow.core.children import MAX_DEPTH
-from stepflow.core.ids import build_key, hook_member, run_member
+from stepflow.core.ids import build_key, check_texts, hook_member, run_member
 from stepflow.core.run import ENDS, Run, RunState
 from stepflow.engine.env import Env
 from stepflow.engine.kept import KeptData
@@ -61,7 +61,8 @@ async def named(groups: Sequence[Calls]) -> list[Answers]:
 
 async def read_facts(run_ids: Sequence[str], env: Env, *, levels: int = MAX_DEPTH) -> list[Facts]:
     """Read all that is known of runs; *levels* of children are followed."""
-    world, looks = WorldReader(env), [Look(run_id, levels) for run_id in run_ids]
+    wanted = check_texts("what why is asked of", run_ids)
+    world, looks = WorldReader(env), [Look(run_id, levels) for run_id in wanted]
     beginning, going_on = list(looks), list[Look]()
     while beginning or going_on or not world.is_read:
         groups = [
