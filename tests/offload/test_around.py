@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 import os
 
+import httpx
+
 import stepflow
 from stepflow import Step, Stepflow, Succeed
 from stepflow.testing import Harness
+from stepflow.web import app as make_api
+from stepflow.web import everything
 from tests.offload.conftest import files_in
 from tests.support import until
 
@@ -113,3 +117,24 @@ async def test_observers_are_told_the_values_themselves(url, settings, working):
         await until(lambda: told)
     assert told == [LARGE]
     await client.close()
+
+
+async def test_the_dashboard_and_the_api_show_the_size_of_a_large_value(app, aclient, working):
+    """[S16]"""
+
+    @app.workflow("gives")
+    async def gives(ctx: stepflow.Context, payload: bytes) -> bytes:
+        return await ctx.step("load", lambda: payload)
+
+    async with working(app):
+        run = await aclient.submit("gives", LARGE)
+        assert await run.result(60) == LARGE
+    transport = httpx.ASGITransport(make_api(aclient, access=everything))
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:
+        page = await http.get(f"/ui/runs/{run.id}")
+        told = await http.get(f"/runs/{run.id}")
+        steps = await http.get(f"/runs/{run.id}/steps")
+    for answer in (page, told, steps):
+        assert answer.status_code == 200
+        assert "100,005 bytes, offloaded, SHA-256 " in answer.text
+        assert len(answer.content) < 100_000
