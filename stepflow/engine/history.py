@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from stepflow.core.ids import check_count, check_pairs
 from stepflow.core.journal import split, write_head
 from stepflow.core.run import ENDS, Run, RunState
 from stepflow.engine.children import map_answers
@@ -110,18 +111,20 @@ def read_history(document: Any) -> Remembered:
             raise UnreadableHistory(f"it has format {document['format']}, known is {FORMAT}")
         facts = document["run"]
         run = Run(
-            facts["id"], facts["runner"], facts["queue"], state=RunState(facts["state"]),
-            step=facts["step"], generation=facts["generation"],
+            _text(facts["id"]), _text(facts["runner"]), _text(facts["queue"]),
+            state=RunState(facts["state"]), step=check_count("step", facts["step"]),
+            generation=check_count("generation", facts["generation"]),
             created_at=float(facts["created_at"]), ended_at=float(facts.get("ended_at", 0)),
-            deadline_at=float(facts.get("deadline_at", 0)), origin=facts.get("origin", ""),
-            version=facts["version"],
+            deadline_at=float(facts.get("deadline_at", 0)), origin=_text(facts.get("origin", "")),
+            version=check_count("version", facts["version"]),
         )  # fmt: skip
         payload = _read(document["input"])
         journal = [_read_entry(entry) for entry in document["journal"]]
         answers = {child: _read(answer) for child, answer in document.get("answers", {}).items()}
         return Remembered(
-            run, unpack(payload) if payload else None, document["headers"], journal, answers
-        )
+            run, unpack(payload) if payload else None,
+            check_pairs("headers", document["headers"]), journal, answers,
+        )  # fmt: skip
     except (
         KeyError,
         TypeError,
@@ -134,6 +137,14 @@ def read_history(document: Any) -> Remembered:
         if isinstance(error, UnreadableHistory):
             raise
         raise UnreadableHistory(f"{type(error).__name__}: {error}") from None
+
+
+def _text(value: Any) -> str:
+    """Give *value* back if it is text that can be stored; else raise TypeError or ValueError."""
+    if not isinstance(value, str):
+        raise TypeError(f"{shown(value)} is no text")
+    value.encode()
+    return value
 
 
 def ended_well(run: Run) -> bool:

@@ -105,3 +105,25 @@ async def test_both_clients_give_the_run_its_input_and_no_secret(
 def test_what_is_no_history_is_refused_in_words(document: Any) -> None:
     with pytest.raises(UnreadableHistory, match="stepflow export"):
         read_history(document)
+
+
+#: what may stand there
+READ = {("created_at", "True"), ("created_at", "1.5"), ("headers", "None")}
+
+
+@pytest.mark.parametrize("field", ["id", "runner", "queue", "state", "step", "generation",
+                                   "version", "created_at", "origin", "headers"])  # fmt: skip
+def test_a_history_that_somebody_has_written_in_is_read_or_refused(
+    client: Client, field: str
+) -> None:
+    """Whatever stands in it: `stepflow check` says so, and goes on with the next."""
+    client.submit("w", 1, run_id="a1")
+    history = client.history("a1")
+    assert read_history(history)
+    for odd in ([], {"a": 1}, True, 1.5, "\ud800", {1: "x"}, None):
+        written = {**history, "run": {**history["run"]}}
+        (written if field == "headers" else written["run"])[field] = odd
+        if (field, str(odd)) in READ:
+            continue
+        with pytest.raises(UnreadableHistory, match="stepflow export"):
+            read_history(written)
