@@ -65,9 +65,6 @@ Every key stepflow uses, in one table.
     <ns>:sched:<id>:history          list     its last 50 times, the newest first
     <ns>:declared                    hash     worker -> the schedules that its code declares
 
-    of machines
-    <ns>:graphs                      hash     runner key -> its graph, as its code was last
-
     of groups; all but the list live for the result TTL after the group's end
     <ns>:groups                      zset     group id -> created at, of all of them
     <ns>:group:<id>                  hash     its join, its state, how far it has come, counts
@@ -105,6 +102,9 @@ Every key stepflow uses, in one table.
     <ns>:session:<id>                hash     variables, as :vars   days after their last use
     <ns>:versions                    zset     runner key -> seen    a month after that
     <ns>:builds                      hash     worker -> its builds  while it lives
+    <ns>:graphs                      hash     runner key -> graph   for good
+    <ns>:store                       hash     its name in stores    for good, where there is one
+    <ns>:swept                       string   who swept it last     an hour
     <ns>:workers:<queue>             zset     worker -> last seen   a minute after the last
     <ns>:asked:<worker>              list     what it is asked      10 seconds
     <ns>:now:<ask id>                string   what it answered      10 seconds
@@ -118,10 +118,9 @@ Every key stepflow uses, in one table.
     <ns>:done:<id>                   channel  the run has ended
     <ns>:out:<id>                    channel  the run has emitted something
 
-RQ's own keys, as RQ writes them: rq:queues, rq:queue:<q>, rq:job:<id>, rq:wip:<q>, rq:failed:<q>,
-rq:scheduled:<q>, rq:suspended, rq:workers. A queue is three RQ queues, `q.high`, `q` and `q.low`,
-and one for each other priority in use, `q.level7`. Another name space than `stepflow` prefixes
-queue names (`ns.q`) and job ids (`ns_run-...`).
+RQ's own keys: rq:queues, rq:queue:<q>, rq:job:<id>, rq:wip:<q>, rq:failed:<q>, rq:scheduled:<q>,
+rq:suspended, rq:workers. A queue is three RQ queues, `q.high`, `q` and `q.low`, and one for each
+other priority in use, `q.level7`. Other name spaces prefix queues (`ns.q`) and jobs (`ns_run-...`).
 """
 
 from __future__ import annotations

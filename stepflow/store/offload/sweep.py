@@ -77,11 +77,8 @@ async def check_owner(store: BlobStore, keys: Keys) -> None:
 async def _name_of(keys: Keys) -> bytes:
     """Give the name of this Redis in stores, which is made when it is first asked for."""
     key = f"{keys.namespace}:store"
-    found: bytes | None = await command("GET", key, read=raw)
-    if found is None:
-        await command("SET", key, secrets.token_hex(8), "NX", read=nothing)
-        found = await command("GET", key, read=raw)
-    assert found is not None
+    await command("HSETNX", key, "name", secrets.token_hex(8), read=nothing)
+    found: bytes = await command("HGET", key, "name", read=raw)
     return found
 
 
