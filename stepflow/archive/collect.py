@@ -15,10 +15,11 @@ from stepflow.engine.env import Env
 from stepflow.engine.history import REDACTED, redact, show_data, without
 from stepflow.engine.kept import KeptData
 from stepflow.engine.spec import without_secrets
-from stepflow.engine.timeline import StepStatus
+from stepflow.engine.timeline import StepKind, StepStatus
 from stepflow.engine.timeline.at_once import Kept, read_kept, show_kept, timeline_of_kept
 from stepflow.errors import RunNotFound, UnreadableRecord
 from stepflow.hooks.body import json_value
+from stepflow.store.values.codec import is_sealing
 from stepflow.times import as_datetime
 
 #: times that a run is read for a snapshot, should it change meanwhile
@@ -129,6 +130,8 @@ def _described(
 def _archived(step: StepStatus, secrets: Collection[str]) -> ArchivedStep:
     error = None if step.error is None else _error(step.error, secrets)
     name = step.name or (step.place or "")
+    if step.kind is StepKind.QUESTION and is_sealing():  # its name is what it asks
+        name = step.kind.value
     value = REDACTED if name in secrets and step.value is not None else step.value
     return ArchivedStep(
         step.kind.value, name, step.state.value, step.attempt, step.started_at, step.ended_at,
