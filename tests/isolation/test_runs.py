@@ -11,7 +11,7 @@ import pytest
 
 from stepflow import Context, RetryPolicy, Stepflow
 from tests.isolation import work
-from tests.isolation.support import gone, is_alive, pid_in
+from tests.isolation.support import gone, pid_in
 
 pytestmark = pytest.mark.crash
 
@@ -54,7 +54,7 @@ async def test_runners_jobs_and_steps_run_in_child_processes(app, working):
     assert os.getpid() not in {pid, first, second}
     assert error.type == "InvalidOption"
     assert "leave out isolation" in error.message
-    assert not is_alive(pid)
+    await gone(pid)
 
 
 async def test_a_process_that_dies_costs_its_step_an_attempt_and_nobody_else(app, working):
