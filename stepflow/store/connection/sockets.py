@@ -384,4 +384,5 @@ class SocketPool:
         except OSError:
             sock.close()
         else:
-            self.give_back(sock)
+            sock.on_fresh = RedisSocket.close
+            self._idle.appendleft(sock)  # taken last: by then the server has confirmed
