@@ -29,6 +29,8 @@ BLOCK_S = 5.0
 BURST_S = 0.2
 #: seconds between looks while RQ is suspended
 SUSPENDED_S = 1.0
+#: turns of the loop in which a claimed run comes to its first write, a workflow's included
+_TURNS = 2
 #: seconds before an idle worker blocks again on a connection that broke
 _BROKEN_S = 0.05
 
@@ -150,7 +152,8 @@ class Fetcher:
             if batch.waiting < 0:
                 await self._pause(SUSPENDED_S)
             elif batch.waiting == 0 and self._slots.free > 0:
-                await asyncio.sleep(0)  # what was claimed begins first
+                for _ in range(_TURNS):  # what was claimed begins first
+                    await asyncio.sleep(0)
                 await self._sleep()  # whatever comes leaves a token, also while steps are begun
 
     async def claim(self) -> Batch:
