@@ -50,12 +50,14 @@ class LateDeliverer:
 
         One that finds no certificate authorities, which SSL_CERT_FILE may name, is made again.
         """
-        if self._making is None:
-            self._making = asyncio.ensure_future(self._make())
+        making = self._making
+        if making is None:
+            making = self._making = asyncio.ensure_future(self._make())
         try:
-            deliverer = await asyncio.shield(self._making)
+            deliverer = await asyncio.shield(making)
         except OSError as error:
-            self._making = None
+            if self._making is making:  # else another delivery makes it again already
+                self._making = None
             return Verdict.retry(f"the certificate authorities cannot be read: {error}")
         return await deliverer.deliver(webhook, hook_id, body, now)
 
