@@ -74,7 +74,6 @@ class Script:
         """Write the packer with the first call: a process calls few of the scripts."""
         packer = _packer(self.sha, self.keys, self.args)
         object.__setattr__(self, "_pack", packer)
-        _IN_USE.append(self)
         return packer(*given)
 
     def call(
@@ -98,15 +97,6 @@ class Script:
         except KeyError as missing:
             raise TypeError(f"{self.name} is called without its {missing}") from None
         return Call(self, parts, read, resend)
-
-
-#: the scripts that this process has called
-_IN_USE: list[Script] = []
-
-
-def scripts_in_use() -> Sequence[Script]:
-    """Give the scripts that this process has called; a connection loads them when it opens."""
-    return _IN_USE
 
 
 class Group:

@@ -11,12 +11,18 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Sequence
-from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from stepflow.errors import RedisUnreachable, UsageError
 from stepflow.store.calls import Call, CalledScript, Plan, ensure_calls
-from stepflow.store.connection.error_replies import ELSEWHERE, LATER, refusal_of, word_of
+from stepflow.store.connection.error_replies import (
+    ELSEWHERE,
+    LATER,
+    refusal_of,
+    refused_by,
+    word_of,
+)
+from stepflow.store.connection.loading import LoadedScripts, ScriptLoad, refusal_to_load
 from stepflow.store.connection.outage import Waiting
 from stepflow.store.connection.reconnecting import Reconnecting
 from stepflow.store.connection.resp import ReplyError, encode_command
@@ -107,7 +113,7 @@ class AsyncConnection(Reconnecting):
             if self._queue and (self._connecting is None or self._connecting.done()):
                 self._start_connecting(first=False)
             return
-        parts = []
+        parts, loaded = [], self._protocol.loaded
         if not self._inflight:
             self._protocol.last_activity_at = self._loop.time()
         while self._queue:
@@ -115,10 +121,14 @@ class AsyncConnection(Reconnecting):
             if waiting[1].done():
                 continue
             try:
-                parts.append(encode_command(waiting[0].parts))
+                sent = encode_command(waiting[0].parts)
             except (TypeError, UsageError) as error:  # fails this call alone
                 waiting[1].set_exception(error)
                 continue
+            script = waiting[0].script
+            if script is not None and script.sha not in loaded:
+                parts.append(self._load(script, loaded))
+            parts.append(sent)
             self._inflight.append(waiting)
         self._protocol.transport.write(b"".join(parts))
 
@@ -138,11 +148,13 @@ class AsyncConnection(Reconnecting):
         if waiting[1].done():
             return
         word = word_of(message)
+        if isinstance(waiting[0], ScriptLoad):  # its calls are answered likewise
+            waiting[1].set_exception(refused_by(message))
+            return
         is_left = owed is not self._inflight or self._protocol is None
         if word == "NOSCRIPT" and not is_left:
-            self._load_script(waiting[0].script)
-            self._queue.append(waiting)
-            self._flush()
+            assert waiting[0].script is not None
+            self._send_with_script(waiting, waiting[0].script)
         elif word in ELSEWHERE or word == "NOSCRIPT":
             self._outage.refused.append(waiting)
             if not is_left:
@@ -157,19 +169,22 @@ class AsyncConnection(Reconnecting):
         else:
             waiting[1].set_exception(refusal_of(message))
 
-    def _load_script(self, script: CalledScript | None) -> None:
-        """Have the server know *script*, unless that is on its way."""
-        assert self._protocol is not None
-        if script is None or script.sha in self._loading:
-            return
-        self._loading.add(script.sha)
-        done = self._loop.create_future()
-        done.add_done_callback(partial(self._on_loaded, script.sha))
-        load: Call[Any] = Call(None, ("SCRIPT", "LOAD", script.text), lambda reply: reply)
+    def _load(self, script: CalledScript, loaded: LoadedScripts) -> bytes:
+        """Give what has the server know *script*, to be written in front of its first call."""
+        load, done = ScriptLoad(script), self._loop.create_future()
+        loaded[script.sha] = False
+        done.add_done_callback(
+            lambda ended: load.note(loaded, None if ended.cancelled() else ended.exception())
+        )
         self._inflight.append((load, done))
-        self._protocol.transport.write(encode_command(load.parts))
+        return encode_command(load.parts)
 
-    def _on_loaded(self, sha: str, ended: asyncio.Future[Any]) -> None:
-        self._loading.discard(sha)
-        if not ended.cancelled():
-            ended.exception()
+    def _send_with_script(self, waiting: Waiting, script: CalledScript) -> None:
+        """Send a call again, with its script, which the server does not know any more."""
+        assert self._protocol is not None
+        refusal = refusal_to_load(self._protocol.loaded, script.sha)
+        if refusal is not None:
+            waiting[1].set_exception(refusal)
+            return
+        self._queue.append(waiting)
+        self._flush()

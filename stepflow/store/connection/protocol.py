@@ -20,6 +20,7 @@ from stepflow.store.connection.dial import (
     greeting,
     unsent,
 )
+from stepflow.store.connection.loading import LoadedScripts
 from stepflow.store.connection.resp import encode_command, make_reader
 from stepflow.store.connection.thread_calls import await_in_thread
 
@@ -41,6 +42,7 @@ class RedisProtocol(asyncio.Protocol):
         self.transport: asyncio.Transport = cast("asyncio.Transport", None)
         self.on_reply: Callable[[Any], None] = self._answer
         self.on_lost = on_lost
+        self.loaded: LoadedScripts = {}
         #: the loop's time when bytes last arrived, or when a call was sent while no reply was due
         self.last_activity_at = self._loop.time()
 

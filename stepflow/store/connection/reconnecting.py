@@ -20,13 +20,12 @@ from stepflow.errors import RedisRefused, RedisUnreachable, ReplyLost, StepflowE
 from stepflow.store.calls import Call
 from stepflow.store.connection.address import Address
 from stepflow.store.connection.dial import PATIENCE_S
-from stepflow.store.connection.error_replies import may_pass, refuse_errors
+from stepflow.store.connection.error_replies import may_pass
 from stepflow.store.connection.outage import Outage, Waiting
 from stepflow.store.connection.protocol import RedisProtocol, open_connection
 from stepflow.store.connection.redact import redacted
 from stepflow.store.connection.retry_waits import growing_waits, warn_rarely
 from stepflow.store.connection.sentinel import distrust
-from stepflow.store.scripts import scripts_in_use
 
 T = TypeVar("T")
 
@@ -70,8 +69,6 @@ class Reconnecting(ABC):
         self._queue: deque[Waiting] = deque()
         self._inflight: deque[Waiting] = deque()
         self._protocol: RedisProtocol | None = None
-        #: digests of the scripts that are on their way to the server
-        self._loading: set[str] = set()
         self._flushing = False
         self._closed = False
         self._outage = Outage()
@@ -252,23 +249,13 @@ class Reconnecting(ABC):
 
     async def _open(self) -> tuple[RedisProtocol, deque[Waiting]]:
         """
-        Open a connection, greet the server and load the scripts that this process uses.
+        Open a connection and greet the server.
 
         Returns it with its own queue of calls that await a reply, so that its replies can never be
         matched with the calls of another connection.
         """
         owed: deque[Waiting] = deque()
         protocol = await open_connection(self._address, self._name, partial(self._on_lost, owed))
-        try:
-            async with asyncio.timeout(self._address.times.connect_s):
-                refuse_errors(
-                    await protocol.ask(
-                        [("SCRIPT", "LOAD", script.text) for script in scripts_in_use()]
-                    )
-                )
-        except BaseException:
-            protocol.abort()
-            raise
         if protocol.transport.is_closing():
             raise ConnectionError("the connection was lost while it was made")
         protocol.on_reply = partial(self._on_reply, owed)

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import redis
 from redis.backoff import NoBackoff
@@ -19,6 +20,7 @@ from stepflow.errors import RedisUnreachable
 from stepflow.store.connection.address import Address
 from stepflow.store.connection.dial import dial
 from stepflow.store.connection.error_replies import refusal_of
+from stepflow.store.connection.loading import LoadedScripts
 from stepflow.store.connection.redact import redacted
 from stepflow.store.connection.resp import ReplyError
 from stepflow.store.connection.sentinel import distrust, is_primary
@@ -140,8 +142,9 @@ def connect(address: Address, *, reply_timeout_s: float | None = None) -> Any:
 class RedisPySocket:
     """The Socket protocol over a redis-py connection: same results, same exceptions."""
 
-    def __init__(self, connection: Any) -> None:
+    def __init__(self, connection: Any, loaded: LoadedScripts) -> None:
         self.connection = connection
+        self.loaded = loaded
 
     def send(self, data: bytes, until: float) -> None:
         """Write all of *data*."""
@@ -181,12 +184,16 @@ class RedisPyPool:
 
     def __init__(self, client: Any) -> None:
         self.client = client
+        #: what was sent over each socket: a connection of redis-py gets another when it is lost
+        self._loaded: WeakKeyDictionary[Any, LoadedScripts] = WeakKeyDictionary()
 
     def take(self, until: float) -> RedisPySocket:
         """Return a connection of the client."""
         del until
         with _reply_errors_as_ours():
-            return RedisPySocket(self.client.connection_pool.get_connection())
+            connection = self.client.connection_pool.get_connection()
+        of_socket = getattr(connection, "_sock", None) or connection
+        return RedisPySocket(connection, self._loaded.setdefault(of_socket, {}))
 
     def give_back(self, sock: Any) -> None:
         """Return a connection to the client's pool."""

@@ -20,6 +20,7 @@ from typing import Any, Protocol, Self, TypeVar
 from stepflow.errors import StepflowError
 from stepflow.store.connection.address import Address
 from stepflow.store.connection.dial import PATIENCE_S, check_greeting, dial, greeting, unsent
+from stepflow.store.connection.loading import LoadedScripts
 from stepflow.store.connection.resp import encode_command, make_reader
 from stepflow.store.connection.thread_calls import run_in_thread
 
@@ -35,6 +36,9 @@ _READ = 65536
 
 class Socket(Protocol):
     """One blocking connection; every *until* is a `time.monotonic` time."""
+
+    #: the scripts that were sent over it
+    loaded: LoadedScripts
 
     def send(self, data: bytes, until: float) -> None:
         """Write all of *data*; raises OSError when that is not possible in time."""
@@ -93,6 +97,7 @@ class RedisSocket:
         self._reader = make_reader()
         self._last_activity_at = time.monotonic()
         self._unsent = 0
+        self.loaded: LoadedScripts = {}
         #: whether messages of channels may precede the next reply
         self.has_messages = False
         #: receives the fresh connection that showed this one to be dead

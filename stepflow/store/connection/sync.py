@@ -16,7 +16,15 @@ from stepflow.errors import RedisRefused, RedisUnreachable, ReplyLost
 from stepflow.store.calls import Call, Plan, ensure_calls
 from stepflow.store.connection.address import Address
 from stepflow.store.connection.dial import PATIENCE_S
-from stepflow.store.connection.error_replies import ELSEWHERE, LATER, may_pass, refusal_of, word_of
+from stepflow.store.connection.error_replies import (
+    ELSEWHERE,
+    LATER,
+    may_pass,
+    refusal_of,
+    refused_by,
+    word_of,
+)
+from stepflow.store.connection.loading import ScriptLoad, refusal_to_load
 from stepflow.store.connection.redact import redacted
 from stepflow.store.connection.resp import ReplyError, encode_command
 from stepflow.store.connection.retry_waits import growing_waits
@@ -158,13 +166,8 @@ class SyncConnection:
         sock = self._pool.take(until)
         try:
             again = pending.send(sock, until)
-            if word_of(again) == "NOSCRIPT":
-                texts = pending.scripts()
-                sock.send(
-                    b"".join(encode_command(("SCRIPT", "LOAD", text)) for text in texts), until
-                )
-                for _ in texts:
-                    sock.read(until)
+            if word_of(again) == "NOSCRIPT":  # somebody has flushed the server's scripts
+                pending.forget_scripts(sock)
                 again = pending.send(sock, until)
         except BaseException:
             sock.close()
@@ -216,16 +219,29 @@ class _PendingCalls:
         """
         waiting, sent = self.unanswered, False
         self.unanswered, again = [], ""
+        due: list[int | ScriptLoad] = []
         try:
             for first in range(0, len(waiting), _CHUNK):
-                chunk = [
-                    encode_command(self._calls[number].parts)
-                    for number in waiting[first : first + _CHUNK]
-                ]
+                chunk = []
+                for number in waiting[first : first + _CHUNK]:
+                    call = self._calls[number]
+                    command, script = encode_command(call.parts), call.script
+                    if script is not None and script.sha not in sock.loaded:
+                        load = ScriptLoad(script)
+                        sock.loaded[script.sha] = False
+                        due.append(load)
+                        chunk.append(encode_command(load.parts))
+                    due.append(number)
+                    chunk.append(command)
                 sent = True
                 sock.send(b"".join(chunk), until)
-            for number in waiting:
-                again = self._take(number, sock.read(until)) or again
+            for each in due:
+                reply = sock.read(until)
+                if isinstance(each, int):
+                    again = self._take(each, reply) or again
+                else:
+                    refusal = refused_by(str(reply)) if isinstance(reply, ReplyError) else None
+                    each.note(sock.loaded, refusal)
         except OSError as error:
             left = [
                 number
@@ -250,10 +266,16 @@ class _PendingCalls:
         self.answers[number] = reply
         return None
 
-    def scripts(self) -> set[str]:
-        """Give the texts of the scripts that unanswered calls call."""
-        calls = [self._calls[number] for number in self.unanswered]
-        return {call.script.text for call in calls if call.script is not None}
+    def forget_scripts(self, sock: Socket) -> None:
+        """
+        Have the scripts of unanswered calls sent again over *sock*.
+
+        Raises RedisRefused for one that the server does not take.
+        """
+        for script in [self._calls[number].script for number in self.unanswered]:
+            refusal = script and refusal_to_load(sock.loaded, script.sha)
+            if refusal:
+                raise refusal
 
     def read(self) -> list[Any]:
         """

@@ -22,10 +22,12 @@ from stepflow.store.connection.address import Address
 from stepflow.store.connection.async_ import AsyncConnection
 from stepflow.store.connection.fake import FakeConnection
 from stepflow.store.connection.pubsub import Listener
+from stepflow.store.connection.redis_py import connect
 from stepflow.store.connection.sockets import RedisSocket
 from stepflow.store.connection.sync import SyncConnection
+from stepflow.store.lua.source import Names
 from stepflow.store.runs import submit_run
-from stepflow.store.scripts import scripts_in_use
+from stepflow.store.scripts import Script
 from stepflow.store.values.codec import pack
 from tests.store.toy import OK, Toy, greet
 from tests.support import until, until_blocking
@@ -310,6 +312,7 @@ async def test_what_cannot_be_sent_or_read_is_its_callers_own_trouble(async_conn
 
 
 async def test_a_script_that_many_calls_miss_at_once_is_loaded_once(async_connection, keys, real):
+    await async_connection.call(submit(keys))
     real.script_flush()
     loaded = loads(real)
     calls = [submit(keys, f"r{number}") for number in range(40)]
@@ -317,19 +320,80 @@ async def test_a_script_that_many_calls_miss_at_once_is_loaded_once(async_connec
     assert loads(real) - loaded == 1
 
 
-async def test_a_connection_that_opens_loads_what_this_process_uses(url, keys, real):
-    first, second = AsyncConnection(Address.parse(url)), AsyncConnection(Address.parse(url))
-    await first.open()
-    assert await first.call(submit(keys)) is None
-    await first.close()
+NAMED = [
+    Script(name, f"return redis.call('RPUSH', 'order', '{name}')", Names(), Names())
+    for name in "abc"
+]
+
+
+def in_order(real):
+    """Calls of which the second is known to the server, and what they leave when in order."""
     real.script_flush()
+    real.script_load(NAMED[1].text)
+    scripts = [NAMED[0], NAMED[1], NAMED[2], NAMED[0], NAMED[1]]
+    return [script.call(raw, keys={}) for script in scripts], [b"a", b"b", b"c", b"a", b"b"]
+
+
+async def test_calls_arrive_in_order_also_where_the_server_does_not_know_their_scripts(url, real):
+    """Was: those behind a call of an unknown script were carried out before it."""
+    calls, order = in_order(real)
+    connection = AsyncConnection(Address.parse(url))
+    await connection.open()
+    assert await connection.calls(calls) == [1, 2, 3, 4, 5]
+    assert real.lrange("order", 0, -1) == order
     loaded = loads(real)
-    await second.open()
-    in_use = loads(real) - loaded
-    assert 0 < in_use <= len(scripts_in_use())
-    assert await second.call(submit(keys, "b")) is None
-    assert loads(real) - loaded == in_use
-    await second.close()
+    assert await connection.calls(calls) == [6, 7, 8, 9, 10]
+    real.client_kill_filter(_type="normal", skipme=True)
+    real.script_flush()
+    assert await connection.calls(calls) == [11, 12, 13, 14, 15]
+    assert real.lrange("order", 0, -1) == order * 3
+    assert loads(real) - loaded == 3
+    real.delete("order")
+    await connection.close()
+
+
+def test_blocking_calls_arrive_in_order_where_the_server_does_not_know_their_scripts(
+    url, blocking, real
+):
+    """Over its own sockets and over a redis-py client."""
+    for connection in (blocking, SyncConnection(connect(Address.parse(url)), "redis")):
+        calls, order = in_order(real)
+        assert connection.calls(calls) == [1, 2, 3, 4, 5]
+        assert connection.calls(calls) == [6, 7, 8, 9, 10]
+        real.client_kill_filter(_type="normal", skipme=True)
+        real.script_flush()
+        assert connection.calls(calls) == [11, 12, 13, 14, 15]
+        assert real.lrange("order", 0, -1) == order * 3
+        real.delete("order")
+
+
+async def test_a_script_that_may_not_be_loaded_is_called_where_the_server_knows_it(url, real):
+    """[O20] Else the call says what right is missing, and so does the next."""
+    real.script_flush()
+    real.script_load(NAMED[0].text)
+    real.acl_setuser(
+        "narrow", enabled=True, passwords=["+x"], categories=["+@all"], commands=["-script"],
+        keys=["*"], channels=["*"], reset=True,
+    )  # fmt: skip
+    parts = urlsplit(url)
+    narrow = urlunsplit(parts._replace(netloc=f"narrow:x@{parts.netloc.rpartition('@')[2]}"))
+    known, unknown = (script.call(raw, keys={}) for script in NAMED[:2])
+    waiting = AsyncConnection(Address.parse(narrow))
+    await waiting.open()
+    blocking = SyncConnection.to(Address.parse(narrow), retry_for_s=2.0)
+    for _ in range(2):
+        answers = await asyncio.gather(
+            *[waiting.call(call) for call in (known, unknown, unknown)], return_exceptions=True
+        )
+        assert [type(answer) for answer in answers] == [int, RedisRefused, RedisRefused]
+        assert "script" in str(answers[1]), answers[1]
+        assert blocking.call(known)
+        with pytest.raises(RedisRefused, match="script"):
+            await asyncio.to_thread(blocking.call, unknown)
+    await waiting.close()
+    blocking.close()
+    real.acl_deluser("narrow")
+    real.delete("order")
 
 
 def loads(real):
@@ -337,7 +401,6 @@ def loads(real):
 
 
 async def test_the_async_link_loads_scripts_the_server_forgot(async_connection, keys, real):
-    real.script_flush()
     assert await async_connection.calls([submit(keys, "a"), submit(keys, "b")]) == [None, None]
     real.script_flush()
     call = claim_steps(
@@ -378,7 +441,7 @@ async def test_a_connection_lost_while_it_is_greeted_mixes_up_no_replies():
     """[C36] Was: of two connections, one got the replies of the other."""
 
     def behave(number, command_):
-        if number < 4 and command_[0] == b"SCRIPT" and (number % 2 or len(toy.got) == 0):
+        if number < 4 and command_ == [b"PING"] and (number % 2 or len(toy.got) == 0):
             return None
         return greet(command_) or (
             b"$%d\r\n%s\r\n" % (len(command_[1]), command_[1]) if command_[0] == b"ECHO" else OK
