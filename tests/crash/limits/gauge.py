@@ -5,26 +5,27 @@ somebody in line.
 One script reads it all, so a look is one instant. What counts is claims: a worker that was stopped
 past its lease may go on with its own code meanwhile.
 
-How long a slot is free beside a line is counted in seconds of the server in which a worker lived:
-each worker says once a round that it lives, and one whose rounds were further apart was stopped or
-killed in between. When a look comes late, the machine had no time for anybody, and that time counts
-for nobody.
+How long a slot is free beside a line is counted in rounds of a worker that lives: it says at the
+beginning of each that it lives, and looks at lines in the course of it, so a slot that was free
+when a round began and is free when the next one begins was overlooked. A worker whose rounds were
+further apart was stopped or killed in between. When a look comes late, the machine had no time for
+anybody, and what was seen before counts for nobody.
 """
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import redis
 
-#: seconds for which a slot may be free beside a line while a worker lives: its next round finds
-#: that, and takes a moment
-MOST_IDLE_S = 1.2
+#: rounds that a worker may begin while a slot is free beside a line: the first finds that
+MOST_ROUNDS = 1
 #: rounds of a worker that lives are no further apart than this
 ROUND_S = 1.5
 #: seconds after which a look is late
@@ -86,7 +87,8 @@ class Idle:
     """
     A time in which a slot of *key* was free with *line* in line, from *since* on.
 
-    While it lasts, *until* is None. *late_s* is what looks were late in it.
+    While it lasts, *until* is None. *late_s* is what looks were late in it, *rounds* how many each
+    worker has begun in it.
     """
 
     key: str
@@ -94,6 +96,7 @@ class Idle:
     since: float
     until: float | None = None
     late_s: float = 0.0
+    rounds: dict[bytes, int] = field(default_factory=dict)
     is_told: bool = False
 
 
@@ -154,27 +157,41 @@ class Gauge:
 
     def _note_time(self, now: float, rounds: dict[bytes, bytes]) -> None:
         """Note who lives, and for how long slots have been free."""
-        for worker, at in rounds.items():
-            first, last = self._lives.get(worker, (float(at), float(at)))
-            self._lives[worker] = (first if float(at) - last <= ROUND_S else float(at), float(at))
         late_s, self._last_look = now - (self._last_look or now), now
+        if late_s > LATE_S:
+            for idle in self._idle:
+                idle.rounds.clear()
+                idle.late_s += late_s if idle.until is None else 0.0
+        for worker, text in rounds.items():
+            at = float(text)
+            first, last = self._lives.get(worker, (at, at))
+            self._lives[worker] = (first if at - last <= ROUND_S else at, at)
+            if at > last:
+                self._note_round(worker, at, is_alive=at - last <= ROUND_S)
         for idle in self._idle:
-            if late_s > LATE_S and idle.until is None:
-                idle.late_s += late_s
             self._measure(idle, now)
         # the last round of a worker that lived to its end is seen later
         self._idle = [each for each in self._idle if each.until is None or now < each.until + 3]
+
+    def _note_round(self, worker: bytes, at: float, *, is_alive: bool) -> None:
+        """Note that a worker has begun a round, and whether it has lived since the one before."""
+        for idle in self._idle:
+            if not is_alive:
+                idle.rounds.pop(worker, None)
+            elif idle.since < at < (idle.until or math.inf):
+                idle.rounds[worker] = idle.rounds.get(worker, 0) + 1
 
     def _measure(self, idle: Idle, now: float) -> None:
         until = now if idle.until is None else idle.until
         for worker, (first, last) in self._lives.items():
             idle_s = min(until, last) - max(idle.since, first) - idle.late_s
             self.idle_s = max(self.idle_s, idle_s)
-            if idle_s > MOST_IDLE_S and not idle.is_told:
+            if idle.rounds.get(worker, 0) > MOST_ROUNDS and not idle.is_told:
                 idle.is_told = True
                 self.wrong.append(
                     f"a slot of key {idle.key} was free with {idle.line} in line for {idle_s:.3f} "
-                    f"s from {idle.since:.3f} on, and {worker.decode()} lived"
+                    f"s from {idle.since:.3f} on, in {idle.rounds[worker]} rounds of "
+                    f"{worker.decode()}"
                 )
 
     def _judge(

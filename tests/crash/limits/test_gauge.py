@@ -41,6 +41,7 @@ def test_it_sees_a_slot_that_is_free_beside_a_line_while_a_worker_lives():
     [
         {"rounds": (99.9, 100.9)},
         {"rounds": (99.9, 103.0, 104.0)},  # it was stopped
+        {"rounds": (99.9, 101.3), "lasts_s": 1.5},  # a busy machine: its rounds take longer
         {"rounds": (99.9, 100.9, 101.9), "line": 0},
         {"rounds": (99.9, 100.9, 101.9), "paused": 1},
         {"rounds": (99.9, 100.9, 101.9), "every_s": 1.0},  # the machine had no time
