@@ -6,6 +6,7 @@ from stepflow.core.children import Parent
 from stepflow.core.run import Run, RunState
 from stepflow.store.children import load_answers, tell_gone
 from stepflow.store.family_update import family_update
+from stepflow.store.keys import LIVE
 from stepflow.store.values.codec import pack
 from tests.store.test_keeping import look
 
@@ -86,6 +87,45 @@ def test_every_live_run_is_come_by_in_five_minutes_whoever_the_workers_are(store
         if len(found) == 400:
             break
     assert len(found) == len(set(found)) == 400
+
+
+def test_one_that_says_no_time_keeps_no_other_from_the_list_of_its_runner(store, keys):
+    """[B12] All of a page are listed at once."""
+    for run_id in ("bad", "worse", "worst", "good"):
+        store.submit(run_id, due_in=5000.0)
+    for run_id, written in (("bad", "nan"), ("worse", "1e999"), ("worst", "-inf")):
+        store.client.hset(keys.run(run_id), "created", written)
+    index = keys.runner_index(LIVE, "x")
+    store.client.delete(index)
+    rounds(store, 2)
+    assert store.client.zrange(index, 0, -1) == [b"good"]
+
+
+@pytest.mark.parametrize("redis_client", ["real"], indirect=True)
+def test_runs_that_wait_cost_a_round_two_commands_each(store, keys):
+    """Of the fake server nobody knows what it does."""
+
+    def cost():
+        before = store.client.info("commandstats")
+        look(store)
+        after = store.client.info("commandstats")
+        return {
+            name.removeprefix("cmdstat_"): stat["calls"] - before.get(name, {"calls": 0})["calls"]
+            for name, stat in after.items()
+        }
+
+    for number in range(20):
+        store.submit(f"r{number}", due_in=5000.0, runner=f"x{number % 2}")
+    look(store)
+    of_twenty = cost()
+    store.client.delete(keys.live)
+    of_none = cost()
+    more = {name: of_twenty[name] - of_none.get(name, 0) for name in of_twenty}
+    assert {name: count for name, count in more.items() if count} == {
+        "hmget": 20,
+        "zadd": 20 + 2,
+        "zrange": 2,
+    }
 
 
 def test_what_is_where_it_should_be_is_left_alone(store, keys):

@@ -17,13 +17,24 @@ local function page_of(live, workers, worker, now)
   return redis.call('ZRANGE', live, first, first + share - 1)
 end
 
--- The index of live runs of its runner: a process of the version before does not know it. Nothing
--- waits for that, so nobody is told.
-local function list_under_runner(id, runner, created, ns)
+-- Have a run listed among those of its runner: a process of the version before lists none there.
+-- rows: for each runner its runs, each with when it was made.
+local function note_runner(rows, id, runner, created)
   local name = string.match(runner or '', '^([%w_.:-]+)')
-  if not name or not tonumber(created or '') then return end
-  if soft('ZADD', runner_index_of(ns, 'live', name), 'NX', created, id) == 1 then
-    soft('ZREM', old_runner_index_of(ns, name), id)
+  local is_time = string.find(created or '', '^%d[%d.]*$') and tonumber(created)
+  if not name or not is_time then return end -- it would keep the others from being listed
+  local row = rows[name] or {}
+  rows[name], row[#row + 1], row[#row + 2] = row, created, id
+end
+
+-- List what was noted. Nothing waits for that, so nobody is told.
+local function list_under_runners(rows, ns)
+  for name, row in pairs(rows) do
+    if (soft('ZADD', runner_index_of(ns, 'live', name), 'NX', unpack(row)) or 0) > 0 then
+      local ids = {}
+      for i = 2, #row, 2 do ids[#ids + 1] = row[i] end
+      soft('ZREM', old_runner_index_of(ns, name), unpack(ids))
+    end
   end
 end
 
@@ -53,17 +64,17 @@ end
 -- makes a child lists it, and its end takes it off the list, so one that is listed and not there is
 -- gone.
 local function rebuild(live, page, now, index, strays)
-  local restored, orphans = {}, {}
+  local restored, orphans, of_runners = {}, {}, {}
   for _, id in ipairs(page) do
     local run = run_of(index.ns, id)
     local row = is_run_id(id) and soft('HMGET', run, 'state', 'token', 'delivery', 'due', 'queue',
       'deadline', 'stop', 'unroutable', 'ended', 'children', 'generation', 'pause', 'runner',
       'created', 'lane', 'held') or {}
-    if redis.call('EXISTS', run) == 0 then
+    if not row[1] and redis.call('EXISTS', run) == 0 then
       redis.call('ZREM', live, id)
       strays[#strays + 1] = live .. ' ' .. id
     elseif row[1] and (row[9] or '') == '' then
-      list_under_runner(id, row[13], row[14], index.ns)
+      note_runner(of_runners, id, row[13], row[14])
       if restore(id, row, now, index) then restored[#restored + 1] = id end
       local listed = row[10] and soft('SRANDMEMBER', children_of(run, row[11] or '0'), 3) or {}
       for _, child in ipairs(listed) do
@@ -74,5 +85,6 @@ local function rebuild(live, page, now, index, strays)
       end
     end
   end
+  list_under_runners(of_runners, index.ns)
   return restored, orphans
 end
