@@ -18,7 +18,7 @@ from stepflow.kits.app import Stepflow
 from stepflow.settings import Settings
 from stepflow.store.calls import Plan
 from stepflow.store.clock import ManualClock
-from stepflow.store.connection.fake import FakeConnection
+from stepflow.testing.connection import FakeConnection
 from stepflow.testing.errors import RunUnfinished
 from stepflow.testing.server import FakeServer
 from stepflow.times import seconds

@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 
 from stepflow.core.journal import Entry, EntryKind, batch_name
 from stepflow.store.calls import Call
-from stepflow.store.connection.fake import FakeConnection
 from stepflow.store.connection.sync import SyncCaller
 from stepflow.store.scripts import ADD_ENTRY, ADD_ENTRY_LIMITED, SETTLE_BUDGET, TAKE_SIGNAL
+from stepflow.testing.connection import FakeConnection
 
 T = TypeVar("T")
 

@@ -9,10 +9,10 @@ from stepflow.engine.env import Env
 from stepflow.errors import RedisUnreachable
 from stepflow.store.claims import claim_one, sources_of
 from stepflow.store.connection.address import Address
-from stepflow.store.connection.fake import FakeConnection
 from stepflow.store.connection.sync import SyncConnection, carry_out
 from stepflow.store.keys import Keys
 from stepflow.store.runs import load_run
+from stepflow.testing.connection import FakeConnection
 from stepflow.worker.maintenance import Maintenance
 from stepflow.worker.recover import recover_lapsed, recover_lost_delivery, recover_worker
 from tests.crash.support.app import path

@@ -89,16 +89,22 @@ def test_every_live_run_is_come_by_in_five_minutes_whoever_the_workers_are(store
     assert len(found) == len(set(found)) == 400
 
 
-def test_one_that_says_no_time_keeps_no_other_from_the_list_of_its_runner(store, keys):
-    """[B12] All of a page are listed at once."""
-    for run_id in ("bad", "worse", "worst", "good"):
-        store.submit(run_id, due_in=5000.0)
-    for run_id, written in (("bad", "nan"), ("worse", "1e999"), ("worst", "-inf")):
-        store.client.hset(keys.run(run_id), "created", written)
-    index = keys.runner_index(LIVE, "x")
-    store.client.delete(index)
-    rounds(store, 2)
-    assert store.client.zrange(index, 0, -1) == [b"good"]
+@pytest.mark.parametrize("written", ["nan", "1e999", "-inf", "0x10", "1.2.3", "", " 7"])
+@pytest.mark.parametrize("field", ["created", "due", "deadline"])
+def test_one_that_says_no_time_keeps_nobody_from_the_indexes(store, keys, field, written):
+    """[B12] Was: the round was cut short, again and again."""
+    for run_id in ("bad", "good"):
+        store.submit(run_id, due_in=5000.0, timeout=9000.0)
+    store.client.hset(keys.run("bad"), field, written)
+    indexes = [keys.runner_index(LIVE, "x"), keys.due, keys.deadlines]
+    store.client.delete(*indexes)
+    assert sorted(look(store).restored) == ["bad", "good"]
+    of_bad = {"created": 0, "due": 1, "deadline": 2}[field]
+    for number, index in enumerate(indexes):
+        kept = {
+            member.decode().removeprefix("run:") for member in store.client.zrange(index, 0, -1)
+        }
+        assert kept == ({"good"} if number == of_bad else {"good", "bad"})
 
 
 @pytest.mark.parametrize("redis_client", ["real"], indirect=True)

@@ -20,7 +20,6 @@ from stepflow.store.calls import Call, LateCall, command, raw
 from stepflow.store.claims import claim_steps, sources_of
 from stepflow.store.connection.address import Address
 from stepflow.store.connection.async_ import AsyncConnection
-from stepflow.store.connection.fake import FakeConnection
 from stepflow.store.connection.pubsub import Listener
 from stepflow.store.connection.redis_py import connect
 from stepflow.store.connection.sockets import RedisSocket
@@ -29,6 +28,7 @@ from stepflow.store.lua.source import Names
 from stepflow.store.runs import submit_run
 from stepflow.store.scripts import Script
 from stepflow.store.values.codec import pack
+from stepflow.testing.connection import FakeConnection
 from tests.store.toy import OK, Toy, greet
 from tests.support import until, until_blocking
 

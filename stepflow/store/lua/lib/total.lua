@@ -22,6 +22,12 @@ local function whole(text)
   return text and #text < 16 and string.find(text, '^%d+$') and tonumber(text) or nil
 end
 
+-- A time as fields hold it, nil for anything else: no index takes "nan" as a score, not each server
+-- takes a hexadecimal one.
+local function moment(text)
+  return text and string.find(text, '^%d[%d.]*$') and tonumber(text) or nil
+end
+
 -- HINCRBY; gives the sum, nil for a field that cannot be counted up.
 local function count_up(key, field)
   local sum = redis.pcall('HINCRBY', key, field, 1)

@@ -36,7 +36,7 @@ for _, id in ipairs(members) do
   local run = run_of(ns, id)
   local row = is_run_id(id) and soft('HMGET', run, 'state', 'runner', 'created', 'ended') or {}
   local runner = string.match(row[2] or '', '^([%w_.:-]+)') or 'unknown' -- as run_hash.py reads it
-  local created, ended = tonumber(row[3] or '') and row[3], tonumber(row[4] or '') and row[4]
+  local created, ended = moment(row[3]) and row[3], moment(row[4]) and row[4]
   if row[1] and (ended or IS_END[row[1]]) then
     end_run(id, run, IS_END[row[1]] and row[1] or 'failed', runner, ended or '1')
   elseif row[1] then

@@ -1,5 +1,5 @@
 -- Go through a small page of the live runs, and put back what an index lost of them.
---@ include total clock ids keys limits/held lanes/join
+--@ include total clock ids keys limits/held lanes/join indexes/by_runner
 --@ constants STATE_PENDING STATE_SCHEDULED STATE_WAITING STATE_PAUSED
 
 -- Which page follows from the time and from this worker's place among the live ones. Together they
@@ -17,34 +17,13 @@ local function page_of(live, workers, worker, now)
   return redis.call('ZRANGE', live, first, first + share - 1)
 end
 
--- Have a run listed among those of its runner: a process of the version before lists none there.
--- rows: for each runner its runs, each with when it was made.
-local function note_runner(rows, id, runner, created)
-  local name = string.match(runner or '', '^([%w_.:-]+)')
-  local is_time = string.find(created or '', '^%d[%d.]*$') and tonumber(created)
-  if not name or not is_time then return end -- it would keep the others from being listed
-  local row = rows[name] or {}
-  rows[name], row[#row + 1], row[#row + 2] = row, created, id
-end
-
--- List what was noted. Nothing waits for that, so nobody is told.
-local function list_under_runners(rows, ns)
-  for name, row in pairs(rows) do
-    if (soft('ZADD', runner_index_of(ns, 'live', name), 'NX', unpack(row)) or 0) > 0 then
-      local ids = {}
-      for i = 2, #row, 2 do ids[#ids + 1] = row[i] end
-      soft('ZREM', old_runner_index_of(ns, name), unpack(ids))
-    end
-  end
-end
-
 -- What the record says stands in an index again: a claim with a lease from now, a due time, a mark
 -- in its queue, a deadline. index: claims, due, deadlines, ns, lease. Gives whether one was
 -- missing.
 local function restore(id, row, now, index)
   local state, token, delivery, queue = row[1], row[2] or '', row[3] or '', row[5] or ''
   local member, added = run_member(id), 0
-  local due, deadline = tonumber(row[4] or ''), tonumber(row[6] or '')
+  local due, deadline = moment(row[4]), moment(row[6])
   if token ~= '' then
     added = redis.call('ZADD', index.claims, 'NX', stamp_of(now + index.lease), member)
   elseif delivery ~= '' and (state == STATE_SCHEDULED or state == STATE_WAITING) then
