@@ -40,6 +40,7 @@ from stepflow.store.connection.redis_py import connect, redis_errors_as_ours
 from stepflow.store.connection.retry_waits import growing_waits, warn_rarely
 from stepflow.store.connection.server_check import check_server
 from stepflow.store.connection.sync import SyncConnection, carry_out
+from stepflow.store.durability.losses import load_persistence
 from stepflow.store.keys import Keys
 from stepflow.store.rights import WORKER, missing_rights
 from stepflow.worker.single import work_one
@@ -185,6 +186,7 @@ def check_redis(address: Address, keys: Keys, wait: Callable[[float], None] = ti
             wait(wait_s)
         for warning in warnings:
             log.warning("Redis at %s: %s", address.shown, warning)
+        log.info("Redis at %s: %s", address.shown, carry_out(connection, load_persistence()).loss)
         lacking = carry_out(connection, missing_rights(WORKER, keys))
         if lacking:
             raise RightsMissing(address.username or "default", WORKER.name, lacking)

@@ -93,6 +93,16 @@ class Call(Generic[T]):
         return self.parts[_BEFORE_KEYS + len(self.keys) :] if self.script else self.parts
 
 
+class OptionalCall(Call[T]):
+    """A call that a server may not know, or a user may not give: *misfit* answers then."""
+
+    __slots__ = ()
+
+    def has_misfit(self, problem: str) -> bool:
+        """Whether the server does not know the command, or the user may not give it."""
+        return any(word in problem for word in ("unknown command", "NOPERM", "WRONGTYPE"))
+
+
 class LateCall(Call[T]):
     """
     A call that *make* makes when it is sent.

@@ -31,6 +31,7 @@ from stepflow.worker.renew import Renewer
 from stepflow.worker.schedules import ScheduleKeeper
 from stepflow.worker.state import CallFunction, WorkerState, call_function
 from stepflow.worker.upkeep.groups import GroupKeeper
+from stepflow.worker.upkeep.server_watch import ServerWatch
 
 log = logging.getLogger("stepflow.worker")
 
@@ -91,6 +92,7 @@ class WorkerParts:
             on_blocked=on_blocked,
             on_refused=self._note_outage,
         )
+        self.server_watch = ServerWatch(self.state, main)
         self.schedules = ScheduleKeeper(
             env, registry, main, worker=name, on_left_out=self.state.counters.note_left_out
         )
@@ -224,9 +226,10 @@ class WorkerParts:
         The server may have forgotten this worker, and replies of claims may have been lost.
         """
         self.maintenance.note_reconnect()
-        task = asyncio.ensure_future(self.adopt())
-        self._adopting.add(task)
-        task.add_done_callback(self._adopting.discard)
+        for work in (self.server_watch.look(), self.adopt()):
+            task = asyncio.ensure_future(work)
+            self._adopting.add(task)
+            task.add_done_callback(self._adopting.discard)
 
     async def announce(self) -> None:
         """Say what a worker says once at its start, and again should Redis forget it."""

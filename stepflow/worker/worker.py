@@ -160,6 +160,7 @@ class Worker:
             stack.push_async_callback(parts.end, tasks)
             await carry_out(connections.main, check_format(self._env.keys))
             await parts.announce()
+            await parts.server_watch.look()
             connections.on_reconnect(parts.note_reconnect)
             await connections.listener.subscribe(
                 self._env.keys.tell_channel(self._options.name),

@@ -84,6 +84,25 @@ def test_a_worker_that_saw_more_than_the_server_kept_drops_what_it_holds(make_cl
     assert check(cluster, {"undone": "succeeded"}).all() == []
 
 
+def test_a_worker_notices_that_the_server_was_started_again_and_drops_what_that_has_lost(
+    make_cluster,
+):
+    """Long before a renewal would tell: the next one is due in 20 seconds."""
+    cluster = make_cluster(STEPFLOW_WORKER_LEASE_S="60")
+    worker = cluster.worker()
+    cluster.submit([RunSpec("listener", run_id="kept")])
+    cluster.reached("kept", "running")
+    cluster.server.client.config_set("appendonly", "no")  # what follows is not written down
+    cluster.submit([RunSpec("listener", run_id="lost")])
+    cluster.reached("lost", "running")
+    cluster.server.restart()
+    worker.has_said("Redis: the server was started again", patience_s=10)
+    worker.has_said("run=lost step=0 dropped: Redis has no such run", patience_s=10)
+    assert "run=kept step=0 dropped" not in worker.said
+    assert cluster.client.cancel("kept")
+    cluster.reached("kept", "cancelled")
+
+
 def test_a_full_server_refuses_in_words_and_all_goes_on_when_it_has_room(make_cluster):
     cluster = make_cluster()
     worker = cluster.worker("--concurrency", "5")

@@ -12,6 +12,7 @@ from stepflow.engine.why.read_world import read_world, refusal_in
 from stepflow.engine.why.words import count, lasting, listed, moment
 from stepflow.store.calls import batch
 from stepflow.store.connection.server_check import server_info, warnings_in
+from stepflow.store.durability.losses import Persistence, load_persistence
 from stepflow.store.evidence.whole import ping
 from stepflow.store.query import server_time
 from stepflow.store.runs.to_archive import count_ends, oldest_end
@@ -40,9 +41,10 @@ async def look_at_server(env: Env) -> list[Line]:
     before = time.time()
     info, now = await batch(server_info(), server_time())
     half = (time.time() - before) / 2
+    kept = await load_persistence()
     world = await read_world(env)
     return [
-        *_of_server(info), _of_latency(sorted(times)), _of_clock(now - before - half),
+        *_of_server(info, kept), _of_latency(sorted(times)), _of_clock(now - before - half),
         *_of_workers(world, env), *await _of_archive(world, env), *await _of_offload(env),
     ]  # fmt: skip
 
@@ -57,7 +59,7 @@ async def _of_offload(env: Env) -> list[Line]:
     return [Line(Level.OK if is_well else Level.BAD, "large values", sentence)]
 
 
-def _of_server(info: Mapping[str, str]) -> Iterator[Line]:
+def _of_server(info: Mapping[str, str], kept: Persistence) -> Iterator[Line]:
     kind, version = (
         ("Valkey", info["valkey_version"])
         if "valkey_version" in info
@@ -69,12 +71,7 @@ def _of_server(info: Mapping[str, str]) -> Iterator[Line]:
         yield Line(Level.BAD, "writes", f"refused: {refusal}")
     for sentence in warnings_in(info):
         yield Line(Level.NOTE, "settings", sentence)
-    if info.get("aof_enabled") == "1":
-        yield Line(
-            Level.OK, "persistence",
-            "the append-only file is on; unless appendfsync is always, a crash of the machine may "
-            "lose up to 2 s",
-        )  # fmt: skip
+    yield Line(Level.OK if kept.appends else Level.NOTE, "persistence", kept.loss)
     yield _of_memory(info)
 
 

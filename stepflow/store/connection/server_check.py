@@ -19,7 +19,8 @@ OLDEST_REDIS = (6, 2)
 FORMAT = 2
 
 
-def _info(reply: object) -> dict[str, str]:
+def info_of(reply: object) -> dict[str, str]:
+    """Read the fields of INFO, or of a section of it, as text."""
     if isinstance(reply, dict):
         return {str(name): str(value) for name, value in reply.items()}
     text = reply.decode("utf-8", "replace") if isinstance(reply, bytes) else str(reply)
@@ -28,7 +29,7 @@ def _info(reply: object) -> dict[str, str]:
 
 def server_info() -> Call[dict[str, str]]:
     """Return the fields of INFO as text."""
-    return command("INFO", read=_info)
+    return command("INFO", read=info_of)
 
 
 async def check_server() -> tuple[list[str], str | None]:

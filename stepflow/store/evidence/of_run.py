@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from stepflow.core.ids import run_member
-from stepflow.store.calls import Call, command, load_hash, raw
+from stepflow.store.calls import Call, OptionalCall, command, load_hash, raw
 from stepflow.store.connection.server_check import server_info
 from stepflow.store.family_update import children_keys
 from stepflow.store.keys import RQ_SUSPENDED, Keys
@@ -17,15 +17,6 @@ T = TypeVar("T")
 NEAR = 10_000
 #: signals of a mailbox that are looked at
 _MAIL = 200
-
-
-class OptionalCall(Call[T]):
-    """A call that a server may not know, or a user may not give: *misfit* answers then."""
-
-    __slots__ = ()
-
-    def has_misfit(self, problem: str) -> bool:
-        return any(word in problem for word in ("unknown command", "NOPERM", "WRONGTYPE"))
 
 
 def info_if_allowed() -> Call[dict[str, str]]:
