@@ -87,7 +87,7 @@ def test_a_worker_that_saw_more_than_the_server_kept_drops_what_it_holds(make_cl
 def test_a_worker_notices_that_the_server_was_started_again_and_drops_what_that_has_lost(
     make_cluster,
 ):
-    """Long before a renewal would tell: the next one is due in 20 seconds."""
+    """[C36] Long before a renewal would tell: the next one is due in 20 seconds."""
     cluster = make_cluster(STEPFLOW_WORKER_LEASE_S="60")
     worker = cluster.worker()
     cluster.submit([RunSpec("listener", run_id="kept")])

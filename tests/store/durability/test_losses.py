@@ -28,7 +28,7 @@ from stepflow.store.durability.losses import (
     ],
 )
 def test_what_the_settings_may_lose_is_said_in_a_sentence(found, words):
-    """[S14]"""
+    """[C39]"""
     assert words in found.loss
 
 
@@ -69,7 +69,7 @@ BEFORE = ServerIdentity("process-1", "history-1", "0")
     ],
 )
 def test_another_server_in_the_place_of_the_first_is_told_from_a_lost_connection(now, words):
-    """[S14] The first lines are negative controls."""
+    """The first lines are negative controls."""
     found = now.words_since(BEFORE)
     assert words in found
     assert bool(words) is bool(found)
