@@ -40,6 +40,8 @@ class Attempt:
 
     #: the offloaded values that it has in memory; not there while it has none
     held: list[object]
+    #: set once Redis knows what it has used of its limits; not there while it has said nothing
+    settling: asyncio.Event
 
     __slots__ = (
         "abandoned",
@@ -48,6 +50,7 @@ class Attempt:
         "in_runner",
         "is_first",
         "payload",
+        "settling",
         "started_at",
         "step",
         "step_until",
@@ -74,6 +77,11 @@ class Attempt:
         self.in_runner = True
         self.started_at = now
         self.step_until = step_until
+
+    async def settled(self) -> None:
+        """Wait until Redis knows what it has used of its limits, should it have said that."""
+        if (settling := getattr(self, "settling", None)) is not None:
+            await settling.wait()
 
     def end(self) -> None:
         """Note that the runner was left: no time limit holds for the commit."""

@@ -97,7 +97,7 @@ async def commit(claimed: ClaimedRun, outcome: Outcome, worker_state: WorkerStat
         try:
             answer = await worker_state.connection.send(call)
         except RedisRefused:
-            answer = await _insist(call, run, worker_state)
+            answer = await _insist(call, claimed, worker_state)
         probes.at("commit.done")
         if answer[0] == STALE:
             if not await _reload(claimed, answer, worker_state):
@@ -311,13 +311,11 @@ def _writes(effects: Mapping[str, Any], limit: int) -> Writes:
     return Writes(deleted, written)
 
 
-async def _insist(call: Call[Any], run: Run, worker_state: WorkerState) -> Any:
+async def _insist(call: Call[Any], claimed: ClaimedRun, worker_state: WorkerState) -> Any:
     """Try a commit again that Redis refused, for whatever reason; the step is kept meanwhile."""
-    return await insist(
-        lambda: worker_state.connection.send(call),
-        f"run={run.id} step={run.step} cannot be committed",
-        whatever_refused=True,
-    )
+    await claimed.attempt.settled()
+    what = f"run={claimed.run.id} step={claimed.run.step} cannot be committed"
+    return await insist(lambda: worker_state.connection.send(call), what, whatever_refused=True)
 
 
 async def _reload(claimed: ClaimedRun, answer: Any, worker_state: WorkerState) -> bool:

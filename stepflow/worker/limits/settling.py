@@ -14,6 +14,7 @@ from stepflow.core.limits.use import read_uses
 from stepflow.errors import ReplyLost
 from stepflow.store.limits.lines import settle_units
 from stepflow.worker.claimed_run import ClaimedRun
+from stepflow.worker.runtime.ask import tell
 from stepflow.worker.state import WorkerState
 
 log = logging.getLogger("stepflow.run")
@@ -41,10 +42,15 @@ def settling(claimed: ClaimedRun, worker_state: WorkerState) -> Iterator[None]:
         if slot.is_settled:
             env = worker_state.env
             call = settle_units(env.keys, run, slot, given=env.clock.given, now=env.clock.now())
-            worker_state.connection.send(call).add_done_callback(partial(_said, run.id))
+            over = claimed.attempt.settling = asyncio.Event()
+            tell(
+                worker_state.connection, call, f"run={run.id} cannot settle its limits",
+                partial(_said, run.id, over),
+            )  # fmt: skip
 
 
-def _said(run_id: str, sent: asyncio.Future[bool]) -> None:
+def _said(run_id: str, over: asyncio.Event, sent: asyncio.Future[bool]) -> None:
+    over.set()
     problem = None if sent.cancelled() else sent.exception()
     if problem is not None and not isinstance(problem, ReplyLost):
         log.warning(

@@ -14,7 +14,7 @@ from stepflow.errors import ClaimLost
 from stepflow.store.budgets.spending import NoRoom, Reservation, reserve_budget, settle_budget
 from stepflow.store.calls import Call
 from stepflow.store.connection.async_ import AsyncCaller
-from stepflow.worker.runtime.ask import ask
+from stepflow.worker.runtime.ask import ask, tell
 
 log = logging.getLogger("stepflow.budgets")
 
@@ -51,7 +51,8 @@ class ClaimBudgets:
 
     def settle(self, reserved: Reservation, used: Cost | None) -> None:
         """Settle a call whose step remembers nothing of it; sent at once, and not waited for."""
-        self._connection.send(self.settling(reserved, used)).add_done_callback(_said)
+        call, what = self.settling(reserved, used), f"run={self._run.id} cannot settle its budgets"
+        tell(self._connection, call, what, _said)
 
     def settling(
         self,

@@ -27,7 +27,7 @@ from stepflow.store.limits.steps import (
     take_slots,
     waits_for,
 )
-from stepflow.worker.runtime.ask import ask
+from stepflow.worker.runtime.ask import ask, tell
 
 log = logging.getLogger("stepflow.run")
 
@@ -195,7 +195,10 @@ class ClaimLimits:
             env.keys, self._run, self._token, slots, rests, given=env.clock.given,
             now=env.clock.now(),
         )  # fmt: skip
-        self._connection.send(call).add_done_callback(partial(_said, self._run.id))
+        tell(
+            self._connection, call, f"run={self._run.id} cannot give back slots of its limits",
+            partial(_said, self._run.id),
+        )  # fmt: skip
 
     def entry(self, index: int, entry: bytes, cleanup: Cleanup | None) -> Call[int] | None:
         """Make the call that adds an entry and carries what goes with it; None for nothing."""

@@ -13,13 +13,13 @@ from stepflow.core.breakers.breaker import Breaker
 from stepflow.core.breakers.permit import Permit, Verdict
 from stepflow.core.run import Run
 from stepflow.engine.env import Env
-from stepflow.engine.observing.observers import tell
+from stepflow.engine.observing.observers import tell as tell_app
 from stepflow.engine.user_code.calls import error_info, escaped
 from stepflow.errors import CircuitOpen, Postponed, ReplyLost
 from stepflow.store.breakers.permits import Refused, settle_permit, take_permit, waits_for
 from stepflow.store.connection.async_ import AsyncCaller
 from stepflow.times import in_words
-from stepflow.worker.runtime.ask import ask
+from stepflow.worker.runtime.ask import ask, tell
 
 log = logging.getLogger("stepflow.breakers")
 
@@ -92,7 +92,8 @@ class ClaimPermits:
         call = settle_permit(
             env.keys, breaker, permit, verdict, error, given=env.clock.given, now=env.clock.now()
         )
-        self._connection.send(call).add_done_callback(_told(breaker, error))
+        what = f"run={self._run.id} cannot tell breaker {breaker.name!r} how a call ended"
+        tell(self._connection, call, what, _told(breaker, error))
 
     def _give_back(self, breaker: Breaker, answer: Permit | Refused) -> None:
         """Give back what came when nobody waited for it any more."""
@@ -118,7 +119,7 @@ def _told(breaker: Breaker, error: str) -> Callable[[asyncio.Future[str]], None]
                     "%.3g s",
                     breaker.name, error, breaker.reset_s,
                 )  # fmt: skip
-                tell("on_circuit_open", breaker.name, error=error, reset_s=breaker.reset_s)
+                tell_app("on_circuit_open", breaker.name, error=error, reset_s=breaker.reset_s)
             case "closed":
                 log.info("breaker %r has closed; those that wait come back", breaker.name)
 

@@ -22,7 +22,7 @@ from stepflow.store.shared.values import (
 )
 from stepflow.store.values.codec import pack, unpack
 from stepflow.store.values.digest import digest
-from stepflow.worker.runtime.ask import ask
+from stepflow.worker.runtime.ask import ask, tell
 
 log = logging.getLogger("stepflow.run")
 
@@ -136,7 +136,8 @@ class ClaimShared:
             env.keys, name, digest, claim, packed, label=label, run_id=self._run.id,
             lasts_s=lasts_s, given=env.clock.given, now=env.clock.now(),
         )  # fmt: skip
-        self._connection.send(call).add_done_callback(partial(_said, self._run.id, name))
+        what = f"run={self._run.id} cannot share a value of {name!r}"
+        tell(self._connection, call, what, partial(_said, self._run.id, name))
 
 
 def _digest(key: str) -> str:
