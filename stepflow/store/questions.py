@@ -79,16 +79,16 @@ def settle_question(
     )
 
 
-def close_question(
-    keys: Keys, run_id: str, token: str, *, digest: str, mark: QuestionOutcome
+def close_questions(
+    keys: Keys, run_id: str, token: str, *, digests: Sequence[str], mark: QuestionOutcome
 ) -> Call[int]:
     """
-    Take a question off the list.
+    Take questions off the list.
 
-    Gives 1, or 0 when it stood there no more or the claim is not the caller's.
+    Gives how many stood there; 0 when the claim is not the caller's.
     """
     base = keys.run(run_id)
-    return scripts.CLOSE_QUESTION.call(
+    return scripts.CLOSE_QUESTIONS.call(
         raw,
         keys={
             "run": base,
@@ -96,7 +96,8 @@ def close_question(
             "replies": f"{base}:replies",
             "questions_index": keys.questions,
         },
-        args={"token": token, "digest": digest, "outcome": mark.write(), "run_id": run_id},
+        args={"token": token, "outcome": mark.write(), "run_id": run_id},
+        lists={"digests": digests},
     )
 
 

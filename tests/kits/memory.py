@@ -234,9 +234,10 @@ class MemoryRuntime:
         self.journal.append(head + data)
         return self._reply([] if self.is_gone else [b"%d" % self.inbox, data])
 
-    def close_question(self, digest: str, mark: QuestionOutcome) -> asyncio.Future[int]:
+    def close_questions(self, digests: Sequence[str], mark: QuestionOutcome) -> asyncio.Future[int]:
         del mark
-        return self._reply(0 if self.is_gone or self.asks.pop(digest, None) is None else 1)
+        closed = () if self.is_gone else [self.asks.pop(each, None) for each in digests]
+        return self._reply(sum(each is not None for each in closed))
 
     def answer(self, value: Any) -> None:
         """Answer the one thing that is asked."""

@@ -20,7 +20,7 @@ from stepflow.kits.flow.replayer import check_history
 from stepflow.store.questions import (
     QuestionOutcome,
     answer_question,
-    close_question,
+    close_questions,
     settle_question,
 )
 from stepflow.store.runs import load_run
@@ -207,8 +207,8 @@ async def test_whichever_comes_first_decides_an_answer_or_the_end_of_its_time(
 
         assert settle(0, None) == [0]
         assert real.hget(f"stepflow:run:{run}:questions", "d") == b"asked"
-        withdrawn = close_question(
-            keys, run, "other.", digest="d", mark=QuestionOutcome("withdrawn", 1.5)
+        withdrawn = close_questions(
+            keys, run, "other.", digests=["d"], mark=QuestionOutcome("withdrawn", 1.5)
         )
         assert link_to_real.call(withdrawn) == 0
         assert real.hexists(f"stepflow:run:{run}:questions", "d")

@@ -391,7 +391,7 @@ WITHOUT = {
     "set_aside": "tests/store/test_damage.py",
     "bury_hook": "tests/store/test_damage.py",
     "answer_question": "tests/kits/test_questions.py",
-    "close_question": "tests/kits/test_questions.py",
+    "close_questions": "tests/kits/test_questions.py",
     "settle_question": "tests/kits/test_questions.py",
     "write_slice": "tests/groups/test_orderings.py",
     "submit_member": "tests/groups/test_orderings.py",

@@ -138,6 +138,6 @@ class RecordedRuntime:
     family = ""
     is_slot_wanted = spread = call = add_entry = _refuse
     output_scope = emit_entry = _refuse
-    take_signal = touch_var = settle_question = close_question = _refuse
+    take_signal = touch_var = settle_question = close_questions = _refuse
     spawn_children = stop_children = count_children = stop_group = settle_group = _refuse
     child_state = offload = _refuse

@@ -303,8 +303,8 @@ class FlowRuntime(Protocol):
         it asked is kept as *prompt*.
         """
 
-    def close_question(self, digest: str, mark: QuestionOutcome) -> asyncio.Future[int]:
-        """Take a question off the list that nobody waits for any more."""
+    def close_questions(self, digests: Sequence[str], mark: QuestionOutcome) -> asyncio.Future[int]:
+        """Take questions off the list that nobody waits for any more."""
 
     async def spawn_children(
         self, specs: Sequence[RunSpec], *, abandon: bool = False, group: ChildGroup | None = None

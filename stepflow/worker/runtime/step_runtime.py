@@ -27,7 +27,7 @@ from stepflow.store.connection.async_ import carry_out
 from stepflow.store.events.output import emit_entry
 from stepflow.store.journal import add_entry, load_journal, take_signal
 from stepflow.store.query import list_length
-from stepflow.store.questions import QuestionOutcome, close_question, settle_question
+from stepflow.store.questions import QuestionOutcome, close_questions, settle_question
 from stepflow.store.runs import load_run
 from stepflow.store.values import offloaded
 from stepflow.store.variables import touch_var
@@ -349,10 +349,10 @@ class StepRuntime(RunnerSide):
         )  # fmt: skip
         return self._listened(self._connection.send(call), partial(_found, head))
 
-    def close_question(self, digest: str, mark: QuestionOutcome) -> asyncio.Future[int]:
-        """Take a question off the list that nobody waits for any more."""
-        call = close_question(
-            self._keys, self._claimed.run.id, self._token, digest=digest, mark=mark
+    def close_questions(self, digests: Sequence[str], mark: QuestionOutcome) -> asyncio.Future[int]:
+        """Take questions off the list that nobody waits for any more."""
+        call = close_questions(
+            self._keys, self._claimed.run.id, self._token, digests=digests, mark=mark
         )
         return asyncio.ensure_future(self._write(call, "take back what it asked"))
 

@@ -185,6 +185,10 @@ class ItemHost:
         del then
         raise _no_such_item(name, "waits for the end of a child")
 
+    def withdraw(self, digest: str) -> None:
+        """Refuse what no item asks for."""
+        raise _no_such_item(digest, "withdraws a question")
+
     def note_inbox(self, inbox: int) -> None:
         """Learn how much was put into the run's inbox."""
         self._host.note_inbox(inbox)

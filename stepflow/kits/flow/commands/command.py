@@ -158,6 +158,9 @@ class Command:
         *was_begun* when an earlier activation may have begun with it.
         """
 
+    def withdraw(self, host: CommandHost) -> None:
+        """Take back what people, or other systems, see of it: it will never be answered."""
+
     def abandon(self) -> None:
         """Leave off: the workflow does not want it any more, or the activation is over."""
 

@@ -112,6 +112,9 @@ class CommandHost(Protocol):
         With None while it has not ended.
         """
 
+    def withdraw(self, digest: str) -> None:
+        """Take a question off the list: the workflow wants its answer no more."""
+
     def note_inbox(self, inbox: int) -> None:
         """Learn how much was ever put into the run's inbox; more wakes all who wait for it."""
 

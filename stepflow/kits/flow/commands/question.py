@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar, cast
 
 from stepflow.core.backoff import RetryPolicy
@@ -14,6 +15,7 @@ from stepflow.kits.flow.commands.command import Command, WorkflowHost
 from stepflow.kits.flow.commands.expected import ExpectedType
 from stepflow.kits.flow.commands.host import CommandHost
 from stepflow.kits.flow.commands.step import StepCommand
+from stepflow.kits.flow.runtime import FlowRuntime
 from stepflow.store.questions import QuestionOutcome
 from stepflow.store.values.codec import is_sealing, pack
 
@@ -111,11 +113,24 @@ class QuestionCommand(Command):
             if host.take_from_inbox(
                 self,
                 EntryKind.ANSWER,
-                lambda index, head: host.runtime.settle_question(
-                    index, head, self._digest, asked, prompt, lapsed
-                ),
+                partial(self._look, host, asked, prompt, lapsed),
             ):
                 self._seen = host.inbox_version
+
+    def _look(
+        self,
+        host: CommandHost,
+        asked: bytes,
+        prompt: bytes,
+        lapsed: QuestionOutcome | None,
+        index: int,
+        head: bytes,
+    ) -> asyncio.Future[Any]:
+        """Look for the answer; the question is on the list then."""
+        sent = host.runtime.settle_question(index, head, self._digest, asked, prompt, lapsed)
+        if not self.is_wanted:  # Redis refused it before, and it was withdrawn meanwhile
+            host.withdraw(self._digest)
+        return sent
 
     def resolve(self, entry: Entry) -> None:
         if entry.data:
@@ -123,18 +138,47 @@ class QuestionCommand(Command):
         else:
             self.future.set_result(None)
 
-    def abandon(self) -> None:
-        if self.is_wanted or not self._host.is_live:
-            return
-        runtime = self._host.runtime
-        withdrawn = QuestionOutcome(WITHDRAWN, runtime.now())
-        runtime.close_question(self._digest, withdrawn).add_done_callback(_ignore)
+    def withdraw(self, host: CommandHost) -> None:
+        host.withdraw(self._digest)
 
 
-def _ignore(done: asyncio.Future[int]) -> None:
-    """Retrieve an error and leave it: a question that stays on the list goes with its run."""
-    if not done.cancelled():
-        done.exception()
+class WithdrawnQuestions:
+    """
+    Takes the questions off the list that one activation wants answered no more.
+
+    A worker may die before that is done, or Redis refuse it. So each activation takes off again
+    what its replay withdraws, in one call, and none parks before all are gone. *wake* is called
+    then.
+    """
+
+    def __init__(self, runtime: FlowRuntime, wake: Callable[[], None]) -> None:
+        self._runtime = runtime
+        self._wake = wake
+        self._digests: list[str] = []
+        self._sent = 0
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether some are still on the list, as far as is known."""
+        return bool(self._digests or self._sent)
+
+    def add(self, digest: str) -> None:
+        """Have a question taken off the list with the next `send`."""
+        self._digests.append(digest)
+
+    def send(self) -> None:
+        """Take those off the list that were added; under the claim, and however long it takes."""
+        digests, self._digests = self._digests, []
+        if digests:
+            self._sent += 1
+            mark = QuestionOutcome(WITHDRAWN, self._runtime.now())
+            self._runtime.close_questions(digests, mark).add_done_callback(self._closed)
+
+    def _closed(self, done: asyncio.Future[int]) -> None:
+        if not done.cancelled():
+            done.exception()  # retrieved: the next activation takes them off again
+        self._sent -= 1
+        self._wake()
 
 
 class NotifyCommand(StepCommand):

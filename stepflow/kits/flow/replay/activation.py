@@ -214,6 +214,8 @@ class Activation(ActivationHost):
         self.loop.now = entry.at
         own_end = read_end(entry.data)
         self._output.void_all(self)
+        for command in self.commands.open():
+            command.withdraw(self)
         self.commands.abandon_all()
         undoing = self.loop.start_over(self._clean_up(with_children=bool(entry.name)))
         self._ending.note_undo(own_end, undoing)
@@ -233,9 +235,7 @@ class Activation(ActivationHost):
 
     async def _live(self) -> Outcome:
         """Carry out what the workflow asks for until it ends, waits, or its time slice is over."""
-        self.is_live = True
-        self._marks.end()
-        self._output.go_live(self)
+        self._go_live()
         self._time_slice.begin()
         self._writer.go_live()
         watch = self._watch
@@ -258,6 +258,8 @@ class Activation(ActivationHost):
                         and await self._time_slice.is_over()
                     ):
                         return yield_slot(self.loop)
+                elif self._withdrawn is not None and self._withdrawn.is_busy:
+                    await self._wait()
                 elif self._is_waiting():
                     return self._park()
         finally:

@@ -15,6 +15,7 @@ from stepflow.engine.user_code.tasks import begin_task
 from stepflow.kits.flow.commands.batch import BatchCommand
 from stepflow.kits.flow.commands.command import Command
 from stepflow.kits.flow.commands.host import Send, Writable
+from stepflow.kits.flow.commands.question import WithdrawnQuestions
 from stepflow.kits.flow.commands.step import StepCommand
 from stepflow.kits.flow.replay.child_ends import ChildEndReader
 from stepflow.kits.flow.replay.compensations import CompensationStack
@@ -80,6 +81,8 @@ class ActivationHost:
         )
         #: made for the first child or map
         self._child_ends: ChildEndReader | None = None
+        #: made for the first question that is withdrawn
+        self._withdrawn: WithdrawnQuestions | None = None
         self._ending = Ending(
             self.run, runtime.policy, limit=runtime.limit, grace_s=runtime.stop_grace_s
         )
@@ -227,6 +230,14 @@ class ActivationHost:
         found = self._child_ends.read(name)
         found.add_done_callback(self._guarded(lambda done: then(done.result())))
 
+    def withdraw(self, digest: str) -> None:
+        """Take a question off the list; one that a replay withdraws, once that is live."""
+        if self._withdrawn is None:
+            self._withdrawn = WithdrawnQuestions(self.runtime, self._wakeup.wake)
+        self._withdrawn.add(digest)
+        if self.is_live:  # not here: the workflow's loop may be the running one
+            self._outer.call_soon(self._withdrawn.send)
+
     def note_inbox(self, inbox: int) -> None:
         """Learn how much was ever put into the run's inbox; more wakes all who wait for it."""
         self._writer.note_inbox(inbox)
@@ -247,6 +258,14 @@ class ActivationHost:
         return Entry(kind, command.place, command.name, self.runtime.now())
 
     # for the activation itself
+
+    def _go_live(self) -> None:
+        """Learn that the journal is used up."""
+        self.is_live = True
+        if self._withdrawn is not None:
+            self._withdrawn.send()
+        self._marks.end()
+        self._output.go_live(self)
 
     def _observe(self, command: Command, entry: Entry | None) -> None:
         """Tell observers what an entry means for a step; None for what its key remembers."""
@@ -284,6 +303,7 @@ class ActivationHost:
         costs a workflow of ten steps a tenth of its time.
         """
         self.loop.ctx = self.loop.timers = self.loop.before_time = self._child_ends = None
+        self._withdrawn = None
         self.commands.forget_host()
 
     def _guarded(self, callback: Callable[[T], None]) -> Callable[[T], None]:
@@ -310,6 +330,7 @@ class ActivationHost:
         """Cancel the try of what the workflow cancelled; its answer will not be handed over."""
         if self.loop.is_over:
             return
+        command.withdraw(self)
         if self.is_live:
             self._outer.call_soon(command.void_output, self)
         self._outer.call_soon(command.give_up)
