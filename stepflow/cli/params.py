@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from shlex import quote
 from typing import Any, TypeVar
 
 import click
@@ -33,9 +34,24 @@ class Json(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # generic 
         try:
             return json.loads(sys.stdin.read() if value == "-" else value)
         except ValueError as error:
-            self.fail(f"this is not JSON ({error}): {value[:60]!r}", param, ctx)
+            self.fail(f"this is not JSON ({error}): {value[:60]!r}{_hint(value)}", param, ctx)
         except RecursionError:
             self.fail(f"this JSON is nested too deeply: {value[:60]!r}", param, ctx)
+
+
+#: words that JSON has otherwise
+_WORDS = {"yes": "true", "no": "false", "True": "true", "False": "false", "None": "null"}
+
+
+def _hint(value: str) -> str:
+    """Say how what is given is written as JSON, where it is a word or text without its quotes."""
+    if value == "-" or value[:1] in {"{", "[", '"'}:
+        return ""
+    text = quote(json.dumps(value[:60], ensure_ascii=False))
+    meant = (
+        f"write {_WORDS[value]}, or as text" if value in _WORDS else "text has quotes of its own"
+    )
+    return f"; {meant}: {text}"
 
 
 class Duration(click.ParamType):  # type: ignore[type-arg,unused-ignore]

@@ -7,6 +7,9 @@ from tests.support import until_blocking
 
 MISTAKES = {
     "submit etl {oops": (2, "not JSON"),
+    "submit etl kite": (2, """text has quotes of its own: '"kite"'"""),
+    "answer a.1 yes": (2, """write true, or as text: '"yes"'"""),
+    "signal a paid None": (2, "write null"),
     "submit etl 1 --id a/b": (2, "is not valid"),
     "submit etl 1 --header k": (2, "not key=value"),
     "submit etl 1 --header workflow.x=1": (2, "reserved"),

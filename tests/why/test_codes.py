@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import re
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from enum import StrEnum, auto
+from typing import Any, Literal
 
 import pytest
+from pydantic import BaseModel
 
 import stepflow
 from stepflow import Breaker, Fail, RetryPolicy, Step, Succeed
@@ -571,6 +573,43 @@ async def test_waiting_ask(scene):
     assert "'Publish page 7?' (boolean)" in why.sentence
     await goes_on(scene, why.commands[0])
     assert await scene.client.result("a", timeout=1) is True
+
+
+class Colour(StrEnum):
+    RED = auto()
+    BLUE = auto()
+
+
+class Review(BaseModel):
+    grade: int
+    colour: Colour
+    note: str = ""
+
+
+@pytest.mark.parametrize(
+    ("wanted", "said"),
+    [
+        (Colour, "'red' or 'blue'"),
+        (Literal["x y", 7], "'x y' or 7"),
+        (Review, "object with grade, colour"),
+        (int | None, "integer or null"),
+        (list[int], "array"),
+        ({"anyOf": [{"type": "boolean"}, {"type": "object"}]}, "boolean or object"),
+        ({"type": ["number", "null"]}, "number or null"),
+        ({}, "any JSON"),
+    ],
+)
+async def test_waiting_ask_says_what_fits_and_an_answer_that_does(scene, wanted, said):
+    async def flow(ctx: Any) -> Any:
+        return await ctx.ask(wanted, "Which?")
+
+    why = await waits(scene, flow, "waiting.ask")
+    assert f"'Which?' ({said})" in why.sentence
+    if wanted != {}:
+        await goes_on(scene, why.commands[0])
+        await scene.client.result("a", timeout=1)
+    else:
+        assert why.commands[0].endswith(" JSON")
 
 
 async def test_waiting_child_says_why_the_child_stands(scene):

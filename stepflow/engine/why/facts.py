@@ -137,8 +137,8 @@ class Awaited:
     commands: Sequence[OpenCommand] = ()
     #: names of the signals that it has not taken, as many as were looked at
     mail: Sequence[str] = ()
-    #: digest -> (prompt, type in words) of its open questions
-    questions: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    #: digest -> (prompt, what fits in words, an answer that fits) of its open questions
+    questions: Mapping[str, tuple[str, str, str]] = field(default_factory=dict)
     #: the awaited ids that have ended, or were answered
     arrived: frozenset[str] = frozenset()
     maps: Mapping[str, MapCounts] = field(default_factory=dict)

@@ -13,7 +13,7 @@ from stepflow.engine.why.around.budgets import BUDGET
 from stepflow.engine.why.around.limits import lines_of_steps, make_line
 from stepflow.engine.why.facts import Awaited, Facts, Indexes, Line, MapCounts, Place, Turn, World
 from stepflow.engine.why.look import Answers, Look
-from stepflow.engine.why.schema_words import type_in_words
+from stepflow.engine.why.schema_words import question_in_words
 from stepflow.store.evidence.of_run import NEAR
 from stepflow.store.hooks import DEAD, DELIVERED, HookRecord
 from stepflow.store.keys import Keys
@@ -110,7 +110,7 @@ def _awaited(look: Look) -> Awaited:
     second = look.second
     mail = [item.partition(b"|")[0].decode("utf-8", "replace") for item in second.get("mail", ())]
     questions = {
-        digest.decode("utf-8", "replace"): type_in_words(packed)
+        digest.decode("utf-8", "replace"): question_in_words(packed)
         for digest, packed in second.get("questions", {}).items()
         if digest
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from shlex import quote
 from typing import Any
 
 from stepflow.core.open_command import OpenCommand
@@ -21,7 +22,6 @@ from stepflow.engine.why.facts import Facts, Turn
 from stepflow.engine.why.held import in_line
 from stepflow.engine.why.make import cancelling, make, to_type
 from stepflow.engine.why.model import Why
-from stepflow.engine.why.schema_words import EXAMPLES
 from stepflow.engine.why.words import count, listed, moment, ordinal
 
 #: commands that a sentence names
@@ -152,9 +152,9 @@ def _tell_signal(facts: Facts, one: OpenCommand, until: str) -> tuple[str, str, 
 
 
 def _tell_question(facts: Facts, one: OpenCommand, until: str) -> tuple[str, str, list[str]]:
-    prompt, kind = facts.awaited.questions.get(one.awaited_id, ("", ""))
-    what = f"{prompt!r} ({kind or 'anything'})" if prompt else "its question"
-    value = EXAMPLES.get(kind, "JSON")
+    prompt, kind, example = facts.awaited.questions.get(one.awaited_id, ("", "", ""))
+    what = f"{prompt!r} ({kind or 'any JSON'})" if prompt else "its question"
+    value = quote(example) if example else "JSON"
     typed = [f"stepflow answer {facts.run_id}.{one.awaited_id} {value}"] if one.awaited_id else []
     return f"waits for somebody to answer {what}{until}", "an answer", typed
 

@@ -12,6 +12,7 @@ from pydantic.errors import (
     PydanticUserError,
 )
 
+from stepflow.engine.user_code.schema.examples import in_words
 from stepflow.errors import InvalidOption
 
 #: what does not fit, shown in one message: how many, and characters of each
@@ -49,11 +50,17 @@ def misfit(value: Any, schema: Mapping[str, Any]) -> str | None:
     except Exception as error:  # noqa: BLE001  a reference that leads nowhere, a value that JSON does not have
         return f"it cannot be checked ({type(error).__name__}: {str(error)[:_LONG]})"
     shown = [
-        ": ".join(filter(None, (".".join(map(str, e.absolute_path)), e.message[:_LONG])))
+        ": ".join(filter(None, (".".join(map(str, e.absolute_path)), _said(e)[:_LONG])))
         for e in errors[:_SHOWN]
     ]
     more = f"; and {len(errors) - _SHOWN} more" if len(errors) > _SHOWN else ""
     return "; ".join(shown) + more if errors else None
+
+
+def _said(error: Any) -> str:
+    """Say what one error of the library is; of several schemas it would not say what they want."""
+    wanted = in_words(error.schema) if error.validator in {"anyOf", "oneOf"} else ""
+    return f"{error.instance!r:.100} is not {wanted}" if wanted else str(error.message)
 
 
 def _validator(schema: Mapping[str, Any]) -> Any:
