@@ -12,6 +12,7 @@ from stepflow.cli.look.many import Answer, for_each, runs_argument
 from stepflow.cli.steering.where import do_to_many, many_of, runs_or_where
 from stepflow.cli.wait import end_code, end_sentence, wait_for_end
 from stepflow.core.run import RunState, RunStatus
+from stepflow.errors import stands
 
 if TYPE_CHECKING:
     from stepflow.client import Client
@@ -47,7 +48,9 @@ def cancel_command(
         ends = client.cancel(run_id, reason, by=context.user)
         status = _kept(client, run_id)
         if not ends:
-            raise Problem(f"run {run_id} is {status.state} already; there is nothing to cancel")
+            raise Problem(
+                f"run {run_id} {stands(status.state)} already; there is nothing to cancel"
+            )
         if before is not None and before.state is RunState.CANCELLING:
             output.note(f"run {run_id} was being cancelled already")
         if not wait:
@@ -99,7 +102,7 @@ def fail_command(context: CliContext, runs: tuple[str, ...], reason: str) -> int
         changed = client.fail(run_id, reason, by=context.user)
         status = _kept(client, run_id)
         if not changed:
-            raise Problem(f"run {run_id} is {status.state} already; there is nothing to fail")
+            raise Problem(f"run {run_id} {stands(status.state)} already; there is nothing to fail")
         return _say(context, status)
 
     return for_each(context, runs, fail)

@@ -88,6 +88,7 @@ from stepflow.core.outcomes import (
 from stepflow.core.run import Cleanup, PauseRequest, Run, RunState, StopKind, StopRequest
 from stepflow.core.transition import Transition, TransitionKind
 from stepflow.durations import FOREVER_S
+from stepflow.errors import stands
 
 #: most moves: a member of an enum takes as long to look up as a call
 _ADVANCE = TransitionKind.ADVANCE
@@ -225,7 +226,7 @@ def decide_stop(run: Run, stop: StopRequest, *, overdue: bool = False) -> Transi
 def decide_retry(run: Run) -> Transition:
     """Decide what becomes of *run* when somebody asks to retry it: only a failed run can be."""
     if run.state is not RunState.FAILED:
-        return Transition.drop(run, f"it is {run.state}; only a failed run can be retried")
+        return Transition.drop(run, f"it {stands(run.state)}; only a failed run can be retried")
     if run.cleanup is Cleanup.STARTED:
         return Transition.drop(
             run, "what it did is undone, or its children were stopped; fork it or submit it anew"
@@ -236,7 +237,7 @@ def decide_retry(run: Run) -> Transition:
 def decide_pause(run: Run, pause: PauseRequest) -> Transition:
     """Decide what becomes of *run* when somebody asks to pause it."""
     if run.is_finished:
-        return Transition.drop(run, f"it is {run.state}")
+        return Transition.drop(run, f"it {stands(run.state)}")
     if run.stop is not None:
         return Transition.drop(run, f"it was asked to stop ({run.stop.kind})")
     if run.state is RunState.PAUSED or run.pause is not None:
@@ -255,7 +256,7 @@ def decide_resume(run: Run, now: float) -> Transition:
         return Transition.resume(run) if stood is None else Transition.go_back(run, stood, now)
     if run.pause is not None and run.is_claimed:
         return Transition.mark_pause(run, None)
-    return Transition.drop(run, f"it is {run.state}")
+    return Transition.drop(run, f"it {stands(run.state)}")
 
 
 def decide_run_now(run: Run) -> Transition:
@@ -263,7 +264,7 @@ def decide_run_now(run: Run) -> Transition:
     if run.state is RunState.PENDING:
         return Transition.drop(run, "")
     if run.state is not RunState.SCHEDULED:
-        return Transition.drop(run, f"it is {run.state}")
+        return Transition.drop(run, f"it {stands(run.state)}")
     return Transition.hand_over(
         run, failures=run.failures, crashes=run.crashes, due_at=None, why="due now, by hand"
     )

@@ -67,11 +67,11 @@ class WorkerInfo:
     """
     One worker process as RQ knows it.
 
-    *state* is RQ's, or "blocked" while user code blocks its event loop, or "leaving" once it was
-    told to stop, or "unhealthy" while it takes nothing because of a resource. *health* says which
-    resource is unhealthy or degraded, and why; empty when all are well. *running* counts the steps
-    that it is running, -1 for a worker that is not stepflow's. *is_live* is False for one that was
-    killed: RQ forgets it a minute or two later.
+    *state* is "busy" while it has steps, else "idle"; or "blocked" while user code blocks its event
+    loop, "leaving" once it was told to stop, "unhealthy" while it takes nothing because of a
+    resource. *health* says which resource is unhealthy or degraded, and why; empty when all are
+    well. *running* counts the steps that it is running, -1 for a worker that is not stepflow's.
+    *is_live* is False for one that was killed: RQ forgets it a minute or two later.
     """
 
     name: str
@@ -236,6 +236,10 @@ def _is_live(info: WorkerInfo, seen: float | None, now: float) -> bool:
     return is_blocked or max(seen or 0.0, started) > now - LIVE_S
 
 
+#: what RQ says of a worker that is well
+_RQS = frozenset({"idle", "busy"})
+
+
 def _worker(name: str, row: Mapping[bytes, bytes], claims: Mapping[str, int]) -> WorkerInfo:
     def words(field: bytes) -> list[str]:
         # RQ writes names with commas; a worker of ours that wrote a Python list over them is
@@ -251,10 +255,12 @@ def _worker(name: str, row: Mapping[bytes, bytes], claims: Mapping[str, int]) ->
 
     ours = b"concurrency" in row
     condition, _, trouble = text(b"condition").partition(": ")
-    state = "" if condition == "degraded" else condition
+    state = ("" if condition == "degraded" else condition) or text(b"state") or "?"
+    if ours and state in _RQS:  # RQ's own word for it is as old as the last heartbeat
+        state = "busy" if claims.get(name) else "idle"
     return WorkerInfo(
         name,
-        state=state or text(b"state") or "?",
+        state=state,
         pid=number(b"pid"),
         host=text(b"hostname"),
         queues=words(b"queues"),

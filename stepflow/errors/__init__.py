@@ -67,6 +67,7 @@ from stepflow.errors.base import (
     StepflowError,
     did_you_mean,
     shown,
+    stands,
 )
 from stepflow.errors.data import (
     DataError,
@@ -273,6 +274,7 @@ __all__ = [
     "WrongTransition",
     "did_you_mean",
     "shown",
+    "stands",
 ]
 
 # a traceback names them by where you import them from

@@ -33,6 +33,15 @@ def did_you_mean(name: str, known: Sequence[str]) -> str:
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
+#: ends, as a sentence about a run says them; it *is* in every other state
+_ENDED = {"succeeded": "has succeeded", "failed": "has failed", "cancelled": "was cancelled"}
+
+
+def stands(state: str) -> str:
+    """Say a run's *state* as the verb of a sentence: "has succeeded", "is waiting"."""
+    return _ENDED.get(state) or f"is {state}"
+
+
 class StepflowError(Exception):
     """The base of all errors of stepflow."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stepflow.errors.base import StepflowError, did_you_mean, shown
+from stepflow.errors.base import StepflowError, did_you_mean, shown, stands
 
 #: steps named in one sentence
 _NAMED = 50
@@ -40,7 +40,7 @@ class NotResumable(RunStateError):
     """You called `resume` for a run that is not paused."""
 
     def __init__(self, run_id: str, state: str) -> None:
-        super().__init__(f"run {run_id!r} is {state}; only a paused run can be resumed")
+        super().__init__(f"run {run_id!r} {stands(state)}; only a paused run can be resumed")
 
 
 class NotPausable(RunStateError):
@@ -133,7 +133,7 @@ class NotScheduled(RunStateError):
 
     def __init__(self, run_id: str, state: str) -> None:
         super().__init__(
-            f"run {run_id!r} is {state}; only one that is scheduled, or waits for its next "
+            f"run {run_id!r} {stands(state)}; only one that is scheduled, or waits for its next "
             "attempt, can run now"
         )
 
@@ -143,8 +143,8 @@ class NotRunning(RunStateError):
 
     def __init__(self, run_id: str, state: str) -> None:
         super().__init__(
-            f"run {run_id!r} is {state}, and no worker is running it; `stepflow why {run_id}` says "
-            "what it waits for"
+            f"run {run_id!r} {stands(state)}, and no worker is running it; "
+            f"`stepflow why {run_id}` says what it waits for"
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from stepflow.errors.base import StepflowError, did_you_mean, shown
+from stepflow.errors.base import StepflowError, did_you_mean, shown, stands
 
 
 class UsageError(StepflowError):
@@ -210,8 +210,8 @@ class RunConflict(UsageError):
 
     def __init__(self, run_id: str, difference: str, state: str) -> None:
         super().__init__(
-            f"run {run_id!r} is {state} with a different {difference}; pick another run id, or "
-            'wait for it to end and submit with on_conflict="restart"'
+            f"run {run_id!r} {stands(state)} with a different {difference}; pick another run "
+            'id, or wait for it to end and submit with on_conflict="restart"'
         )
 
 

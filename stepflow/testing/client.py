@@ -14,6 +14,7 @@ from typing import Protocol, TypeVar
 from stepflow.client import AsyncClient
 from stepflow.client.following import Reader
 from stepflow.core.run import RunStatus
+from stepflow.errors import stands
 from stepflow.kits.app import Stepflow
 from stepflow.settings import Settings
 from stepflow.store.calls import Plan
@@ -83,7 +84,7 @@ class InProcessClient(AsyncClient):
                 return
             if not (events or reader.has_more or self._harness.is_settling):
                 run = await self._found(reader.run_id)
-                raise RunUnfinished(run.id, run.waits_for or f"it is {run.state}")
+                raise RunUnfinished(run.id, run.waits_for or f"it {stands(run.state)}")
             await asyncio.sleep(_LOOK_S)
 
     async def wait(self, run_id: str, timeout: float | timedelta | None = None) -> RunStatus:
@@ -96,6 +97,6 @@ class InProcessClient(AsyncClient):
             seconds(timeout, "timeout of wait")
         while not (run := await self._found(run_id)).is_finished:
             if not self._harness.is_settling:
-                raise RunUnfinished(run_id, run.waits_for or f"it is {run.state}")
+                raise RunUnfinished(run_id, run.waits_for or f"it {stands(run.state)}")
             await asyncio.sleep(_LOOK_S)  # a step of some run that waits for another
         return run

@@ -8,7 +8,7 @@ from stepflow.engine.fork import SAME_INPUT
 from stepflow.engine.once.options import Debounce, Singleton
 from stepflow.engine.spec import RunSpec
 from stepflow.engine.steering.audit import name_of, note
-from stepflow.errors import InvalidOption, RunNotFound, RunStateError
+from stepflow.errors import InvalidOption, RunNotFound, RunStateError, stands
 from stepflow.hooks.body import json_value
 from stepflow.web.models import moment_of
 from stepflow.web.operation import Call, Reply
@@ -75,7 +75,7 @@ async def fail(call: Call) -> Any:
 async def _ended(call: Call, ends: bool, verb: str) -> Any:  # noqa: FBT001  what the client said
     run = await found(call)
     if not ends:
-        msg = f"run {run.id!r} is {run.state} already; there is nothing to {verb}"
+        msg = f"run {run.id!r} {stands(run.state)} already; there is nothing to {verb}"
         raise RunStateError(msg)
     return await _status(call)
 

@@ -130,7 +130,7 @@ def test_a_worker_that_was_told_to_stop_says_that_it_is_leaving(start, url, clie
     process = start("worker", "capp:app", STEPFLOW_REDIS_URL=url)
     client.submit("waits", run_id="w1")
     until_blocking(lambda: client.status("w1").state == "running")
-    assert [worker.state for worker in client.workers()] != ["leaving"]
+    assert [(each.state, each.running) for each in client.workers()] == [("busy", 1)]
     process.terminate()
     until_blocking(lambda: [worker.state for worker in client.workers()] == ["leaving"])
     client.cancel("w1")

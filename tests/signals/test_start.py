@@ -139,6 +139,8 @@ def test_a_full_mailbox_takes_what_replaces_something(url: str, real) -> None:
 def test_a_signal_like_before_asks_nothing_more(client: Client, real) -> None:
     """[K23] The same commands within the script, and none before or behind it."""
     client.submit("cart", run_id="c")
+    client.submit("cart", run_id="d")
+    client.signal("d", "price", 0)  # the server knows the script now
     with real.monitor() as monitor:
         client.signal("c", "price", 1)
         real.set("last", 1)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from stepflow.core.run import Run
 from stepflow.engine.env import Env
 from stepflow.engine.gate import check_readable
-from stepflow.errors import NotDeletable, StepflowError
+from stepflow.errors import NotDeletable, StepflowError, stands
 from stepflow.store.calls import batch_of
 from stepflow.store.hooks import MOST_UNTOLD, load_hook, load_untold
 from stepflow.store.query import scan_members
@@ -44,7 +44,7 @@ async def delete(run_id: str, env: Env) -> bool:
         if run is None:
             return False
         if not check_readable(run).is_finished:
-            raise NotDeletable(run_id, f"it is {run.state}; cancel it first, or force it")
+            raise NotDeletable(run_id, f"it {stands(run.state)}; cancel it first, or force it")
         if run.is_to_archive:
             raise NotDeletable(run_id, "its end is still to be archived: stepflow archive health")
         hooks = await _hooks_of(run, env)

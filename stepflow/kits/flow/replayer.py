@@ -14,7 +14,7 @@ from stepflow.core.outcomes import Outcome, Pause, Raised
 from stepflow.core.under_way import Attempts
 from stepflow.engine.history import Remembered, ended_well, read_history
 from stepflow.engine.registry import RegisteredRunner, Registry
-from stepflow.errors import UnknownRunner
+from stepflow.errors import UnknownRunner, stands
 from stepflow.kits.flow.workflow import Workflow
 from stepflow.settings import MOST_BYTES
 
@@ -67,7 +67,7 @@ def _difference(remembered: Remembered, outcome: Outcome | None) -> str | None:
             return f"{reason}\n{diff}" if diff else reason
         case Raised(error) if ended_well(remembered.run):
             return (
-                f"it is {remembered.run.state}, "
+                f"it {stands(remembered.run.state)}, "
                 f"and would fail now with {error.type}: {error.message}"
             )
     return None

@@ -19,6 +19,8 @@ HEAD = "name: broken\nenv: [TOKEN]\nsteps:\n"
 SCHEMED = "name: broken\ninput: {properties: {name: {type: string}}}\nsteps:\n"
 A = "  - {id: a, kind: checkpoint, input: {name: x}}\n"
 
+#: where the input of the first step stands, below HEAD
+AT = "4: steps[0].input"
 #: name -> the file, and its faults as `line: place: words`
 BROKEN: dict[str, tuple[str, list[str]]] = {
     "no mapping": ("- 1\n", ["1: : a definition is a mapping"]),
@@ -60,13 +62,21 @@ BROKEN: dict[str, tuple[str, list[str]]] = {
         HEAD + "  - id: a\n    kind: tool\n    input:\n      tool: snd\n",
         ["7: steps[0].input.tool: no tool is called 'snd'; did you mean 'send'?"],
     ),
+    "a tool that no other is like": (
+        HEAD + "  - {id: a, kind: tool, input: {tool: reckon}}\n",
+        [AT + ".tool: no tool is called 'reckon'; the app registers it with @app.tool, above"],
+    ),
+    "an agent that no other is like": (
+        HEAD + "  - {id: a, kind: agent, input: {agent: oracle, prompt: x}}\n",
+        [AT + ".agent: no agent is called 'oracle'; the app registers it with app.agent, above"],
+    ),
     "arguments that a tool does not take": (
         HEAD + "  - {id: a, kind: tool, input: {tool: send, args: {who: x}}}\n",
         ["4: steps[0].input.args: tool 'send' cannot be called with them"],
     ),
     "an unknown runner": (
         HEAD + "  - {id: a, kind: run, input: {runner: nobody}}\n",
-        ["4: steps[0].input.runner: no runner is called 'nobody'"],
+        [AT + ".runner: no runner is called 'nobody'; the app registers it or names it"],
     ),
     "an unknown definition": (
         HEAD + "  - {id: a, kind: run, input: {definition: nobody}}\n",

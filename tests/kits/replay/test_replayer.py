@@ -109,7 +109,7 @@ async def test_steps_taken_away_or_exchanged_and_an_early_end_do_not_fit(histori
         assert await check_history(histories["asleep"], app_of(function).registry)
     assert await check_history(histories["asleep"], app_of(raising).registry) is None
     said = await check_history(histories["ended"], app_of(raising).registry)
-    assert said == "it is succeeded, and would fail now with KeyError: 'a'"
+    assert said == "it has succeeded, and would fail now with KeyError: 'a'"
 
 
 async def test_input_that_todays_code_does_not_take_does_not_fit(histories: Any) -> None:

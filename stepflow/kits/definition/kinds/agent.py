@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from stepflow.errors import did_you_mean
 from stepflow.kits.definition.checking.source import Way
-from stepflow.kits.definition.kinds.base import At, Flow, KindInput
+from stepflow.kits.definition.kinds.base import At, Flow, KindInput, registered, unknown
 from stepflow.kits.definition.known import Known
 
 
@@ -30,7 +29,7 @@ class Agent(Flow):
     def faults(self, given: Mapping[str, Any], known: Known) -> Iterator[tuple[Way, str]]:
         name, names = given.get("agent"), [*known.runners(), *known.foreign]
         if known.is_app and isinstance(name, str) and "{" not in name and name not in names:
-            yield ("agent",), f"no agent is called {name!r}{did_you_mean(name, names)}"
+            yield ("agent",), unknown("agent", name, names, registered("with app.agent"))
 
     async def carry(self, given: AgentInput, at: At) -> Any:
         child = await at.ctx.spawn(

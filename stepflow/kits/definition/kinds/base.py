@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Protocol
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
-from stepflow.errors import PermanentError
+from stepflow.errors import PermanentError, did_you_mean
 from stepflow.kits.definition.checking.source import Way
 from stepflow.kits.definition.model import StepSpec
 from stepflow.kits.definition.values.templates import as_text, references_in
@@ -111,6 +111,16 @@ def read_input(kind: Kind, value: Any) -> Any:
         )
         msg = f"the input of kind {kind.name!r} does not fit: {said}"
     raise PermanentError(msg)
+
+
+def unknown(what: str, name: str, known: Sequence[str], remedy: str) -> str:
+    """Say that no *what* is called *name*: the nearest that is, or else the *remedy*."""
+    return f"no {what} is called {name!r}{did_you_mean(name, known) or f'; {remedy}'}"
+
+
+def registered(by: str) -> str:
+    """Say where an app registers what definitions name: before it loads them."""
+    return f"the app registers it {by}, above the app.definitions(...) that loads this"
 
 
 def form_faults(model: type[BaseModel], value: Any) -> Iterator[tuple[Way, str]]:

@@ -8,7 +8,7 @@ from typing import Any
 from stepflow.core.graphs.definitions import RUNNER
 from stepflow.errors import PermanentError, did_you_mean
 from stepflow.kits.definition.checking.source import Way
-from stepflow.kits.definition.kinds.base import At, Flow, KindInput
+from stepflow.kits.definition.kinds.base import At, Flow, KindInput, registered, unknown
 from stepflow.kits.definition.known import Known
 from stepflow.kits.definition.submission import payload_of
 
@@ -39,13 +39,13 @@ class Run(Flow):
             yield (), "a run has either runner or definition"
         if not known.is_app:
             return
-        for what, names in (
-            ("runner", [*known.runners(), *known.foreign]),
-            ("definition", list(known.definitions)),
+        for what, names, remedy in (
+            ("runner", [*known.runners(), *known.foreign], registered("or names it in runners=")),
+            ("definition", list(known.definitions), "app.definitions(...) has not loaded it"),
         ):
             name = given.get(what)
             if isinstance(name, str) and "{" not in name and name not in names:
-                yield (what,), f"no {what} is called {name!r}{did_you_mean(name, names)}"
+                yield (what,), unknown(what, name, names, remedy)
 
     async def carry(self, given: RunInput, at: At) -> Any:
         runner, payload = given.runner, given.input

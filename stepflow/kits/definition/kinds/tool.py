@@ -7,9 +7,9 @@ from typing import Any
 
 from pydantic import Field
 
-from stepflow.errors import PermanentError, did_you_mean
+from stepflow.errors import PermanentError
 from stepflow.kits.definition.checking.source import Way
-from stepflow.kits.definition.kinds.base import KindInput, Work
+from stepflow.kits.definition.kinds.base import KindInput, Work, registered, unknown
 from stepflow.kits.definition.known import Known
 
 
@@ -46,5 +46,4 @@ class ToolKind(Work):
 
 
 def _unknown(name: str, known: Known) -> str:
-    hint = did_you_mean(name, list(known.tools))
-    return f"no tool is called {name!r}{hint}; the app registers one with @app.tool"
+    return unknown("tool", name, list(known.tools), registered("with @app.tool"))
