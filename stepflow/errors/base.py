@@ -33,8 +33,8 @@ def did_you_mean(name: str, known: Sequence[str]) -> str:
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
-#: ends, as a sentence about a run says them; it *is* in every other state
-_ENDED = {"succeeded": "has succeeded", "failed": "has failed", "cancelled": "was cancelled"}
+#: two ends, as a sentence about a run says them; it *is* whatever else
+_ENDED = {"succeeded": "has succeeded", "failed": "has failed"}
 
 
 def stands(state: str) -> str:

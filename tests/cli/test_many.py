@@ -39,7 +39,7 @@ def test_json_is_a_list_for_many_and_what_it_was_for_one(run, runs):
     done = run("fail", "b1", "a1", "--json")
     first, second = json.loads(done.stdout)
     assert (first["id"], first["state"]) == ("b1", "failed")
-    assert second == {"id": "a1", "problem": "run a1 is failed already; there is nothing to fail"}
+    assert second == {"id": "a1", "problem": "run a1 has failed already; there is nothing to fail"}
     assert done.exit_code == 1
 
 

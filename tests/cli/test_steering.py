@@ -23,7 +23,7 @@ def test_many_are_paused_and_each_is_told_by_itself(run, client):
     said = run("pause", "a1", "a2", "--json")
     assert said.exit_code == 1
     assert [item.get("state", "no") for item in json.loads(said.stdout)] == ["paused", "no"]
-    assert "a2' cannot be paused: it was cancelled" in said.stderr
+    assert "a2' cannot be paused: it is cancelled" in said.stderr
 
 
 def test_a_scheduled_run_is_started_now(run, client):
