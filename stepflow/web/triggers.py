@@ -49,7 +49,8 @@ def triggers(client: AsyncClient, *, prefix: str = "") -> Starlette:
     Make the ASGI app that takes the webhooks of the definitions of an app, by its `async_client`.
 
     *prefix* comes before each path. 202 has the id of the run, 200 its result where the trigger
-    waits for it, 401 stands for a wrong or old signature, 409 for a delivery that came before.
+    waits for it, 401 stands for a wrong or old signature. A delivery that comes again begins
+    nothing and is answered like the first one: its sender may not have heard the first answer.
     """
     return Starlette(routes=[trigger_route(client, prefix)])
 
@@ -81,8 +82,6 @@ async def _taken(found: Incoming, request: Request, client: AsyncClient) -> Resp
     event = parse(body) if body else dict(request.query_params)
     spec = found.spec(headers, body, event)
     submitted = await begun_once(spec, lambda spec: client._do(client._submit(spec)))  # noqa: SLF001  one house
-    if not submitted.created:
-        return JSONResponse({"id": submitted.id, "detail": "this delivery came before"}, 409)
     if found.wait_s is None:
         return JSONResponse({"id": submitted.id}, 202)
     return await _ended(submitted.id, found.wait_s, client)

@@ -107,10 +107,11 @@ def _check_first(
             f"ctx is a {context.__name__}, and annotates it as {hint.__name__}; write "
             f"{written}({first}: {context.__name__}, ...)"
         )
+    better = f"{first}: {context.__name__}" if first == "ctx" else f"ctx, {first}"
     what = (
         f"is a Step; that is a runner: put @app.runner above {_called(function)}"
         if issubclass(hint, Step)
-        else f"is annotated as {hint.__name__} and gets the ctx; write {written}(ctx, {first})"
+        else f"is annotated as {hint.__name__} and gets the ctx; write {written}({better})"
     )
     raise InvalidOption(f"the first parameter of workflow {name!r}, {first!r}, {what}")
 

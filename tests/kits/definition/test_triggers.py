@@ -153,7 +153,7 @@ async def test_a_webhook_is_taken_by_its_signature_in_time_and_once(
         assert taken.status_code == 202
         assert await app.async_client.result(taken.json()["id"], 30) == {"a": {"n": 1}}
         again = await post(app, "/github/push", content=body, headers=signed(body))
-        assert (again.status_code, again.json()["id"]) == (409, taken.json()["id"])
+        assert (again.status_code, again.json()) == (202, taken.json())
         old = signed(body, "m2", time.time() - 301)
         for headers, said in (
             (old, "too far from now"), (signed(b"{}", "m3"), "webhook-signature is wrong"),
@@ -164,6 +164,10 @@ async def test_a_webhook_is_taken_by_its_signature_in_time_and_once(
         token = {"authorization": f"Bearer {SECRET}"}
         asked = await post(app, "/ask", content=body, headers=token)
         assert (asked.status_code, asked.json()["result"]) == (200, {"a": 1})
+        named = token | {"webhook-id": "m4"}
+        first, second = [await post(app, "/ask", content=body, headers=named) for _ in range(2)]
+        assert (first.status_code, first.json()) == (second.status_code, second.json())
+        assert first.json()["result"] == {"a": 1}
         by_query = await post(app, "/ask?n=2", method="GET", headers=token)
         assert by_query.json()["result"] == {"a": "2"}
         assert (await post(app, "/ask", headers={"authorization": "Bearer x"})).status_code == 401
@@ -171,4 +175,4 @@ async def test_a_webhook_is_taken_by_its_signature_in_time_and_once(
         assert (await post(app, "/ask", method="PUT", headers=token)).status_code == 404
         bad = await post(app, "/ask", content=b"{", headers=token)
         assert bad.status_code == 400
-        assert len((await app.async_client.list()).runs) == 3
+        assert len((await app.async_client.list()).runs) == 4

@@ -161,6 +161,9 @@ async def no_ctx_first(item: int, ctx: Context) -> None: ...
 async def only_input(topic: str) -> None: ...
 
 
+async def other_ctx(ctx: int) -> None: ...
+
+
 def step_first(step: Step[Any]) -> None: ...
 
 
@@ -182,6 +185,7 @@ class Method:
         (by_keyword, r"takes \(ctx, item\)"),
         (no_ctx_first, r"the first parameter of workflow 'w', 'item', is annotated as int and"),
         (only_input, r"the first parameter of workflow 'w', 'topic', is annotated as str and"),
+        (other_ctx, r"'ctx', is annotated as int and gets the ctx; write .*\(ctx: Context\)$"),
         (step_first, r"is a Step; that is a runner: put @app.runner above step_first"),
         (blocks, "'w' is an async def, whose ctx is a Context, and annotates it as SyncContext"),
         (awaits, r"is a plain def, whose ctx is a SyncContext, .* write def awaits\(ctx: SyncCon"),
