@@ -85,3 +85,11 @@ def test_functions_named_beside_a_file_are_in_it(page):
     assert [
         name for path, name in pairs if f"def {name}" not in (page.parent / path).read_text()
     ] == []
+
+
+def test_every_example_is_listed():
+    """But for what another example asks."""
+    page = (ROOT / "docs" / "reference" / "examples.md").read_text()
+    there = {path for path in (ROOT / "examples").rglob("*.py") if path.stem != "members"}
+    listed = re.findall(r"\]\(\.\./\.\./([^)]+\.py)\)", page)
+    assert sorted(listed) == sorted(str(path.relative_to(ROOT)) for path in there)
