@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any, Protocol, TypeVar
 
-from stepflow.errors import RedisUnreachable, UsageError
+from stepflow.errors import RedisUnreachable
 from stepflow.store.calls import Call, CalledScript, Plan, ensure_calls
 from stepflow.store.connection.error_replies import (
     ELSEWHERE,
@@ -122,7 +122,7 @@ class AsyncConnection(Reconnecting):
                 continue
             try:
                 sent = encode_command(waiting[0].parts)
-            except (TypeError, UsageError) as error:  # fails this call alone
+            except Exception as error:  # noqa: BLE001  fails this call alone, also one made late
                 waiting[1].set_exception(error)
                 continue
             script = waiting[0].script

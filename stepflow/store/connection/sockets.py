@@ -93,6 +93,7 @@ class RedisSocket:
     ) -> None:
         self._address = address
         self._raw = raw
+        self._pid = os.getpid()
         self._patience_s, self._reply_s = patience_s, reply_s
         self._reader = make_reader()
         self._last_activity_at = time.monotonic()
@@ -127,6 +128,11 @@ class RedisSocket:
             raise
         sock._patience_s, sock._reply_s = patience_s, reply_s
         return sock
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether this process opened it; a forked child must not use those of its parent."""
+        return self._pid == os.getpid()
 
     @property
     def is_idle(self) -> bool:
@@ -295,13 +301,9 @@ class SocketPool:
         self._reply_s = address.times.reply_s if reply_s is None else reply_s
         self._patience_s = min(patience_s, self._reply_s)
         self._idle: deque[RedisSocket] = deque()
-        self._pid = os.getpid()
 
     def take(self, until: float) -> RedisSocket:
         """Return an idle connection, or a new one; see `Pool.take`."""
-        if self._pid != os.getpid():  # a forked child must not use its parent's connections
-            self.close_idle()
-            self._pid = os.getpid()
         while self._idle:
             with suppress(IndexError):  # another thread took the last
                 sock = self._idle.pop()
@@ -319,8 +321,8 @@ class SocketPool:
         return sock
 
     def _is_usable(self, sock: RedisSocket, until: float) -> bool:
-        if not sock.has_messages:
-            return sock.is_idle
+        if not (sock.has_messages and sock.is_ours):
+            return sock.is_ours and sock.is_idle
         try:
             sock.skip_messages(min(until, time.monotonic() + self._patience_s))
         except OSError:
@@ -362,7 +364,7 @@ class SocketPool:
             nonlocal sock
             until = time.monotonic() + timeout_s
             try:
-                sock = sock or listen()
+                sock = sock if sock is not None and sock.is_ours else listen()
                 while time.monotonic() < until and not sock.wait_for_message(until):
                     pass
             except (OSError, StepflowError):
@@ -379,7 +381,7 @@ class SocketPool:
             if sock is not None:
                 sock.close()
             raise
-        if sock is not None:
+        if sock is not None and sock.is_ours:
             self._leave(sock)
 
     def _leave(self, sock: RedisSocket) -> None:

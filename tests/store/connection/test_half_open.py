@@ -180,6 +180,25 @@ async def test_a_listener_without_channels_sends_nothing(proxy, monkeypatch):
     await listener.close()
 
 
+def test_the_child_of_a_fork_does_not_leave_the_channels_of_its_parent(url, real):
+    """[B21] A loop over a run's output that goes on in both, say: each listens for itself."""
+    connection = SyncConnection.to(Address.parse(url))
+    with connection.listening("news") as heard:
+        heard(0.01)
+        child = os.fork()
+        if child == 0:
+            connection.call(echo("child"))
+            heard(0.01)
+        else:
+            assert os.waitpid(child, 0)[1] == 0
+            assert real.pubsub_numsub("news") == [(b"news", 1)]
+    if child == 0:
+        fine = all(connection.call(echo(str(number))) == str(number) for number in range(50))
+        os._exit(0 if fine else 1)
+    assert connection.call(echo("parent")) == "parent"
+    connection.close()
+
+
 def test_a_client_in_the_child_of_a_fork_has_connections_of_its_own(url):
     """[B21] Two processes over one connection read each other's answers."""
     connection = SyncConnection.to(Address.parse(url))

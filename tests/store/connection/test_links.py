@@ -228,6 +228,19 @@ def test_a_late_call_that_cannot_be_made_fails_alone(blocking):
     assert not hasattr(LateCall(lambda: PING), "color")
 
 
+async def test_a_late_call_that_fails_leaves_the_others_in_step(async_connection):
+    """What was made before it is sent, and what comes behind it gets its own answers."""
+
+    def fails():
+        raise ValueError("no such thing")
+
+    calls = [echo("a"), LateCall(fails), echo("b")]
+    sent = [async_connection.send(call) for call in calls]
+    found = await asyncio.wait_for(asyncio.gather(*sent, return_exceptions=True), 10)
+    assert [found[0], str(found[1]), found[2]] == ["a", "no such thing", "b"]
+    assert await async_connection.calls([echo("c"), echo("d")]) == ["c", "d"]
+
+
 def test_a_connection_that_listened_serves_calls_again(blocking, real):
     """What was published meanwhile is no reply to them, whenever it arrived."""
     blocking.call(PING)
