@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from stepflow.settings import Settings
+from stepflow.store.offload.folder import MARK
 from stepflow.store.offload.use import forget_store
 from stepflow.value_settings import OffloadSettings
 
@@ -36,4 +37,5 @@ def settings(settings: Settings, folder: Path) -> Settings:
 
 def files_in(folder: Path) -> list[Path]:
     """List what is in the store, also while a worker deletes there."""
-    return sorted(Path(at, name) for at, _, names in os.walk(folder) for name in names)
+    found = (Path(at, name) for at, _, names in os.walk(folder) for name in names)
+    return sorted(file for file in found if file.name != MARK)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -19,7 +21,7 @@ from stepflow.store.offload.blobs import BlobStore
 from stepflow.store.offload.sweep import Swept, sweep
 from stepflow.store.offload.use import open_store, present
 from stepflow.value_settings import OffloadSettings
-from tests.offload.conftest import MB
+from tests.offload.conftest import MB, files_in
 from tests.support import until
 
 LARGE = os.urandom(200_000)
@@ -118,6 +120,79 @@ def test_a_store_deletes_what_is_there(store):
     assert [each.path for each in store.blobs("ns")] == paths[2:]
     store.delete(paths[2:])
     assert list(store.folders("ns")) == []
+
+
+def test_a_folder_that_comes_to_light_below_a_lost_mount_is_away(folder):
+    """[S16] Not empty, and nothing is written there: that would be gone when the mount is back."""
+    store = open_store(str(folder))
+    store.write("ns/a/~/v-1", b"value")
+    folder.rename(folder.with_name("mounted"))
+    folder.mkdir()
+    for work in (
+        lambda: store.read("ns/a/~/v-1"),
+        lambda: store.write("ns/a/~/v-2", b"value"),
+        lambda: list(store.blobs("ns")),
+        lambda: list(store.folders("ns")),
+        lambda: store.delete(["ns/a/~/v-1"]),
+    ):
+        with pytest.raises(OSError, match="is it mounted") as raised:
+            work()
+        assert not isinstance(raised.value, FileNotFoundError)
+    folder.rmdir()
+    folder.with_name("mounted").rename(folder)
+    assert store.read("ns/a/~/v-1") == b"value"
+
+
+def test_many_write_the_same_note_at_once(folder):
+    """[S16] Forks of one id, and doctors that say whose store it is."""
+    store = open_store(str(folder))
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda _: store.write("ns/redis", b"mine"), range(400)))
+    assert [file.name for file in files_in(folder)] == ["redis"]
+
+
+def test_a_disk_that_is_full_has_nothing_left_of_what_it_could_not_take(folder, monkeypatch):
+    """[S16] It is tried again every second: each would take what is left."""
+
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    store = open_store(str(folder))
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match="No space left"):
+            store.write("ns/a/~/v-1", b"value")
+    assert files_in(folder) == []
+
+
+def test_a_folder_that_cannot_be_listed_is_not_taken_for_an_empty_one(folder, monkeypatch):
+    """[S16] A fork whose note is not seen would lose its values to the sweep."""
+    store = open_store(str(folder))
+    store.write("ns/a/~/v-1", b"value")
+    store.write("ns/a/~/for/b", b"")
+    scandir = os.scandir
+
+    def broken(path):
+        if str(path).endswith("for"):
+            raise OSError(errno.EIO, "Input/output error")
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", broken)
+    with pytest.raises(OSError, match="Input/output error"):
+        list(store.blobs("ns/a/~"))
+
+
+def test_a_folder_that_is_swept_while_somebody_writes_there_is_made_again(folder):
+    """[S16] A run id that is used again."""
+    store = open_store(str(folder))
+
+    def write(number):
+        store.write(f"ns/a/~/v-{number}", b"value")
+        store.delete([f"ns/a/~/v-{number}"])
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(write, range(400)))
+    assert files_in(folder) == []
 
 
 @pytest.mark.parametrize("url", ["s3://not-there/values", "s3://values/of/ours"])

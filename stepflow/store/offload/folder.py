@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -11,10 +12,18 @@ from stepflow.store.offload.blobs import Blob
 
 #: how the name of a file begins that is not whole yet
 _UNFINISHED = "."
+#: the file that is there while the folder is: where a mount is lost, another folder comes to light
+MARK = ".stepflow"
+#: times that a write makes its folder, should that be deleted, empty, just then
+_TRIES = 5
 
 
 class FolderStore:
-    """Files below *root*, which must be there: a mount that is gone is no empty store."""
+    """
+    Files below *root*, which must be there, with its mark.
+
+    A mount that is gone is no empty store.
+    """
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -24,18 +33,15 @@ class FolderStore:
         """Write *data* at *path*: all of it or nothing, and durable on return."""
         self._check()
         target = self._root / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = target.with_name(f"{_UNFINISHED}{target.name}")
-        try:
-            with unfinished.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            unfinished.replace(target)
-        except FileNotFoundError as error:  # its folder was deleted, empty, in this moment
-            msg = f"{target.parent} was deleted meanwhile"
-            raise OSError(msg) from error
-        self._settle(target.parent)
+        # a name of its own: others may write what is no value at the same path
+        unfinished = target.with_name(f"{_UNFINISHED}{target.name}.{secrets.token_hex(4)}")
+        for _ in range(_TRIES):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with suppress(FileNotFoundError):  # its folder was deleted, empty, in this moment
+                _write(unfinished, data, target)
+                return self._settle(target.parent)
+        msg = f"{target.parent} is deleted again and again"
+        raise OSError(msg)
 
     def read(self, path: str) -> bytes:
         """Read what is at *path*."""
@@ -51,11 +57,11 @@ class FolderStore:
     def blobs(self, path: str) -> Iterator[Blob]:
         """List all that is below *path*, at any depth, also what was never finished."""
         self._check()
-        for folder, _, names in os.walk(self._root / path):
+        for folder, _, names in os.walk(self._root / path, onerror=_unless_gone):
             for name in names:
                 file = Path(folder, name)
                 with suppress(FileNotFoundError):
-                    yield Blob(str(file.relative_to(self._root)), file.stat().st_mtime)
+                    yield Blob(str(file.relative_to(self._root)), file.lstat().st_mtime)
 
     def delete(self, paths: Iterable[str]) -> None:
         """Delete what is there of *paths*, and the folders that are empty then."""
@@ -68,8 +74,8 @@ class FolderStore:
                     file.rmdir()
 
     def _check(self) -> None:
-        if not self._root.is_dir():
-            msg = f"there is no folder {self._root}"
+        if not (self._root / MARK).is_file():
+            msg = f"there is no folder {self._root} with the file {MARK}; is it mounted?"
             raise OSError(msg)
 
     def _settle(self, folder: Path) -> None:
@@ -83,3 +89,23 @@ class FolderStore:
             if folder == self._root:
                 return
             folder = folder.parent
+
+
+def _write(unfinished: Path, data: bytes, target: Path) -> None:
+    """Write a file under another name first; nothing is left of one that cannot be written."""
+    try:
+        with unfinished.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(target)
+    except BaseException:
+        with suppress(OSError):
+            unfinished.unlink()
+        raise
+
+
+def _unless_gone(error: OSError) -> None:
+    """Raise what hides files: a note that is not seen would cost a fork its values."""
+    if not isinstance(error, FileNotFoundError):
+        raise error

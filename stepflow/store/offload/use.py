@@ -7,7 +7,7 @@ from pathlib import Path
 
 from stepflow.errors import InvalidOption
 from stepflow.store.offload.blobs import BlobStore
-from stepflow.store.offload.folder import FolderStore
+from stepflow.store.offload.folder import MARK, FolderStore
 from stepflow.store.values import offloaded
 from stepflow.value_settings import OffloadSettings
 
@@ -62,12 +62,14 @@ def open_store(url: str) -> BlobStore:
         root = Path(url.removeprefix("file://")).expanduser().absolute()
         try:
             root.mkdir(parents=True, exist_ok=True)
+            if not os.access(root, os.W_OK | os.X_OK):
+                msg = f"this process may not write to the folder for large values, {root}"
+                raise InvalidOption(msg)
+            if not (root / MARK).is_file():
+                (root / MARK).touch()
         except OSError as error:
             msg = f"the folder for large values, {root}, cannot be made ({error.strerror})"
             raise InvalidOption(msg) from error
-        if not os.access(root, os.W_OK | os.X_OK):
-            msg = f"this process may not write to the folder for large values, {root}"
-            raise InvalidOption(msg)
         return FolderStore(root)
     if scheme == "s3":
         return _objects(url)
