@@ -48,17 +48,21 @@ class LateDeliverer:
         """
         Make one try; see `Deliverer.deliver`.
 
-        One that finds no certificate authorities, which SSL_CERT_FILE may name, is made again.
+        One that cannot be made is made again for the next try: it finds no certificate authorities,
+        which SSL_CERT_FILE may name, or its modules are gone, as in the middle of an upgrade.
         """
         making = self._making
         if making is None:
             making = self._making = asyncio.ensure_future(self._make())
         try:
             deliverer = await asyncio.shield(making)
-        except OSError as error:
+        except Exception as error:  # noqa: BLE001  the worker goes on, and so do its other runs
             if self._making is making:  # else another delivery makes it again already
                 self._making = None
-            return Verdict.retry(f"the certificate authorities cannot be read: {error}")
+            if isinstance(error, OSError):
+                return Verdict.retry(f"the certificate authorities cannot be read: {error}")
+            problem = f"{type(error).__name__}: {error}"
+            return Verdict.retry(f"this worker has nothing to deliver with: {problem}")
         return await deliverer.deliver(webhook, hook_id, body, now)
 
     async def _make(self) -> Deliverer:

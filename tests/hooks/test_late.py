@@ -67,6 +67,24 @@ async def test_without_authorities_it_is_tried_again_and_says_why(
         assert (await told(deliverer, receiver.url)).kind is VerdictKind.DELIVERED
 
 
+@pytest.mark.parametrize("error", [ModuleNotFoundError("no httpx"), RuntimeError("no threads")])
+async def test_what_cannot_be_made_is_made_again(
+    here: WebhookSettings, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """Modules are gone while a deploy replaces them; a machine has no threads to give."""
+
+    def fail() -> None:
+        raise error
+
+    async with Receiver() as receiver, LateDeliverer(here) as deliverer:
+        with monkeypatch.context() as patch:
+            patch.setattr("stepflow.hooks.late._load", fail)
+            verdict = await told(deliverer, receiver.url)
+        assert verdict.kind is VerdictKind.RETRY
+        assert str(error) in verdict.why
+        assert (await told(deliverer, receiver.url)).kind is VerdictKind.DELIVERED
+
+
 def test_a_worker_without_webhooks_imports_no_httpx() -> None:
     code = (
         "import sys, stepflow.entry; print(sorted({'httpx', 'rich', 'anyio'} & set(sys.modules)))"
