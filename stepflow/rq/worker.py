@@ -8,10 +8,12 @@ life and death stays.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
+from redis import RedisError
 from rq.serializers import JSONSerializer
 from rq.utils import now, utcformat
 from rq.worker import WorkerStatus
@@ -22,6 +24,8 @@ from rq.worker_registration import clean_worker_registry, register
 WORKER_TTL_S = 60
 #: seconds that a heartbeat may take: the next one comes soon
 HEARTBEAT_LIMIT_S = 5.0
+#: seconds until a worker listens again that could not
+LISTEN_AGAIN_S = 2.0
 
 log = logging.getLogger("stepflow.worker")
 
@@ -151,6 +155,20 @@ class StepWorker(BaseWorker):
                 pipe.hset(self.key, mapping=self.serialize() | self._facts())
                 register(self, pipeline=pipe)
                 pipe.execute()
+
+    def _pubsub_exception_handler(self, exc: Exception, pubsub: Any, pubsub_thread: Any) -> None:
+        """
+        Have RQ's commands heard again, whatever the server answered.
+
+        Called in RQ's thread, which ends for good at any error but a lost connection: a server that
+        is busy, or that refuses the channel for now, would leave the worker deaf to them.
+        """
+        if not isinstance(exc, RedisError):
+            super()._pubsub_exception_handler(exc, pubsub, pubsub_thread)
+            return
+        log.warning("worker %s does not hear RQ's commands (%s); it tries again", self.name, exc)
+        pubsub.connection.disconnect()  # it subscribes anew as it connects
+        time.sleep(LISTEN_AGAIN_S)
 
     def execute_job(self, job: Any, queue: Any) -> None:
         """Never called: RQ's loop is not used."""
