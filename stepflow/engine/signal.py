@@ -161,7 +161,7 @@ async def _send(run: Run, expected: bytes | None, letter: _Letter, env: Env) -> 
     """
     check_readable(run)
     if run.state is RunState.WAITING and expected:
-        problem = _misfit(unpack(letter.packed), _schemas(expected, letter.name))
+        problem = _misfit(unpack(letter.packed), expected_schemas(expected).get(letter.name, ()))
         if problem is not None:
             before = await load_sent(env.keys, run.id, letter.signal_id)
             if before is None:
@@ -179,17 +179,17 @@ async def _send(run: Run, expected: bytes | None, letter: _Letter, env: Env) -> 
     return answer
 
 
-def _schemas(expected: bytes, name: str) -> Sequence[Mapping[str, Any]]:
-    """Read the schemas that signals of a name must fit; unreadable ones demand nothing."""
+def expected_schemas(expected: bytes) -> Mapping[str, Sequence[Mapping[str, Any]]]:
+    """Read by name the schemas that signals must fit; unreadable ones demand nothing."""
     try:
-        schemas = unpack(expected).get(name, ())
-    except (StepflowError, AttributeError):
-        return ()
-    return (
-        schemas
+        found = unpack(expected)
+    except StepflowError:
+        return {}
+    return {
+        name: schemas
+        for name, schemas in (found.items() if isinstance(found, dict) else ())
         if isinstance(schemas, list | tuple) and all(isinstance(one, dict) for one in schemas)
-        else ()
-    )
+    }
 
 
 def _misfit(payload: Any, schemas: Sequence[Mapping[str, Any]]) -> str | None:

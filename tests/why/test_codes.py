@@ -24,6 +24,17 @@ from tests.support import until
 SLOW = RetryPolicy(max_attempts=5, initial=60.0)
 
 
+class Colour(StrEnum):
+    RED = auto()
+    BLUE = auto()
+
+
+class Review(BaseModel):
+    grade: int
+    colour: Colour
+    note: str = ""
+
+
 def add_runner(scene: Any, name: str = "r", **options: Any) -> None:
     @scene.app.runner(name, **options)
     async def run(step: Step[Any]) -> Any:
@@ -560,6 +571,19 @@ async def test_a_signal_whose_name_looks_like_an_option_is_typed_as_a_name(scene
     await goes_on(scene, why.commands[0])
 
 
+@pytest.mark.parametrize(
+    ("wanted", "said"),
+    [(str, "string"), (Colour, "'red' or 'blue'"), (Review, "object with grade, colour")],
+)
+async def test_waiting_signal_says_what_fits_and_a_signal_that_does(scene, wanted, said):
+    async def flow(ctx: Any) -> Any:
+        return await ctx.wait_for_signal("done", "gone", type=wanted)
+
+    why = await waits(scene, flow, "waiting.signal")
+    assert f"waits for signal 'done' ({said}) or 'gone' ({said})" in why.sentence
+    await goes_on(scene, why.commands[0])
+
+
 async def told_of_mail(scene: Any) -> Any:
     why = await scene.client.why("a")
     return why if why.code == "waiting.signal" and "mailbox" in why.sentence else None
@@ -573,17 +597,6 @@ async def test_waiting_ask(scene):
     assert "'Publish page 7?' (boolean)" in why.sentence
     await goes_on(scene, why.commands[0])
     assert await scene.client.result("a", timeout=1) is True
-
-
-class Colour(StrEnum):
-    RED = auto()
-    BLUE = auto()
-
-
-class Review(BaseModel):
-    grade: int
-    colour: Colour
-    note: str = ""
 
 
 @pytest.mark.parametrize(

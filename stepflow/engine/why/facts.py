@@ -139,6 +139,8 @@ class Awaited:
     mail: Sequence[str] = ()
     #: digest -> (prompt, what fits in words, an answer that fits) of its open questions
     questions: Mapping[str, tuple[str, str, str]] = field(default_factory=dict)
+    #: name -> (what fits in words, a payload that fits) of the signals that it wants of a type
+    signals: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     #: the awaited ids that have ended, or were answered
     arrived: frozenset[str] = frozenset()
     maps: Mapping[str, MapCounts] = field(default_factory=dict)

@@ -13,7 +13,7 @@ from stepflow.engine.why.around.budgets import BUDGET
 from stepflow.engine.why.around.limits import lines_of_steps, make_line
 from stepflow.engine.why.facts import Awaited, Facts, Indexes, Line, MapCounts, Place, Turn, World
 from stepflow.engine.why.look import Answers, Look
-from stepflow.engine.why.schema_words import question_in_words
+from stepflow.engine.why.schema_words import question_in_words, signals_in_words
 from stepflow.store.evidence.of_run import NEAR
 from stepflow.store.hooks import DEAD, DELIVERED, HookRecord
 from stepflow.store.keys import Keys
@@ -129,8 +129,10 @@ def _awaited(look: Look) -> Awaited:
         if command.kind == "map"
     }
     arrived = frozenset(name for name, reply in told if reply is not None)
+    signals = signals_in_words(second.get("expected"))
     return Awaited(
-        look.commands, mail, questions, arrived, maps, frozenset(gone), second.get("children", 0),
+        look.commands, mail, questions, signals, arrived, maps, frozenset(gone),
+        second.get("children", 0),
     )  # fmt: skip
 
 

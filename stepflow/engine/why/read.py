@@ -41,6 +41,7 @@ from stepflow.store.evidence.of_run import (
 from stepflow.store.hooks import DEAD, DELIVERED, HookRecord, load_hook
 from stepflow.store.indexes.old import old_ended_index, old_expiry
 from stepflow.store.indexes.places import expiry_member
+from stepflow.store.journal import load_expected
 from stepflow.store.keys import Keys
 from stepflow.store.limits.evidence import line_of
 from stepflow.store.query import index_size, list_length, members
@@ -210,6 +211,7 @@ def _of_waiting(look: Look, run: Run, keys: Keys) -> Calls:
     kinds = {command.kind for command in look.commands}
     if "signal" in kinds:
         calls["mail"] = mail_of(keys, run.id)
+        calls["expected"] = load_expected(keys, run.id)
     if "question" in kinds:
         calls["questions"] = load_questions(keys, run.id)
         digests = [command.awaited_id for command in look.commands if command.kind == "question"]

@@ -147,8 +147,15 @@ def _tell_signal(facts: Facts, one: OpenCommand, until: str) -> tuple[str, str, 
     others = sorted({name for name in facts.awaited.mail if name not in names})
     mail = len([name for name in facts.awaited.mail if name not in names])
     held = f"; its mailbox holds {mail} of other names: {listed(others)}" if others else ""
-    text = f"waits for signal {' or '.join(map(repr, names))}{until}{held}"
-    return text, "a signal", [to_type("signal", facts.run_id, name=names[0])]
+    wanted = " or ".join(_signal(facts, name) for name in names)
+    _, example = facts.awaited.signals.get(names[0], ("", ""))
+    typed = to_type("signal", facts.run_id, name=names[0]) + (example and f" {quote(example)}")
+    return f"waits for signal {wanted}{until}{held}", "a signal", [typed]
+
+
+def _signal(facts: Facts, name: str) -> str:
+    kind, _ = facts.awaited.signals.get(name, ("", ""))
+    return f"{name!r} ({kind})" if kind else repr(name)
 
 
 def _tell_question(facts: Facts, one: OpenCommand, until: str) -> tuple[str, str, list[str]]:
