@@ -20,7 +20,7 @@ from stepflow.settings import Settings
 from stepflow.store.calls import Plan
 from stepflow.store.clock import ManualClock
 from stepflow.testing.connection import FakeConnection
-from stepflow.testing.errors import RunUnfinished
+from stepflow.testing.errors import HarnessNotBegun, RunUnfinished
 from stepflow.testing.server import FakeServer
 from stepflow.times import seconds
 
@@ -65,8 +65,13 @@ class InProcessClient(AsyncClient):
         )
         self.env.clock = harness.clock
         self._harness = harness
+        #: whether its harness was entered
+        self.has_begun = False
 
     async def _do(self, plan: Plan[T]) -> T:
+        if not self.has_begun:
+            plan.close()
+            raise HarnessNotBegun
         answer = await super()._do(plan)
         await self._harness.settle()
         return answer

@@ -17,6 +17,13 @@ class RunUnfinished(StepflowError):
         )
 
 
+class HarnessNotBegun(StepflowError):
+    """You used a harness that was made and not entered; no run would go on in it."""
+
+    def __init__(self) -> None:
+        super().__init__("this harness has not begun; write `async with Harness(app) as h:`")
+
+
 class HarnessStuck(StepflowError):
     """A step has been running for longer than the harness's *patience_s*, in real seconds."""
 

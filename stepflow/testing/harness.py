@@ -110,10 +110,10 @@ class Harness(ModelMocks):
         )
         blocking.env.clock = self.clock
         app._client, app._async_client = blocking, self.client  # noqa: SLF001  what tests alone may do
-        await self._lifespans.enter_async_context(all_opened(app.registry.lifespans))
-        await self._lifespans.enter_async_context(
-            app.registry.resources.opened_when_used(self._fakes)
-        )
+        self.client.has_begun = True
+        enter = self._lifespans.enter_async_context
+        await enter(all_opened(app.registry.lifespans))
+        await enter(app.registry.resources.opened_when_used(self._fakes))
         await self._start_worker()
         return self
 

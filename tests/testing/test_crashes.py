@@ -11,7 +11,7 @@ import pytest
 
 from stepflow import Context, Stepflow
 from stepflow.testing import Harness
-from stepflow.testing.errors import NeverHappened
+from stepflow.testing.errors import HarnessNotBegun, NeverHappened
 
 DAY = timedelta(days=1)
 
@@ -91,6 +91,13 @@ async def test_all_that_the_worker_held_is_recovered(app: Stepflow, h: Harness) 
     assert calls == ["a", "b", "b"]
     await h.advance(120)
     assert [await h.result(first), await h.result(second)] == ["a", "b"]
+
+
+async def test_a_harness_that_was_not_entered_says_so(app: Stepflow) -> None:
+    h = Harness(app)
+    for call in (h.submit("w", "a"), h.status("r"), h.client.questions()):
+        with pytest.raises(HarnessNotBegun, match="write `async with Harness"):
+            await call
 
 
 async def test_a_crash_that_never_happened_fails_the_test(app: Stepflow, done: list[str]) -> None:
