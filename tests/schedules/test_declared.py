@@ -40,6 +40,23 @@ def an_app(version="", **options):
     return app
 
 
+async def test_a_job_without_arguments_needs_no_payload():
+    """[T1] Neither in code nor where it is put by name, nor for a plain submit."""
+    app = Stepflow("redis://nowhere")
+    done = []
+
+    @app.schedule(every=timedelta(hours=12))
+    @app.job(name="clean")
+    def clean() -> None:
+        done.append(1)
+
+    async with Harness(app) as h:
+        await h.client.schedules.put("by-name", "clean", every=timedelta(hours=12))
+        await h.advance(timedelta(hours=12))
+        await h.submit("clean")
+    assert len(done) == 3
+
+
 async def test_runners_jobs_and_workflows_run_at_their_times():
     """[T1] [T14] [T21]"""
     app = Stepflow("redis://nowhere")

@@ -159,9 +159,11 @@ def call_reader(fn: Callable[..., Any], runner: str | None = None) -> CallReader
     }
 
     def read(payload: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        payload = {} if payload is None else payload  # submitted by name, without any
         if not isinstance(payload, dict):
             raise PayloadMismatch(
-                runner, f"it is a {type(payload).__name__}, not a map of arguments"
+                runner,
+                f"it is a {type(payload).__name__}, not a map of arguments{_like(signature)}",
             )
         problems = _misfits(signature, payload)
         arguments = {}
@@ -177,6 +179,12 @@ def call_reader(fn: Callable[..., Any], runner: str | None = None) -> CallReader
         return bound.args, bound.kwargs
 
     return read
+
+
+def _like(signature: inspect.Signature) -> str:
+    """Say what a map of the arguments looks like; "" for a function without any."""
+    given = [name for name, each in signature.parameters.items() if not is_injected(each)]
+    return " such as {" + ", ".join(f'"{name}": ...' for name in given) + "}" if given else ""
 
 
 def read_call(fn: Callable[..., Any], payload: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:

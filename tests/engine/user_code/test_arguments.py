@@ -344,6 +344,9 @@ def test_arguments_are_validated_by_their_annotations():
     )
 
 
+def gives_nothing() -> None: ...
+
+
 @pytest.mark.parametrize(
     ("fn", "payload", "problem"),
     [
@@ -354,8 +357,13 @@ def test_arguments_are_validated_by_their_annotations():
         ),
         (resize, {"px": 1}, "path: it is missing"),
         (resize, {"path": "a", "pix": 1}, "pix: there is no such parameter"),
-        (resize, ["a"], "it is a list, not a map of arguments"),
-        (resize, None, "it is a NoneType, not a map"),
+        (
+            resize,
+            ["a"],
+            r'a list, not a map of arguments such as \{"path": ..., "px": ..., "colour',
+        ),
+        (gives_nothing, 7, "it is a int, not a map of arguments$"),
+        (resize, None, "path: it is missing$"),
         (gather, {"first": 1, "more": [1, "x"]}, r"more\.1: "),
         (gather, {"first": 1, "named": {"k": "x"}}, r"named\.k: "),
     ],
@@ -363,6 +371,11 @@ def test_arguments_are_validated_by_their_annotations():
 def test_a_payload_that_does_not_fit_the_parameters_is_refused(fn, payload, problem):
     with pytest.raises(PayloadMismatch, match=problem):
         read_call(fn, payload)
+
+
+def test_without_a_payload_a_function_gets_no_arguments():
+    """As `client.submit("clean")` and a schedule without a payload submit it."""
+    assert read_call(gives_nothing, None) == ((), {})
 
 
 def test_all_misfits_are_named_at_once_in_the_order_of_the_parameters():
