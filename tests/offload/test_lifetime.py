@@ -87,6 +87,38 @@ async def test_a_record_that_expires_takes_its_values_along(
     assert (swept(), values()) == (Swept(2, 1), 0)
 
 
+@pytest.mark.parametrize("is_dead", [False, True], ids=["waiting", "given up"])
+async def test_a_hook_keeps_the_result_that_it_is_to_tell(
+    app, aclient, real, keys, working, swept, values, is_dead
+):
+    """[S16] Its receiver is away for longer than the record is kept; or people send it again."""
+    told, fails = [], [True]
+
+    @app.on_terminal
+    def note(outcome) -> None:
+        if fails:
+            raise ConnectionError("it is away")
+        told.append(outcome.result)
+
+    wait_s = None if is_dead else 0.1
+    async with working(app, next_wait=lambda *_: wait_s):
+        run = await aclient.submit("echo", LARGE)
+        await run.result(60)
+        index = keys.dead_hooks if is_dead else keys.live_hooks
+        await until(lambda: real.zcard(index))
+        [hook] = map(bytes.decode, real.zrange(index, 0, -1))
+        real.pexpire(keys.run(run.id), 1)
+        await until(lambda: not real.exists(keys.run(run.id)))
+        swept()
+        fails.clear()
+        if is_dead:
+            await aclient.redeliver(hook)
+        await until(lambda: told)
+        await until(lambda: not real.zcard(keys.live_hooks))
+    assert told == [LARGE]
+    assert (swept(), values()) == (Swept(2, 1), 0)
+
+
 async def test_a_parent_keeps_the_results_of_its_children(app, aclient, working, swept, values):
     """[S16]"""
     async with working(app):

@@ -19,9 +19,12 @@ from stepflow.store.calls import Call, batch_of, command, nothing, raw
 from stepflow.store.keys import Keys
 from stepflow.store.offload.blobs import BlobStore
 from stepflow.store.offload.paths import fork_in, owners_of
+from stepflow.store.query import scan_members
 
 #: the name of the file that says to which Redis a store belongs
 _OWNER = "redis"
+#: parts of a hook id behind the id of its run
+_BEHIND_RUN = 3
 #: runs that are asked for in one round trip
 _PAGE = 200
 
@@ -42,10 +45,15 @@ async def sweep(store: BlobStore, keys: Keys, *, before: float) -> Swept:
     """
     await check_owner(store, keys)
     folders, values, runs = _folders(store, keys.namespace), 0, 0
+    told: set[str] | None = None
     while page := list(islice(folders, _PAGE)):
         there = await _there({run_id for folder in page for run_id in owners_of(folder)}, keys)
         for folder in page:
-            if there.isdisjoint(owners_of(folder)):
+            if not there.isdisjoint(owners_of(folder)):
+                continue
+            if told is None:
+                told = await _with_hooks(keys)
+            if told.isdisjoint(owners_of(folder)):
                 deleted = await _clear(store, folder, keys, before)
                 values += deleted
                 runs += deleted > 0
@@ -92,6 +100,18 @@ async def _clear(store: BlobStore, folder: str, keys: Keys, before: float) -> in
     old = [each.path for each in blobs if each.written_at < before]
     store.delete(old)
     return sum(fork_in(path) is None for path in old)
+
+
+async def _with_hooks(keys: Keys) -> set[str]:
+    """Name the runs whose end is still to be told, or may be told again: it has the result."""
+    found: set[str] = set()
+    # one that was given up and is sent again goes from one to the other meanwhile
+    for index in (keys.live_hooks, keys.dead_hooks, keys.live_hooks):
+        cursor = ""
+        while cursor != "0":
+            cursor, hook_ids = await scan_members(index, cursor or "0", "")
+            found.update(hook_id.rsplit("-", _BEHIND_RUN)[0] for hook_id in hook_ids)
+    return found
 
 
 def _folders(store: BlobStore, namespace: str) -> Iterator[str]:
