@@ -30,7 +30,7 @@ from stepflow.engine.questions import Question, answer, questions
 from stepflow.engine.spec import RunSpec
 from stepflow.engine.status import status
 from stepflow.engine.steering.audit import noted
-from stepflow.engine.submit import Submitted, offload_payload
+from stepflow.engine.submit import Submitted
 from stepflow.errors import RedisRefused, RunNotFound, StepflowError
 from stepflow.settings import Settings
 from stepflow.store.calls import Plan
@@ -224,8 +224,10 @@ class AsyncClient(
         given = spec_of(runner, payload, options)
         spec, read = self._named(given, "client.submit")
         if offloaded.in_use is not None:
-            spec = await asyncio.to_thread(offload_payload, spec, self.env)
-        return AsyncRunHandle(await self._do(self._submit(spec)), self, read)
+            submitted = await self._do_aside(self._submit_offloaded(spec))
+        else:
+            submitted = await self._do(self._submit(spec))
+        return AsyncRunHandle(submitted, self, read)
 
     async def submit_definition(
         self,
@@ -255,8 +257,9 @@ class AsyncClient(
         """See Client.submit_many."""
         named, readers = self._all_named(specs)
         if offloaded.in_use is not None:
-            named = [await asyncio.to_thread(offload_payload, spec, self.env) for spec in named]
-        found = await self._do(self._submit_many(named))
+            found = await self._do_aside(self._submit_many_offloaded(named))
+        else:
+            found = await self._do(self._submit_many(named))
         return [AsyncRunHandle(item, self, read) for item, read in zip(found, readers, strict=True)]
 
     async def status(self, run_id: str) -> RunStatus | None:

@@ -17,14 +17,22 @@ from stepflow.engine.env import Env
 from stepflow.engine.outbox import hooks_of
 from stepflow.engine.redeliver import dead_hooks, hooks_of_run
 from stepflow.engine.spec import RunSpec
-from stepflow.engine.submit import Submitted, submit, submit_many
+from stepflow.engine.submit import (
+    Submitted,
+    leave_payload,
+    offload_payload,
+    submit,
+    submit_many,
+)
 from stepflow.engine.user_code.registered import registration_of
 from stepflow.engine.versions import Versions
 from stepflow.errors import (
     InvalidOption,
+    LimitFull,
     RedisRefused,
     RightsMissing,
     RunCancelled,
+    RunConflict,
     RunFailed,
     UnreadableRecord,
     shown,
@@ -204,6 +212,27 @@ class BaseClient:
         if submitted.created:
             self._newest = submitted.id
         return self._observed([chosen], [submitted])[0]
+
+    async def _submit_offloaded(self, spec: RunSpec) -> Submitted:
+        """Submit with a large payload in its store; blocks. What no run has is deleted again."""
+        stored = offload_payload(spec, self.env)
+        try:
+            submitted = await self._submit(stored)
+        except (RunConflict, LimitFull):
+            leave_payload(stored)
+            raise
+        if not submitted.created:
+            leave_payload(stored)
+        return submitted
+
+    async def _submit_many_offloaded(self, specs: list[RunSpec]) -> Sequence[Submitted]:
+        """Submit many as `_submit_offloaded` does; after an error nobody knows which are made."""
+        stored = [offload_payload(spec, self.env) for spec in specs]
+        found = await self._submit_many(stored)
+        for spec, each in zip(stored, found, strict=True):
+            if not each.created:
+                leave_payload(spec)
+        return found
 
     def _is_new(self, run_id: str) -> bool:
         """

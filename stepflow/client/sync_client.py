@@ -28,7 +28,7 @@ from stepflow.engine.questions import Question, answer, questions
 from stepflow.engine.spec import RunSpec
 from stepflow.engine.status import status
 from stepflow.engine.steering.audit import noted
-from stepflow.engine.submit import Submitted, offload_payload
+from stepflow.engine.submit import Submitted
 from stepflow.errors import RedisRefused, RunNotFound, StepflowError
 from stepflow.settings import Settings
 from stepflow.store.calls import Plan
@@ -224,9 +224,8 @@ class Client(Nouns, Reading, Beside, Exporting, Bulks, Steering, Signals, BaseCl
         """
         given = spec_of(runner, payload, options)
         spec, read = self._named(given, "client.submit")
-        if offloaded.in_use is not None:
-            spec = offload_payload(spec, self.env)
-        return RunHandle(self._do(self._submit(spec)), self, read)
+        submit = self._submit if offloaded.in_use is None else self._submit_offloaded
+        return RunHandle(self._do(submit(spec)), self, read)
 
     def submit_definition(
         self,
@@ -270,9 +269,8 @@ class Client(Nouns, Reading, Beside, Exporting, Bulks, Steering, Signals, BaseCl
     ) -> list[RunHandle[Any]]:
         """Submit thousands of runs in a few round trips; return their handles in order."""
         named, readers = self._all_named(specs)
-        if offloaded.in_use is not None:
-            named = [offload_payload(spec, self.env) for spec in named]
-        found = self._do(self._submit_many(named))
+        submit = self._submit_many if offloaded.in_use is None else self._submit_many_offloaded
+        found = self._do(submit(named))
         return [RunHandle(item, self, read) for item, read in zip(found, readers, strict=True)]
 
     def status(self, run_id: str) -> RunStatus | None:

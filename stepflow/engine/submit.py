@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -168,6 +169,18 @@ def offload_payload(spec: RunSpec, env: Env) -> RunSpec:
         namespace=env.keys.namespace, run_id=run_id, parent=None,
     )  # fmt: skip
     return replace(spec, run_id=run_id, payload=Stored(reference, known))
+
+
+def leave_payload(spec: RunSpec) -> None:
+    """
+    Delete a payload that was offloaded for a run that was not made.
+
+    Blocks. While the store is away it stays, until the run of that id is gone.
+    """
+    store = offloaded.in_use
+    if store is not None and isinstance(spec.payload, Stored):
+        with suppress(OSError):
+            store.delete(spec.payload.reference)
 
 
 def _digest_of(spec: RunSpec) -> bytes:

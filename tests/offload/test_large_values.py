@@ -8,7 +8,7 @@ import os
 import pytest
 
 import stepflow
-from stepflow import Continue, PayloadTooLarge, Step, Succeed
+from stepflow import Continue, PayloadTooLarge, RunSpec, Step, Succeed
 from stepflow.errors import RunFailed
 from stepflow.store.offload.use import present
 from stepflow.worker.claimed_run import Attempt
@@ -105,13 +105,24 @@ async def test_payloads_of_runs_of_steps_and_of_children_are_offloaded(
     assert largest_in(real) < 10_000
 
 
-async def test_the_same_large_input_finds_the_same_run_and_another_is_refused(client):
-    """[C3] [S16]"""
+async def test_the_same_large_input_finds_the_same_run_and_another_is_refused(
+    client, aclient, folder
+):
+    """[C3] [S16] What no run has is deleted again: the same submit may come every minute."""
     first = client.submit("echo", LARGE, run_id="a")
+    written = files_in(folder)
     again = client.submit("echo", LARGE, run_id="a")
+    more = client.submit_many([RunSpec("echo", LARGE, run_id="a")])
+    more += [await aclient.submit("echo", LARGE, run_id="a")]
+    more += await aclient.submit_many([RunSpec("echo", LARGE, run_id="a")])
     assert (first.created, again.created) == (True, False)
+    assert [each.created for each in more] == [False] * 3
     with pytest.raises(stepflow.RunConflict):
         client.submit("echo", LARGE + b".", run_id="a")
+    with pytest.raises(stepflow.RunConflict):
+        await aclient.submit("echo", LARGE + b".", run_id="a")
+    assert files_in(folder) == written
+    assert len(written) == 1
 
 
 async def test_what_a_run_had_in_memory_is_freed_with_it(app, aclient, working):

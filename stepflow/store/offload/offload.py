@@ -106,6 +106,10 @@ class Offload:
             raise OffloadUnreachable(shown, path, _reason(error)) from error
         return _checked(packed, reference, shown)
 
+    def delete(self, reference: Reference) -> None:
+        """Delete a value that was written and that nobody has. Raises OSError."""
+        self.store.delete([reference.path])
+
     def share(self, references: Iterable[Reference], run_id: str) -> None:
         """Note that another run has these, too. Raises OffloadUnreachable."""
         for path in {fork_path(each.path, run_id) for each in references}:

@@ -82,6 +82,9 @@ class Offloading(Protocol):
     def read(self, reference: Reference) -> bytes:
         """Give a packed value; blocks unless it is held."""
 
+    def delete(self, reference: Reference) -> None:
+        """Delete a value that was written and that nobody has; blocks. Raises OSError."""
+
     def share(self, references: Iterable[Reference], run_id: str) -> None:
         """Note that another run has these, too; blocks. Raises OffloadUnreachable."""
 
