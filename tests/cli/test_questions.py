@@ -41,6 +41,11 @@ def test_what_runs_ask_is_listed_and_answered_once(run, client):
     misfit = run("answer", question.token, '"yes"')
     assert misfit.exit_code == 2
     assert "'yes' is not of type 'boolean'" in misfit.stderr
+    by_run = run("answer", asked, "true")
+    assert (by_run.exit_code, f"it asks {question.token} ('Publish?')" in by_run.stderr) == (
+        5,
+        True,
+    )
     assert run("answer", question.token, "true").stdout == f"answered {question.token}\n"
     assert client.result(asked, 20) is True
     again = run("answer", question.token, "false", "--json")
