@@ -211,8 +211,8 @@ class RunConflict(UsageError):
     def __init__(self, run_id: str, difference: str, state: str) -> None:
         first = "" if state in {"succeeded", "failed", "cancelled"} else "wait for its end and "
         super().__init__(
-            f"run {run_id!r} {stands(state)} with a different {difference}; pick another run id, or "
-            f'{first}submit with on_conflict="restart" (stepflow submit --restart)'
+            f"run {run_id!r} {stands(state)} with a different {difference}; pick another run id, "
+            f'or {first}submit with on_conflict="restart" (stepflow submit --restart)'
         )
 
 
