@@ -10,9 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.examples.pages import WALKTHROUGHS, python_blocks
+
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 USES = [HERE / "uses.py", HERE / "machines.py"]
+APPROVAL = ROOT / "docs" / "tutorial" / "approval.md"
 #: handlers of web frameworks, which examples leave without types
 FRAMEWORKS = re.compile(r"^(?:import|from) (?:django|fastapi|flask)\b", re.MULTILINE)
 
@@ -95,3 +98,22 @@ def test_right_calls_have_their_types_and_wrong_ones_are_reported(module, check,
 def test_a_wrong_call_is_marked_for_each_kind_of_call():
     """[U1] The file does not lose its wrong calls."""
     assert len(marked()) > 40
+
+
+@pytest.mark.crash
+def test_what_the_readme_and_the_tutorial_have_a_reader_write_is_typed(tmp_path):
+    """Their files, each as the last page that writes it has it."""
+    for page in WALKTHROUGHS:
+        folder = tmp_path / ("readme" if page.name == "README.md" else "tutorial")
+        folder.mkdir(exist_ok=True)
+        for block in python_blocks(page):
+            (folder / str(block.file)).write_text(block.text)
+    (tmp_path / "tutorial" / "orders.py").write_text(
+        next(block.text for block in python_blocks(APPROVAL) if block.file == "orders.py")
+    )
+    for folder in ("readme", "tutorial"):
+        files = sorted(map(str, (tmp_path / folder).glob("*.py")))
+        done = run(
+            "mypy", "--strict", "--no-error-summary", *files, MYPYPATH=str(tmp_path / folder)
+        )
+        assert (done.stdout, done.returncode) == ("", 0)
