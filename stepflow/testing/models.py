@@ -34,7 +34,8 @@ class ModelMocks:
         `h.mock_model(agent, [[("search", {"query": "tides"})], "The moon."])`. An answer is a text,
         a list of calls of tools, or an exception. The n-th goes to a conversation with n answers in
         it; the last one to all after it. For a provider a function of the request may stand for
-        them. `requests` lists what was asked.
+        them. `requests` lists what was asked: of a provider each CompletionRequest, of an agent the
+        messages of each request.
         """
         from stepflow.agents.providers.calls import MODEL, call_once  # noqa: PLC0415  wanted by few
         from stepflow.agents.providers.model import Provider  # noqa: PLC0415  as above

@@ -17,7 +17,8 @@ class MockModel:
     Answers instead of a model: the n-th answer goes to a conversation with n answers in it.
 
     The last one goes to all after it. So an answer that a crash has lost is given again. A function
-    of the request may stand for the answers. `requests` lists what was asked, in order.
+    of the request may stand for the answers. `requests` lists what was asked, in order: of a
+    provider each CompletionRequest, of an agent of pydantic-ai the messages of each request.
     """
 
     def __init__(

@@ -2,8 +2,12 @@
 
 from pathlib import Path
 
+from pydantic_ai import Agent
+from pydantic_ai.models.test import TestModel
+
 from stepflow import Context, Stepflow
 from stepflow.agents.providers import Completion, CompletionRequest
+from stepflow.agents.pydantic_ai import Durable
 from stepflow.agents.tools import tool
 from stepflow.testing import Harness
 
@@ -30,8 +34,20 @@ async def support(ctx: Context, question: str) -> str:
     return (await ctx.tool_loop(model, [find_order], question)).text
 
 
+agent = Agent(TestModel(), name="refunds", capabilities=[Durable()])
+
+
+@agent.tool_plain(requires_approval=True)
+async def refund(amount: int) -> str:
+    return f"refunded {amount} euros"
+
+
+app.agent("refunds", agent)
+
+
 async def check(h, space):
     await space["test_support"]()
+    await space["test_a_refund_asks_somebody"]()
     assert not Path("answers.jsonl").exists()
 
 
