@@ -121,6 +121,9 @@ class StepLimits(Protocol):
     def give_back(self, *slots: StepSlot) -> None:
         """Give slots back at once."""
 
+    def leave_places(self, steps: Sequence[str]) -> None:
+        """Give up places in line that these steps, or parts of them, have from an earlier claim."""
+
     def flush(self) -> None:
         """Give back at once what waits for a write."""
 

@@ -101,6 +101,7 @@ def leave_slots(
     token: str,
     slots: Sequence[StepSlot],
     rests: Sequence[Resting] = (),
+    places: Sequence[str] = (),
     *,
     given: str,
     now: float,
@@ -108,7 +109,8 @@ def leave_slots(
     """
     Give back what steps have, or take them out of line, and have limits rest.
 
-    False when the claim is another's.
+    *places* are steps that stand in line since an earlier claim, or have parts that do. False when
+    the claim is another's.
     """
     return scripts.LEAVE_SLOTS.call(
         bool,
@@ -117,7 +119,10 @@ def leave_slots(
             "given": given, "ns": keys.namespace, "prefix": keys.job_prefix,
             "rq_time": rq_time(now), "run_id": run.id, "token": token,
         },
-        lists={"steps": _written(slots), "rests": _resting(rests)},
+        lists={
+            "steps": [*_written(slots), *(part for step in places for part in (step, "", ""))],
+            "rests": _resting(rests),
+        },
     )  # fmt: skip
 
 

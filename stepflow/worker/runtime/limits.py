@@ -150,8 +150,8 @@ class ClaimLimits:
                 return slot, answer
 
     def _late(self, slot: StepSlot, answer: Answer) -> None:
-        """Give back what came when nobody waited for it any more."""
-        if answer is True:
+        """Give back what came when nobody waited for it any more: a slot, or a place in line."""
+        if answer is True or isinstance(answer, InLine):
             self.give_back(slot)
 
     def _wait(self, crowd: Crowd, step: str, label: str) -> Postponed:
@@ -183,16 +183,22 @@ class ClaimLimits:
             slot.is_over = True
         self._send(slots, ())
 
+    def leave_places(self, steps: Sequence[str]) -> None:
+        """Give up places in line that steps have from an earlier claim: nobody wants them now."""
+        self._send((), (), steps)
+
     def flush(self) -> None:
         """Send at once what waits for an entry: there may be none, or one of another kind."""
         if self._over or self._rests:
             self._send(self._over, self._rests)
             self._over, self._rests = [], []
 
-    def _send(self, slots: Sequence[StepSlot], rests: Sequence[Resting]) -> None:
+    def _send(
+        self, slots: Sequence[StepSlot], rests: Sequence[Resting], places: Sequence[str] = ()
+    ) -> None:
         env = self._env
         call = leave_slots(
-            env.keys, self._run, self._token, slots, rests, given=env.clock.given,
+            env.keys, self._run, self._token, slots, rests, places, given=env.clock.given,
             now=env.clock.now(),
         )  # fmt: skip
         tell(

@@ -81,6 +81,8 @@ class ActivationHost:
         )
         #: made for the first child or map
         self._child_ends: ChildEndReader | None = None
+        #: steps that are withdrawn, and may stand in lines of limits since an earlier claim
+        self._left_lines: list[str] = []
         #: made for the first question that is withdrawn
         self._withdrawn: WithdrawnQuestions | None = None
         self._ending = Ending(
@@ -264,8 +266,21 @@ class ActivationHost:
         self.is_live = True
         if self._withdrawn is not None:
             self._withdrawn.send()
+        self._send_left()
         self._marks.end()
         self._output.go_live(self)
+
+    def _leave_lines(self, command: Command) -> None:
+        """Give up the places in line that a step, or its parts, may have from an earlier claim."""
+        name = command.occurrence if isinstance(command, StepCommand) else command.place
+        self._left_lines.append(f"{self.restarts}/{name}")
+        if self.is_live:
+            self._outer.call_soon(self._send_left)
+
+    def _send_left(self) -> None:
+        left, self._left_lines = self._left_lines, []
+        if left and not self.loop.is_over:
+            self.runtime.limits.leave_places(left)
 
     def _observe(self, command: Command, entry: Entry | None) -> None:
         """Tell observers what an entry means for a step; None for what its key remembers."""
@@ -331,6 +346,8 @@ class ActivationHost:
         if self.loop.is_over:
             return
         command.withdraw(self)
+        if self.run.has_asks:
+            self._leave_lines(command)
         if self.is_live:
             self._outer.call_soon(command.void_output, self)
         self._outer.call_soon(command.give_up)

@@ -1,7 +1,8 @@
 -- Give back what steps of a claim have of limits, or take them out of line: those whose value nobody
 -- wants any more, and those that have to wait for something else.
 -- Caller: store/limits/steps.py leave_slots, for worker/runtime/limits.py. Safe to repeat.
--- Names: given: now, or ''; prefix: of RQ ids; steps: step, number, settled of each; rests: limits
+-- Names: given: now, or ''; prefix: of RQ ids; steps: step, number, settled of each, with '' as the
+-- number of one that has a place in line from an earlier claim; rests: limits
 -- that are to rest: limit, key, until of each.
 -- Gives 1, or 0 when the claim is another worker's now: it has none of these then.
 --@ include limits/settle lists clock

@@ -1,0 +1,144 @@
+"""Nobody stands in line for a step that its workflow wants no more: its turn would be in vain."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from stepflow import Context, Limit
+from stepflow.core.limits.slot import StepSlot
+from stepflow.core.limits.use import LimitUse
+from stepflow.store.limits.steps import InLine, leave_slots, take_slots
+from tests.limits.test_step_guards import ask, claimed
+from tests.support import until
+
+ONE = Limit("one", concurrency=1)
+
+
+def claimed_again(store, run_id="a"):
+    """Have another claim of a run, which goes on at once."""
+    store.give_back(run_id)
+    store.batch(limit=10)
+    return store.load(run_id)
+
+
+def leave_places(store, run, step):
+    call = leave_slots(
+        store.keys, run, run.token, (), (), [step], given=store.clock.given, now=store.now
+    )
+    return store.connection.call(call)
+
+
+@pytest.fixture
+def waits(store):
+    """A run of which an item of a batch stands in line since its first claim."""
+    store.declare(concurrency=1)
+    ask(store, claimed(store, "b"), 1)
+    run = claimed(store)
+    slot = StepSlot("0/1.3", 1, [LimitUse("stripe")])
+    call = take_slots(
+        store.keys, run, run.token, slot, name="s", said={}, first_since=None,
+        takes_place=False, given=store.clock.given,
+    )  # fmt: skip
+    assert isinstance(store.connection.call(call), InLine)
+    yield run
+    for run_id in "ab":
+        store.end(run_id)
+
+
+@pytest.mark.parametrize(
+    ("step", "is_left"),
+    [("0/1.3", True), ("0/1", True), ("0/1.30", False), ("0/", False), ("0/1.", False)],
+)
+def test_a_place_from_an_earlier_claim_is_given_up_by_the_step_or_what_it_is_part_of(
+    store, waits, step, is_left
+):
+    """[L11] A batch is left with all of its items."""
+    assert leave_places(store, claimed_again(store), step) is True
+    assert store.line() == ([] if is_left else ["a/0/1.3"])
+
+
+def test_a_place_of_the_present_claim_is_not_given_up_so(store, waits):
+    """[L11] Its own ask gives it up, which knows whether it has begun meanwhile."""
+    leave_places(store, waits, "0/1")
+    assert store.line() == ["a/0/1.3"]
+
+
+def test_a_claim_that_was_lost_gives_up_nothing(store, waits):
+    """[L11]"""
+    claimed_again(store)
+    assert leave_places(store, waits, "0/1") is False
+    assert store.line() == ["a/0/1.3"]
+
+
+async def test_a_step_that_is_withdrawn_while_it_asks_again_leaves_the_line(
+    app, aclient, working, real, keys
+):
+    """[L11] The next in line would wait for each of them for a second."""
+    go = asyncio.Event()
+
+    @app.workflow
+    async def holds(ctx: Context):
+        await ctx.step("hold", go.wait, limit=ONE)
+
+    @app.workflow
+    async def leaves(ctx: Context):
+        wanted = asyncio.ensure_future(ctx.step("wanted", lambda: 1, limit=ONE))
+        await ctx.wait_for_signal("enough")
+        wanted.cancel()
+        await ctx.sleep(3600)
+
+    line = keys.of_limit("line", "one", "")
+    async with working(app):
+        holder = await app.async_client.submit(holds)
+        await until(lambda: real.zcard(keys.of_limit("slots", "one", "")))
+        runs = [await app.async_client.submit(leaves) for _ in range(3)]
+        await until(lambda: real.zcard(line) == 3)
+        for run in runs:
+            await aclient.signal(run.id, "enough")
+        await until(lambda: not real.zcard(line))
+        go.set()
+        await holder.result(10)
+        for run in runs:
+            await run.cancel()
+
+
+async def test_a_replay_that_withdraws_a_step_leaves_the_line(
+    app, aclient, working, real, keys, monkeypatch
+):
+    """[L11] Its worker died before it could."""
+    go = asyncio.Event()
+    monkeypatch.setattr("stepflow.worker.runtime.limits.ClaimLimits.give_back", lambda *_: None)
+
+    @app.workflow
+    async def holds(ctx: Context):
+        await ctx.step("hold", go.wait, limit=ONE)
+
+    @app.workflow
+    async def leaves(ctx: Context):
+        wanted = asyncio.ensure_future(ctx.step("wanted", lambda: 1, limit=ONE))
+        await ctx.wait_for_signal("enough")
+        wanted.cancel()
+        await ctx.wait_for_signal("look")
+        await ctx.wait_for_signal("end")
+
+    line = keys.of_limit("line", "one", "")
+    async with working(app):
+        holder = await app.async_client.submit(holds)
+        await until(lambda: real.zcard(keys.of_limit("slots", "one", "")))
+        run = await app.async_client.submit(leaves)
+        await until(lambda: real.zcard(line))
+        await aclient.signal(run.id, "enough")
+
+        async def looks() -> bool:
+            return (await run.status()).waits_for == "signal 'look'"
+
+        await until(looks)
+        assert real.zcard(line)
+        await aclient.signal(run.id, "look")
+        await until(lambda: not real.zcard(line))
+        await aclient.signal(run.id, "end")
+        await run.result(10)
+        go.set()
+        await holder.result(10)
