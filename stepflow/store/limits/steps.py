@@ -119,10 +119,7 @@ def leave_slots(
             "given": given, "ns": keys.namespace, "prefix": keys.job_prefix,
             "rq_time": rq_time(now), "run_id": run.id, "token": token,
         },
-        lists={
-            "steps": [*_written(slots), *(part for step in places for part in (step, "", ""))],
-            "rests": _resting(rests),
-        },
+        lists={"steps": _written(slots), "places": places, "rests": _resting(rests)},
     )  # fmt: skip
 
 

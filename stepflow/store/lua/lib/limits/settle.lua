@@ -50,29 +50,10 @@ local function leave_step(at, run_id, token, step, number, settled)
   note_settled(asks, token, number)
 end
 
--- Give up the places in line that a step, or its parts, have from an earlier claim of their run.
-local function leave_places(at, run_id, token, step)
-  local asks = asks_of(run_of(at.ns, run_id))
-  local all = soft('HGETALL', asks) or {}
-  for i = 1, #all, 2 do
-    local is_its = all[i] == step or string.sub(all[i], 1, #step + 1) == step .. '.'
-    local ask = is_its and read_ask(at, run_id, all[i], all[i + 1])
-    if ask and ask.token == '' and string.sub(ask.asked, 1, #token + 1) ~= token .. '|' then
-      redis.call('HDEL', asks, ask.step)
-      leave(at, ask.id, limits_in(at, ask.limits))
-    end
-  end
-end
-
--- All those of a list: step, number, settled ... With '' as its number a step that has not asked under
--- this claim: its place in line from an earlier one.
+-- All those of a list: step, number, settled ...
 local function leave_steps(at, run_id, token, steps)
   for i = 1, #steps, 3 do
-    if steps[i + 1] == '' then
-      leave_places(at, run_id, token, steps[i])
-    else
-      leave_step(at, run_id, token, steps[i], steps[i + 1], steps[i + 2])
-    end
+    leave_step(at, run_id, token, steps[i], steps[i + 1], steps[i + 2])
   end
 end
 
