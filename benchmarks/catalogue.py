@@ -136,6 +136,14 @@ WORKLOADS = {
         ("--variant off", "--variant on"),
         bounded=True,
     ),
+    "durability": Workload(
+        "durability",
+        "500 runs of 10 trivial steps at a durability, by the server's appendfsync",
+        "steps_per_s",
+        "steps/s",
+        ("--variant everysec-everysec", "--variant everysec-always", "--variant fsync-always"),
+        bounded=True,
+    ),
     "lists": Workload(
         "reading.lists",
         "first page of each list, with a million finished runs",

@@ -16,10 +16,8 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.client import AsyncRunHandle as AsyncRunHandle
     from stepflow.client import AsyncSessionReader as AsyncSessionReader
     from stepflow.client import Client as Client
-    from stepflow.client import HookInfo as HookInfo
     from stepflow.client import RunHandle as RunHandle
     from stepflow.client import SessionReader as SessionReader
-    from stepflow.client import SubmitOptions as SubmitOptions
     from stepflow.client.archived import ArchiveConditions as ArchiveConditions
     from stepflow.client.archived import Archives as Archives
     from stepflow.client.archived import AsyncArchives as AsyncArchives
@@ -32,9 +30,11 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.client.around.shared import SharedValues as SharedValues
     from stepflow.client.groups import AsyncGroups as AsyncGroups
     from stepflow.client.groups import Groups as Groups
+    from stepflow.client.hook_info import HookInfo as HookInfo
     from stepflow.client.limits import AsyncLimits as AsyncLimits
     from stepflow.client.limits import LimitOptions as LimitOptions
     from stepflow.client.limits import Limits as Limits
+    from stepflow.client.options import SubmitOptions as SubmitOptions
     from stepflow.client.schedules import AsyncSchedules as AsyncSchedules
     from stepflow.client.schedules import Schedules as Schedules
     from stepflow.core.backoff import RetryPolicy as RetryPolicy
@@ -179,6 +179,7 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
     from stepflow.errors import NotAnInteger as NotAnInteger
     from stepflow.errors import NotAnswered as NotAnswered
     from stepflow.errors import NotArchived as NotArchived
+    from stepflow.errors import NotConfirmed as NotConfirmed
     from stepflow.errors import NotDeletable as NotDeletable
     from stepflow.errors import NotInStep as NotInStep
     from stepflow.errors import NotPausable as NotPausable
@@ -284,10 +285,9 @@ if TYPE_CHECKING:  # for type checkers; `_EXPORTS` says the same at run time
 #: the public names of each module
 _EXPORTS = {
     "archive.values": "ArchivedPage ArchivedRun ArchivedStep ArchiveHealth Pruned Snapshot",
-    "client": """
-        AsyncClient AsyncRunHandle AsyncSessionReader Client HookInfo RunHandle SessionReader
-        SubmitOptions
-    """,
+    "client": "AsyncClient AsyncRunHandle AsyncSessionReader Client RunHandle SessionReader",
+    "client.hook_info": "HookInfo",
+    "client.options": "SubmitOptions",
     "client.archived": "ArchiveConditions Archives AsyncArchives",
     "client.archived.both": "ListOptions",
     "client.limits": "AsyncLimits LimitOptions Limits",
@@ -346,20 +346,20 @@ _EXPORTS = {
     "errors": """
         AnswerMisfit AppNotFound ArchiveConflict ArchiveMisconfigured ArchiveUnreachable
         BreakerNotFound BudgetExceeded BudgetNotFound BulkGrown BulkNotFound CancelRequested
-        ChildFailed UnknownPrice CircuitOpen ClaimLost DataError DefinitionFailed
-        EmbeddedServerError HookNotFound InvalidDefinition InvalidExpression InvalidMachine
-        InvalidName InvalidOption NoSuchValue GroupBusy GroupMismatch GroupNotFound InvalidRunId
-        JoinNotMet LifespanFailed LifespanNotOpen LimitFull LimitNotFound LimitTimeout MailboxFull
-        MapNotMet NameTaken NoServer NotAnswered NotArchived NotAnInteger NotDeletable NotInStep
-        NotPausable NotReplayable NotResumable NotRetryable NotRunning NotScheduled OutputOverflow
+        ChildFailed CircuitOpen ClaimLost DataError DefinitionFailed EmbeddedServerError GroupBusy
+        GroupMismatch GroupNotFound HookNotFound InvalidDefinition InvalidExpression InvalidMachine
+        InvalidName InvalidOption InvalidRunId JoinNotMet LifespanFailed LifespanNotOpen LimitFull
+        LimitNotFound LimitTimeout MailboxFull MapNotMet NameTaken NoServer NoSuchValue NotAnInteger
+        NotAnswered NotArchived NotConfirmed NotDeletable NotInStep NotPausable NotReplayable
+        NotResumable NotRetryable NotRunning NotScheduled OffloadUnreachable OutputOverflow
         PayloadMismatch PayloadTooLarge PermanentError Postponed ProcessDied QuestionClosed
         QuestionNotFound RateLimited RedisRefused RedisUnreachable ReplyLost ReservedHeader
         ResourceFailed ResourceNotOpen ResultMismatch RightsMissing RunCancelled RunConflict
-        SingletonTaken RunFailed RunNotFound RunStateError ScheduleNotFound ServerUnfit SignalMisfit
-        SignalRefused SpawnRefused StepError StepFailed StepOver StepflowError TransientError
-        UnavailableError UndecryptableValue UnknownChild UnknownRunner UnknownStep UnreadableArchive
-        UnreadableHistory UnreadableRecord UnreadableValue UnsupportedValue UsageError
-        WebhookRefused WorkerSilent WrongTransition OffloadUnreachable UnreadableOffload
+        RunFailed RunNotFound RunStateError ScheduleNotFound ServerUnfit SignalMisfit SignalRefused
+        SingletonTaken SpawnRefused StepError StepFailed StepOver StepflowError TransientError
+        UnavailableError UndecryptableValue UnknownChild UnknownPrice UnknownRunner UnknownStep
+        UnreadableArchive UnreadableHistory UnreadableOffload UnreadableRecord UnreadableValue
+        UnsupportedValue UsageError WebhookRefused WorkerSilent WrongTransition
     """,
     "hooks.webhook": "Webhook",
     "jobs": "Job JobDecorator",

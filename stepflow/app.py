@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, overload
 
 from stepflow.client import AsyncClient, Client, resolve
 from stepflow.core.backoff import RetryPolicy
 from stepflow.core.ids import check_name
-from stepflow.core.run import RunOutcome
 from stepflow.core.runner import StepRunner
-from stepflow.core.verdict import Verdict
 from stepflow.engine.env import Env
 from stepflow.engine.events.telemetry import Telemetry
 from stepflow.engine.hooks.choice import HookChoice, read_events
@@ -28,14 +26,15 @@ from stepflow.engine.user_code.listening import Listening
 from stepflow.engine.user_code.registered import Registration, mark, registration_of
 from stepflow.engine.user_code.resources.supplying import Supplying
 from stepflow.engine.user_code.scheduling import Scheduling
-from stepflow.errors import DataError, InvalidOption
-from stepflow.hooks.body import body_of
+from stepflow.errors import InvalidOption
+from stepflow.hooks.delivering import delivering
 from stepflow.hooks.given import read_named_webhooks
 from stepflow.hooks.schedule import next_wait_s
 from stepflow.hooks.webhook import Webhook
 from stepflow.jobs import Job, JobDecorator, call_runner
 from stepflow.settings import Settings, load_settings, redis_url
 from stepflow.store.connection.address import Address
+from stepflow.store.durability.level import Durability, at_durability
 from stepflow.store.keys import Keys
 from stepflow.times import seconds
 from stepflow.worker.notify import Deliver
@@ -61,7 +60,8 @@ class CoreApp(Around, Listening, Scheduling, Supplying):
     and workers: `stepflow.telemetry.OpenTelemetry()`. *version* is that of your app: of two workers
     that declare a schedule differently, the one of the later version counts; by default the time at
     which the code was written decides. *archive* is the URL of the SQL database that keeps the ends
-    of its runs, else STEPFLOW_ARCHIVE_URL.
+    of its runs, else STEPFLOW_ARCHIVE_URL. *durability* is where a write must be before it counts
+    as done, else STEPFLOW_DURABILITY: "fsync" on disk, "replicated" on replicas as well.
     """
 
     def __init__(
@@ -74,11 +74,14 @@ class CoreApp(Around, Listening, Scheduling, Supplying):
         telemetry: Telemetry | None = None,
         version: str = "",
         archive: str | None = None,
+        durability: Durability | None = None,
     ) -> None:
         self.settings = settings or load_settings()
         self.namespace = namespace or self.settings.redis.namespace
         self.registry = Registry()
         self.registry.version = version
+        if durability is not None:
+            self.settings = at_durability(self.settings, durability)
         if archive:
             self.settings = self.settings.model_copy(
                 update={"archive": self.settings.archive.at(archive)}
@@ -145,6 +148,7 @@ class CoreApp(Around, Listening, Scheduling, Supplying):
         step_timeout: float | timedelta | None = None,
         limits: Sequence[Limit] = (),
         isolation: Literal["process"] | None = None,
+        durability: Durability | None = None,
     ) -> Callable[[F], F]: ...
 
     def runner(
@@ -155,6 +159,7 @@ class CoreApp(Around, Listening, Scheduling, Supplying):
         step_timeout: float | timedelta | None = None,
         limits: Sequence[Limit] = (),
         isolation: Literal["process"] | None = None,
+        durability: Durability | None = None,
     ) -> Any:
         """
         Register the function below as runner *name*. It receives a step and returns what happens.
@@ -162,8 +167,8 @@ class CoreApp(Around, Listening, Scheduling, Supplying):
         Without a name it is called as the function. *retry* applies where a submit brings no policy
         of its own; *step_timeout* (seconds or a timedelta) limits one attempt. *limits* say how
         much of its runs, and of those of other runners that name them, may go on at once. With
-        *isolation* "process" a plain function runs in a child process. Raises InvalidName or
-        InvalidOption for what cannot be.
+        *isolation* "process" a plain function runs in a child process. *durability* is the app's
+        for its runs alone. Raises InvalidName or InvalidOption for what cannot be.
         """
 
         def register(function: F) -> F:
@@ -177,6 +182,7 @@ class CoreApp(Around, Listening, Scheduling, Supplying):
                 retry=retry,
                 step_timeout=step_timeout,
                 limits=limits,
+                durability=durability,
             )
             return function
 
@@ -193,6 +199,7 @@ class CoreApp(Around, Listening, Scheduling, Supplying):
         retry: RetryPolicy | None = None,
         step_timeout: float | timedelta | None = None,
         limits: Sequence[Limit] = (),
+        durability: Durability | None = None,
     ) -> None:
         """Register *runner*, a StepRunner or a function, under *name*; see `runner`."""
         if isinstance(runner, StepRunner):
@@ -209,6 +216,7 @@ class CoreApp(Around, Listening, Scheduling, Supplying):
             step_timeout_s=None if step_timeout is None else seconds(step_timeout, what),
             read=None if kind is None else reader_for(name, kind),
             limits=limits,
+            durability=durability,
         )
         if not isinstance(runner, StepRunner):
             mark(runner, Registration(self.registry, "runner", name))
@@ -291,6 +299,7 @@ class CoreApp(Around, Listening, Scheduling, Supplying):
         dedup: bool = False,
         limits: Sequence[Limit] = (),
         isolation: Literal["process"] | None = None,
+        durability: Durability | None = None,
     ) -> JobDecorator: ...
 
     def job(
@@ -304,6 +313,7 @@ class CoreApp(Around, Listening, Scheduling, Supplying):
         dedup: bool = False,
         limits: Sequence[Limit] = (),
         isolation: Literal["process"] | None = None,
+        durability: Durability | None = None,
     ) -> Any:
         """
         Make a typed function a run of one step.
@@ -323,7 +333,7 @@ class CoreApp(Around, Listening, Scheduling, Supplying):
             limit = None if timeout is None else seconds(timeout, f"timeout of job {job.name!r}")
             self.registry.add(
                 job.name, call_runner(runs, job.name), retry=retry, step_timeout_s=limit,
-                limits=limits,
+                limits=limits, durability=durability,
             )  # fmt: skip
             mark(job, Registration(self.registry, "job", job.name))
             return job
@@ -371,23 +381,4 @@ class CoreApp(Around, Listening, Scheduling, Supplying):
     @staticmethod
     def delivering(deliverer: Any) -> Deliver:
         """Wrap a Deliverer of hooks/ in the function by which a worker delivers a webhook."""
-        return _introduce(deliverer)
-
-
-def _introduce(deliverer: Any) -> Deliver:
-
-    async def deliver(
-        webhook: Mapping[str, Any] | Webhook, hook_id: str, outcome: RunOutcome
-    ) -> Verdict:
-        try:
-            target = webhook if isinstance(webhook, Webhook) else Webhook.from_dict(webhook)
-        except DataError as error:
-            return Verdict.dead(str(error))
-        if not target.wants(outcome.status):
-            return Verdict.delivered()
-        verdict: Verdict = await deliverer.deliver(
-            target, hook_id, body_of(outcome), datetime.now(UTC)
-        )
-        return verdict
-
-    return deliver
+        return delivering(deliverer)

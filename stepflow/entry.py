@@ -40,6 +40,7 @@ from stepflow.store.connection.redis_py import connect, redis_errors_as_ours
 from stepflow.store.connection.retry_waits import growing_waits, warn_rarely
 from stepflow.store.connection.server_check import check_server
 from stepflow.store.connection.sync import SyncConnection, carry_out
+from stepflow.store.durability.level import Durability
 from stepflow.store.durability.losses import load_persistence
 from stepflow.store.keys import Keys
 from stepflow.store.rights import WORKER, missing_rights
@@ -131,6 +132,7 @@ def work(app: CoreApp, options: WorkerOptions, *, url: str | None = None) -> int
             keys,
             lambda: rq_worker(options.name, names, connect(address), drive, facts),
             departure.wait,
+            app.settings.durability,
         )
     finally:
         departure.begin()
@@ -138,7 +140,11 @@ def work(app: CoreApp, options: WorkerOptions, *, url: str | None = None) -> int
 
 
 def _register_and_work(
-    address: Address, keys: Keys, make: Callable[[], StepWorker], wait: Callable[[float], None]
+    address: Address,
+    keys: Keys,
+    make: Callable[[], StepWorker],
+    wait: Callable[[float], None],
+    durability: Durability,
 ) -> None:
     """
     Register with RQ and work.
@@ -147,7 +153,7 @@ def _register_and_work(
     just then, as long as the server passes `check`.
     """
     for wait_s in growing_waits():
-        check_redis(address, keys, wait)
+        check_redis(address, keys, wait, durability=durability)
         worker = None
         try:
             with redis_errors_as_ours(address):
@@ -162,7 +168,13 @@ def _register_and_work(
             wait(wait_s)
 
 
-def check_redis(address: Address, keys: Keys, wait: Callable[[float], None] = time.sleep) -> None:
+def check_redis(
+    address: Address,
+    keys: Keys,
+    wait: Callable[[float], None] = time.sleep,
+    *,
+    durability: Durability = "everysec",
+) -> None:
     """
     Refuse a Redis that cannot carry stepflow, or whose user lacks rights; log what may lose data.
 
@@ -186,7 +198,8 @@ def check_redis(address: Address, keys: Keys, wait: Callable[[float], None] = ti
             wait(wait_s)
         for warning in warnings:
             log.warning("Redis at %s: %s", address.shown, warning)
-        log.info("Redis at %s: %s", address.shown, carry_out(connection, load_persistence()).loss)
+        loss = carry_out(connection, load_persistence()).loss_at(durability)
+        log.info("Redis at %s: %s", address.shown, loss)
         lacking = carry_out(connection, missing_rights(WORKER, keys))
         if lacking:
             raise RightsMissing(address.username or "default", WORKER.name, lacking)

@@ -65,6 +65,8 @@ class RedisSettings(_Group):
     """Seconds to wait for a reply when no new connection gets one either."""
     retry_for_s: float = Field(default=10.0, ge=0, le=DAY_S)
     """Seconds that a client's call may take in all; workers try for ever."""
+    replicas: int = Field(default=1, ge=1, le=100)
+    """Replicas that must have a write before it counts as done, at durability `replicated`."""
 
 
 class LimitSettings(_Group):
@@ -258,6 +260,8 @@ class Settings(_Group):
     encryption: EncryptionSettings = EncryptionSettings()
     offload: OffloadSettings = OffloadSettings()
     process: ProcessSettings = ProcessSettings()
+    durability: Literal["memory", "everysec", "fsync", "replicated"] = "everysec"
+    """When a write counts as done: `fsync`, when it is on disk; `replicated`, on replicas too."""
     home: Path | None = None
     """The embedded server's folder; `./.stepflow` without one."""
     embedded: bool | None = None

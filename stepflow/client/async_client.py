@@ -9,7 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack, cast, overload
 
-from stepflow.client.base import SAFETY_NET_S, BaseClient, result_of
+from stepflow.client.base import SAFETY_NET_S, BaseClient, existing, result_of
 from stepflow.client.beside import AsyncBeside
 from stepflow.client.bulk import AsyncBulks
 from stepflow.client.exporting import AsyncExporting
@@ -31,10 +31,11 @@ from stepflow.engine.spec import RunSpec
 from stepflow.engine.status import status
 from stepflow.engine.steering.audit import noted
 from stepflow.engine.submit import Submitted
-from stepflow.errors import RedisRefused, RunNotFound, StepflowError
+from stepflow.errors import RedisRefused, StepflowError
 from stepflow.settings import Settings
 from stepflow.store.calls import Plan
 from stepflow.store.connection.async_ import AsyncCaller, carry_out
+from stepflow.store.durability.level import Durability
 from stepflow.store.rights import CLIENT, missing_rights
 from stepflow.store.values import offloaded
 from stepflow.store.values.offloaded import OffloadedText
@@ -144,9 +145,9 @@ class AsyncClient(
     async def __aexit__(self, *exc: object) -> None:
         await self.close()
 
-    async def _do(self, plan: Plan[T]) -> T:
+    async def _do(self, plan: Plan[T], durability: Durability | None = None) -> T:
         with closing(plan):
-            connection = await self._connected()
+            connection = await self._connected(durability)
             try:
                 return await carry_out(connection, self._on_time(plan))
             except RedisRefused as refusal:
@@ -157,17 +158,22 @@ class AsyncClient(
                         lacking = await carry_out(connection, missing_rights(CLIENT, self.env.keys))
                 raise self._naming(lacking, refusal) from None
 
-    async def _do_aside(self, plan: Plan[T]) -> T:
+    async def _do_aside(self, plan: Plan[T], durability: Durability | None = None) -> T:
         """Carry out a plan that blocks where large values are in a store: in a thread then."""
         if offloaded.in_use is None:
-            return await self._do(plan)
+            return await self._do(plan, durability)
         from stepflow.store.offload.from_thread import carry_out_from_thread  # noqa: PLC0415  few have any
 
-        connection, loop = await self._connected(), asyncio.get_running_loop()
+        connection, loop = await self._connected(durability), asyncio.get_running_loop()
         return await asyncio.to_thread(carry_out_from_thread, connection, loop, self._on_time(plan))
 
-    async def _connected(self) -> AsyncCaller:
-        return self._connection or (await self._per_loop.here()).connection
+    async def _connected(self, durability: Durability | None = None) -> AsyncCaller:
+        if self._connection is not None:
+            return self._connection
+        demand = self._demand if durability is None else self._demand_at(durability)
+        if demand is None:
+            return (await self._per_loop.here()).connection
+        return await self._per_loop.confirming(demand)
 
     async def close(self) -> None:
         """
@@ -223,10 +229,13 @@ class AsyncClient(
         """See Client.submit."""
         given = spec_of(runner, payload, options)
         spec, read = self._named(given, "client.submit")
+        durability = self._durability_of(spec)
         if offloaded.in_use is not None:
-            submitted = await self._do_aside(self._submit_offloaded(spec))
+            submitted = await self._do_aside(
+                self._submit_offloaded(spec), self._durability_of(spec)
+            )
         else:
-            submitted = await self._do(self._submit(spec))
+            submitted = await self._do(self._submit(spec), self._durability_of(spec))
         return AsyncRunHandle(submitted, self, read)
 
     async def submit_definition(
@@ -239,7 +248,7 @@ class AsyncClient(
     ) -> AsyncRunHandle[Any]:
         """See Client.submit_definition."""
         plan = self._submit_definition(definition, input, entry_point, options)
-        return AsyncRunHandle(await self._do(plan), self)
+        return AsyncRunHandle(await self._do(plan, options.get("durability")), self)
 
     async def publish(
         self, topic: str, data: Any = None, *, event_id: str | None = None
@@ -257,9 +266,9 @@ class AsyncClient(
         """See Client.submit_many."""
         named, readers = self._all_named(specs)
         if offloaded.in_use is not None:
-            found = await self._do_aside(self._submit_many_offloaded(named))
+            found = await self._do_aside(self._submit_many_offloaded(named), self._strongest(named))
         else:
-            found = await self._do(self._submit_many(named))
+            found = await self._do(self._submit_many(named), self._strongest(named))
         return [AsyncRunHandle(item, self, read) for item, read in zip(found, readers, strict=True)]
 
     async def status(self, run_id: str) -> RunStatus | None:
@@ -299,10 +308,18 @@ class AsyncClient(
                 opened.listener.unsubscribe(channel, heard)
 
     async def _found(self, run_id: str) -> RunStatus:
-        run = await self.status(run_id)
-        if run is None:
-            raise RunNotFound(run_id)
+        run = existing(run_id, await self.status(run_id))
+        while run.is_finished and self._demand is not None:  # the end must last before it is told
+            await self._confirm()
+            before, run = run, existing(run_id, await self.status(run_id))
+            if run.ended_at == before.ended_at:
+                break
         return run
+
+    async def _confirm(self) -> None:
+        from stepflow.store.durability.async_ import confirm  # noqa: PLC0415  few wait for it
+
+        await confirm(await self._connected())
 
     async def result(self, run_id: str, timeout: float | timedelta | None = None) -> Any:
         """See Client.result."""

@@ -34,6 +34,7 @@ from stepflow.errors import (
     RunCancelled,
     RunConflict,
     RunFailed,
+    RunNotFound,
     UnreadableRecord,
     shown,
 )
@@ -43,6 +44,12 @@ from stepflow.settings import Settings, load_settings, redis_url
 from stepflow.store.calls import Plan, batch
 from stepflow.store.connection.address import Address
 from stepflow.store.connection.server_check import check_number, read_format
+from stepflow.store.durability.level import (
+    UNCONFIRMED,
+    Durability,
+    read_durability,
+    strongest,
+)
 from stepflow.store.keys import Keys
 from stepflow.store.query import server_time
 from stepflow.store.rights import CLIENT
@@ -54,6 +61,7 @@ if TYPE_CHECKING:
     from stepflow.engine.events.telemetry import Telemetry
     from stepflow.engine.registry import Registry
     from stepflow.engine.user_code.arguments import Reader
+    from stepflow.store.durability.demand import Demand
 
 T = TypeVar("T")
 
@@ -104,6 +112,13 @@ def result_of(run: RunStatus) -> Any:
     return run.result
 
 
+def existing(run_id: str, run: RunStatus | None) -> RunStatus:
+    """Give the status of a run; raises RunNotFound where there is none."""
+    if run is None:
+        raise RunNotFound(run_id)
+    return run
+
+
 def _spec_of(given: object) -> RunSpec:
     """Read (runner, payload), as submit_many and groups take it; raises InvalidOption."""
     if isinstance(given, list | tuple) and 1 <= len(given) <= 2:  # noqa: PLR2004  a pair
@@ -140,11 +155,31 @@ class BaseClient:
             self.env = Env(keys, self.settings, hooks_of=hooks_of(registry))
             telemetry = telemetry or registry.telemetry
         self._telemetry = telemetry
+        #: what a write waits for before its call returns; None for nothing
+        self._demand = self._demand_at(self.settings.durability)
         #: the run that the last submit of one made
         self._newest = ""
 
     def _address(self) -> Address:
         return Address.parse(resolve(self._url, self.settings), self.settings.redis)
+
+    def _demand_at(self, durability: Durability) -> Demand | None:
+        """Give what a durability waits for, None for nothing; raises InvalidOption."""
+        if read_durability(durability, "durability of submit") in UNCONFIRMED:
+            return None
+        from stepflow.store.durability.demand import demand_of  # noqa: PLC0415  few want it
+
+        return demand_of(durability, self.settings, self.env.keys)
+
+    def _durability_of(self, spec: RunSpec) -> Durability | None:
+        """Give what a submit waits for: what it says, else its runner; None as the app says."""
+        if spec.durability is None and self._registry is not None:
+            return self._registry.durable.get(spec.runner)
+        return spec.durability
+
+    def _strongest(self, specs: Sequence[RunSpec]) -> Durability | None:
+        """Give the strongest durability that one of *specs* has; None where none has any."""
+        return strongest([each for each in map(self._durability_of, specs) if each is not None])
 
     def _naming(self, lacking: Sequence[str], refusal: RedisRefused) -> RedisRefused:
         """

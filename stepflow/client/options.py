@@ -11,6 +11,7 @@ from stepflow.core.runner import TypedRunner
 from stepflow.engine.once.options import Debounce, Singleton
 from stepflow.engine.spec import RunSpec
 from stepflow.hooks.webhook import Webhook
+from stepflow.store.durability.level import Durability
 
 
 class SubmitOptions(TypedDict, total=False):
@@ -35,6 +36,7 @@ class SubmitOptions(TypedDict, total=False):
     debounce: Debounce | None
     limits: Mapping[str, str] | None
     units: Mapping[str, int] | None
+    durability: Durability | None
 
 
 def spec_of(

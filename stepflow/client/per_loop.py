@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from stepflow.store.connection.address import Address
-from stepflow.store.connection.async_ import AsyncConnection
+from stepflow.store.connection.async_ import AsyncCaller, AsyncConnection
 from stepflow.store.connection.pubsub import Listener
 from stepflow.store.connection.thread_calls import await_in_thread
+
+if TYPE_CHECKING:
+    from stepflow.store.durability.demand import Demand
 
 
 @dataclass(slots=True)
@@ -23,6 +27,8 @@ class LoopConnection:
 
     connection: AsyncConnection
     listener: Listener
+    #: what waits until its writes are confirmed, over connections of their own; none for most
+    confirming: dict[Any, tuple[AsyncConnection, AsyncCaller]] = field(default_factory=dict)
     #: closes both when the loop shuts its async generators down
     keeper: AsyncGenerator[None, None] | None = None
 
@@ -30,6 +36,8 @@ class LoopConnection:
         """Close both; call it on their loop."""
         await self.listener.close()
         await self.connection.close()
+        for connection, _ in self.confirming.values():
+            await connection.close()
         await asyncio.sleep(0)  # an aborted transport closes its socket in the loop's next turn
 
 
@@ -69,6 +77,30 @@ class PerLoop:
             await anext(found.keeper)
         return found
 
+    async def confirming(self, demand: Demand) -> AsyncCaller:
+        """
+        Return what meets *demand* on the running loop; connects on the first call.
+
+        A wait for the disk holds up its connection, so it has one of its own. Raises ServerUnfit.
+        """
+        here = await self.here()
+        found = here.confirming.get(demand)
+        if found is None:
+            from stepflow.store.durability.async_ import confirming  # noqa: PLC0415  few want it
+
+            address = await await_in_thread(self._find_address)
+            give_up_s = address.times.budget_s
+            connection = AsyncConnection(address, retry_for_s=give_up_s)
+            try:
+                caller = await confirming(connection, demand, give_up_s=give_up_s)
+            except BaseException:
+                await connection.close()
+                raise
+            found = here.confirming.setdefault(demand, (connection, caller))
+            if found[0] is not connection:  # another task was faster
+                await connection.close()
+        return found[1]
+
     async def _keep(
         self, loop: asyncio.AbstractEventLoop, opened: LoopConnection
     ) -> AsyncGenerator[None, None]:
@@ -87,6 +119,8 @@ class PerLoop:
                 self._open.pop(loop, None)
                 opened.listener.drop()
                 opened.connection.drop()
+                for connection, _ in opened.confirming.values():
+                    connection.drop()
 
     async def close(self) -> None:
         """Close what is open on the running loop; other loops close theirs when they end."""

@@ -9,7 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack, cast, overload
 
-from stepflow.client.base import SAFETY_NET_S, BaseClient, result_of
+from stepflow.client.base import SAFETY_NET_S, BaseClient, existing, result_of
 from stepflow.client.beside import Beside
 from stepflow.client.bulk import Bulks
 from stepflow.client.exporting import Exporting
@@ -29,10 +29,12 @@ from stepflow.engine.spec import RunSpec
 from stepflow.engine.status import status
 from stepflow.engine.steering.audit import noted
 from stepflow.engine.submit import Submitted
-from stepflow.errors import RedisRefused, RunNotFound, StepflowError
+from stepflow.errors import RedisRefused, StepflowError
 from stepflow.settings import Settings
 from stepflow.store.calls import Plan
-from stepflow.store.connection.sync import SyncCaller, SyncConnection, carry_out
+from stepflow.store.connection.sync import SyncCaller, carry_out
+from stepflow.store.durability.level import Durability
+from stepflow.store.durability.links import Links
 from stepflow.store.rights import CLIENT, missing_rights
 from stepflow.store.values import offloaded
 from stepflow.times import seconds
@@ -124,8 +126,7 @@ class Client(Nouns, Reading, Beside, Exporting, Bulks, Steering, Signals, BaseCl
         telemetry: Telemetry | None = None,
     ) -> None:
         super().__init__(url, namespace, settings, registry, telemetry)
-        self._own_link: SyncConnection | None = None
-        self._connection = connection
+        self._links = Links(self._address, connection)
 
     def __enter__(self) -> Self:
         return self
@@ -136,13 +137,12 @@ class Client(Nouns, Reading, Beside, Exporting, Bulks, Steering, Signals, BaseCl
     @property
     def connection(self) -> SyncCaller:
         """The connection of this client, made on first use."""
-        if self._connection is None:
-            self._connection = self._own_link = SyncConnection.to(self._address())
-        return self._connection
+        return self._links.at(self._demand)
 
-    def _do(self, plan: Plan[T]) -> T:
+    def _do(self, plan: Plan[T], durability: Durability | None = None) -> T:
         with closing(plan):
-            connection = self.connection
+            demand = self._demand if durability is None else self._demand_at(durability)
+            connection = self._links.at(demand)
             try:
                 return carry_out(connection, self._on_time(plan))
             except RedisRefused as refusal:
@@ -155,8 +155,7 @@ class Client(Nouns, Reading, Beside, Exporting, Bulks, Steering, Signals, BaseCl
 
     def close(self) -> None:
         """Close the connections."""
-        if self._own_link is not None:
-            self._own_link.close()
+        self._links.close()
 
     @overload
     def submit(
@@ -218,14 +217,16 @@ class Client(Nouns, Reading, Beside, Exporting, Bulks, Steering, Signals, BaseCl
         Of a *singleton* at most one run lives at a time, by its key; a later submit gives that run,
         see Singleton. Submits with one *debounce* key are one run, see Debounce.
         *version* defaults to the newest version of the workflow that this app registers, or that
-        live workers have. A runner that no live worker knows is a warning in the log; with *strict*
-        it raises UnknownRunner, also while no worker lives. Raises RunConflict, InvalidRunId,
-        ReservedHeader, UnsupportedValue, PayloadTooLarge; nothing is written then.
+        live workers have. With *durability* "fsync" or "replicated" this submit returns when the
+        run is on disk, or on replicas as well; its steps go by the app's. A runner that no live
+        worker knows is a warning in the log; with *strict* it raises UnknownRunner, also while no
+        worker lives. Raises RunConflict, InvalidRunId, ReservedHeader, UnsupportedValue,
+        PayloadTooLarge; nothing is written then.
         """
         given = spec_of(runner, payload, options)
         spec, read = self._named(given, "client.submit")
         submit = self._submit if offloaded.in_use is None else self._submit_offloaded
-        return RunHandle(self._do(submit(spec)), self, read)
+        return RunHandle(self._do(submit(spec), self._durability_of(spec)), self, read)
 
     def submit_definition(
         self,
@@ -245,7 +246,7 @@ class Client(Nouns, Reading, Beside, Exporting, Bulks, Steering, Signals, BaseCl
         then.
         """
         plan = self._submit_definition(definition, input, entry_point, options)
-        return RunHandle(self._do(plan), self)
+        return RunHandle(self._do(plan, options.get("durability")), self)
 
     def publish(self, topic: str, data: Any = None, *, event_id: str | None = None) -> list[str]:
         """
@@ -270,7 +271,7 @@ class Client(Nouns, Reading, Beside, Exporting, Bulks, Steering, Signals, BaseCl
         """Submit thousands of runs in a few round trips; return their handles in order."""
         named, readers = self._all_named(specs)
         submit = self._submit_many if offloaded.in_use is None else self._submit_many_offloaded
-        found = self._do(submit(named))
+        found = self._do(submit(named), self._strongest(named))
         return [RunHandle(item, self, read) for item, read in zip(found, readers, strict=True)]
 
     def status(self, run_id: str) -> RunStatus | None:
@@ -300,9 +301,12 @@ class Client(Nouns, Reading, Beside, Exporting, Bulks, Steering, Signals, BaseCl
         return run
 
     def _found(self, run_id: str) -> RunStatus:
-        run = self.status(run_id)
-        if run is None:
-            raise RunNotFound(run_id)
+        run = existing(run_id, self.status(run_id))
+        while run.is_finished and self._demand is not None:  # the end must last before it is told
+            self._links.confirm(self._demand)
+            before, run = run, existing(run_id, self.status(run_id))
+            if run.ended_at == before.ended_at:
+                break
         return run
 
     def result(self, run_id: str, timeout: float | timedelta | None = None) -> Any:

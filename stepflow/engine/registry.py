@@ -21,6 +21,7 @@ from stepflow.engine.user_code.resources.scope import Resources
 from stepflow.engine.user_code.resources.supply import supplied
 from stepflow.errors import InvalidOption, NameTaken
 from stepflow.settings import ArchiveSettings
+from stepflow.store.durability.level import Durability, read_durability
 
 if TYPE_CHECKING:
     from stepflow.core.graphs import Graph
@@ -56,6 +57,8 @@ class RegisteredRunner:
     version: int | None = None
     #: whether it says that it is an agent
     is_agent: bool = False
+    #: when a write of its runs counts as done; None as the app says
+    durability: Durability | None = None
 
 
 @dataclass(slots=True)
@@ -86,6 +89,8 @@ class Registry:
     schedules: list[Declaration] = field(default_factory=list)
     #: the limits of each runner that has any, by its key
     limited: dict[str, Sequence[Limit]] = field(default_factory=dict)
+    #: the durability of those of its runners that have one, by their names
+    durable: dict[str, Durability] = field(default_factory=dict)
     #: the graphs of those of its runners that have one, by the runners' keys
     graphs: dict[str, Graph] = field(default_factory=dict)
     #: what the app knows of workflows that are data; None where it runs none
@@ -110,6 +115,7 @@ class Registry:
         version: int | None = None,
         is_agent: bool = False,
         limits: Sequence[Limit] = (),
+        durability: Durability | None = None,
     ) -> RegisteredRunner:
         """Register *runner* under *name*, which may be taken once, or once for each version."""
         key = runner_key(
@@ -136,7 +142,10 @@ class Registry:
             read=read,
             version=version,
             is_agent=is_agent,
+            durability=durability,
         )
+        if durability is not None:
+            self.durable[name] = read_durability(durability, f"durability of runner {name!r}")
         if limits:
             from stepflow.engine.limits.check import check_limits  # noqa: PLC0415  few have any
 

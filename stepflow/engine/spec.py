@@ -13,6 +13,7 @@ from stepflow.core.run import PRIORITIES, Priority, Run
 from stepflow.core.schedules.scheduled import Scheduled
 from stepflow.engine.once.options import Debounce, Singleton
 from stepflow.errors import InvalidOption, ReservedHeader, StepflowError, UnreadableValue, shown
+from stepflow.store.durability.level import Durability
 from stepflow.store.values.codec import pack, unpack
 
 #: header keys under this prefix are the runtime's own
@@ -67,6 +68,8 @@ class RunSpec:
     units: Mapping[str, int] = field(default_factory=dict)
     #: what happens at the timeout: what the run has done is undone, or it ends as it stands
     on_timeout: Literal["undo", "end"] = "undo"
+    #: where the run must be before its submit returns; None as the app says
+    durability: Durability | None = None
     #: set by the runtime: all limits of the run, as its record has them
     uses: str = ""
     #: set by the runtime for the children of a run

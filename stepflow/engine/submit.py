@@ -99,6 +99,9 @@ def prepare(spec: RunSpec, env: Env, *, may_share: bool = False) -> Prepared:
     if once is not None and not may_share:
         msg = f"a run of {spec.runner!r} has a singleton or debounce key; only submit takes one"
         raise InvalidOption(msg)
+    if spec.durability is not None and not may_share:
+        msg = f"a run of {spec.runner!r} has a durability of its own; only submit takes one"
+        raise InvalidOption(msg)
     limits, now = env.settings.limits, env.clock.now()
     if spec.delay is not None and spec.start_at is not None:
         msg = "submit takes delay or start_at, not both"

@@ -27,7 +27,8 @@ Everything that stepflow raises, as one tree; the branch says what you can do ab
     │   ├── RedisRefused      and RightsMissing, of its user
     │   ├── ArchiveUnreachable, OffloadUnreachable
     │   ├── WorkerSilent      a worker did not answer what it is doing
-    │   └── ReplyLost         the command may or may not have been carried out
+    │   └── ReplyLost         the command may or may not have been carried out; its NotConfirmed
+    │                         was, and may be lost yet
     ├── ServerUnfit           this Redis cannot carry stepflow: too old, a cluster
     ├── EmbeddedServerError   the embedded server could not be started or joined
     ├── LifespanFailed        what your app opens with its worker could not be opened
@@ -117,6 +118,7 @@ from stepflow.errors.run_state import (
 from stepflow.errors.server import (
     EmbeddedServerError,
     NoServer,
+    NotConfirmed,
     RedisRefused,
     RedisUnreachable,
     ReplyLost,
@@ -214,6 +216,7 @@ __all__ = [
     "NotAnInteger",
     "NotAnswered",
     "NotArchived",
+    "NotConfirmed",
     "NotDeletable",
     "NotInStep",
     "NotPausable",

@@ -60,6 +60,17 @@ class ReplyLost(UnavailableError):
         )
 
 
+class NotConfirmed(ReplyLost):
+    """A write was carried out, and the server did not confirm in time that it will last."""
+
+    def __init__(self, name: str, place: str, waited_s: float) -> None:
+        UnavailableError.__init__(
+            self,
+            f"{name} was carried out, but Redis did not confirm within {waited_s:.1f} s that it is "
+            f"{place}; ask again, the same call is not carried out twice",
+        )
+
+
 class WorkerSilent(UnavailableError):
     """The worker that has the run did not answer in time what it is doing for it."""
 

@@ -19,6 +19,7 @@ from stepflow.kits.above import verb_of_agents
 from stepflow.kits.flow.context import Context
 from stepflow.kits.flow.step_options import DeclaredStep, cache_of, check_breaker, declare
 from stepflow.kits.flow.workflow import Workflow, WorkflowFunction, context_of
+from stepflow.store.durability.level import Durability
 from stepflow.times import seconds
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ class Stepflow(app.CoreApp):
         retry: RetryPolicy | None = None,
         agent: bool = False,
         limits: Sequence[Limit] = (),
+        durability: Durability | None = None,
     ) -> Callable[[W], W]: ...
 
     def workflow(
@@ -68,6 +70,7 @@ class Stepflow(app.CoreApp):
         retry: RetryPolicy | None = None,
         agent: bool = False,
         limits: Sequence[Limit] = (),
+        durability: Durability | None = None,
     ) -> Any:
         """
         Register the function below as workflow *name*, by default its own.
@@ -76,8 +79,8 @@ class Stepflow(app.CoreApp):
         is called, its result when it returns. A run keeps the *version* that it was submitted for,
         and only workers with that version take it; you may register several side by side. *retry*
         is the default policy of its steps, and applies to a TransientError that the function itself
-        raises. *agent* says that it is an AI agent: traces then show it as one. *limits* are as for
-        `runner`.
+        raises. *agent* says that it is an AI agent: traces then show it as one. *limits* and
+        *durability* are as for `runner`.
         """
 
         def register(function: W) -> W:
@@ -90,7 +93,7 @@ class Stepflow(app.CoreApp):
             self.registry.add(
                 called, workflow, retry=retry or RetryPolicy(),
                 read=None if expected is None else reader_for(called, expected), version=version,
-                is_agent=agent, limits=limits,
+                is_agent=agent, limits=limits, durability=durability,
             )  # fmt: skip
             read = workflow.returned.read
             mark(function, Registration(self.registry, "workflow", called, version, read))

@@ -19,6 +19,7 @@ from stepflow.kits.app import Stepflow
 from stepflow.settings import Settings
 from stepflow.store.calls import Plan
 from stepflow.store.clock import ManualClock
+from stepflow.store.durability.level import Durability
 from stepflow.testing.connection import FakeConnection
 from stepflow.testing.errors import HarnessNotBegun, RunUnfinished
 from stepflow.testing.server import FakeServer
@@ -68,16 +69,16 @@ class InProcessClient(AsyncClient):
         #: whether its harness was entered
         self.has_begun = False
 
-    async def _do(self, plan: Plan[T]) -> T:
+    async def _do(self, plan: Plan[T], durability: Durability | None = None) -> T:
         if not self.has_begun:
             plan.close()
             raise HarnessNotBegun
-        answer = await super()._do(plan)
+        answer = await super()._do(plan, durability)
         await self._harness.settle()
         return answer
 
-    async def _do_aside(self, plan: Plan[T]) -> T:
-        return await self._do(plan)
+    async def _do_aside(self, plan: Plan[T], durability: Durability | None = None) -> T:
+        return await self._do(plan, durability)
 
     async def _follow(self, reader: Reader[E], *, live: bool) -> AsyncIterator[E]:
         """Give what a reader finds; raises RunUnfinished where a live one would wait for ever."""

@@ -12,6 +12,7 @@ from stepflow.core.ids import split_member
 from stepflow.engine.gate import member_of_delivery, one_by_one
 from stepflow.store.claims import ClaimedDelivery, load_record
 from stepflow.store.connection.async_ import AsyncCaller, carry_out
+from stepflow.store.durability.level import UNCONFIRMED
 from stepflow.worker.drive import begin
 from stepflow.worker.notify import Notifier
 from stepflow.worker.recover import claims_of
@@ -48,6 +49,12 @@ async def _adopt_one(
     taken = ClaimedDelivery(
         row.get(b"claimed_id", b"").decode("utf-8", "replace"), token, row, data
     )
+    if worker_state.env.settings.durability not in UNCONFIRMED:
+        from stepflow.store.durability.async_ import confirm  # noqa: PLC0415  few wait for it
+
+        await confirm(connection)  # what went before the step must last before it begins
+        if name in worker_state.runs or notifier.has_claimed(name):
+            return
     if member_of_delivery(taken.rq_id, keys) != member:
         return  # a damaged record: its lease runs out, and recovery looks at it
     log.info("%s:%s: claim %s taken up, its reply had been lost", keys.namespace, member, token)

@@ -21,6 +21,7 @@ from stepflow.engine.spec import NO_OPTIONS, StoredOptions, read_options
 from stepflow.errors import StepflowError, UnreadableRecord
 from stepflow.store.calls import NO_HASH
 from stepflow.store.claims import ClaimedDelivery
+from stepflow.store.connection.async_ import AsyncCaller
 from stepflow.store.keys import Keys
 from stepflow.store.run_hash import read_run
 from stepflow.store.values import offloaded
@@ -134,6 +135,7 @@ class ClaimedRun:
         "attempt",
         "cancel",
         "claim_rev",
+        "connection",
         "inbox_watch",
         "is_leaving",
         "is_lost",
@@ -175,6 +177,8 @@ class ClaimedRun:
         #: writes what its steps emit; None while none has emitted anything
         self.output: OutputWriter | None = None
         self.cancel = CancelToken()
+        #: what its calls are given to, if its runner has a durability of its own
+        self.connection: AsyncCaller | None = None
         self.stopped_at = 0.0
         self.slice_until = 0.0
         #: whether others are owed the slot after the present step

@@ -95,7 +95,7 @@ async def commit(claimed: ClaimedRun, outcome: Outcome, worker_state: WorkerStat
             continue
         probes.at("commit.ready")
         try:
-            answer = await worker_state.connection.send(call)
+            answer = await (claimed.connection or worker_state.connection).send(call)
         except RedisRefused:
             answer = await _insist(call, claimed, worker_state)
         probes.at("commit.done")
@@ -315,7 +315,8 @@ async def _insist(call: Call[Any], claimed: ClaimedRun, worker_state: WorkerStat
     """Try a commit again that Redis refused, for whatever reason; the step is kept meanwhile."""
     await claimed.attempt.settled()
     what = f"run={claimed.run.id} step={claimed.run.step} cannot be committed"
-    return await insist(lambda: worker_state.connection.send(call), what, whatever_refused=True)
+    caller = claimed.connection or worker_state.connection
+    return await insist(lambda: caller.send(call), what, whatever_refused=True)
 
 
 async def _reload(claimed: ClaimedRun, answer: Any, worker_state: WorkerState) -> bool:

@@ -18,6 +18,7 @@ from stepflow.core.tried import Trial, Tried
 from stepflow.engine.events.telemetry import AttemptFacts, Telemetry
 from stepflow.engine.kept import pack_tried
 from stepflow.engine.user_code.calls import passes
+from stepflow.errors import StepflowError
 from stepflow.store.claims import ClaimedDelivery
 from stepflow.worker.claimed_run import ClaimedRun, claimed_run_of, run_of
 from stepflow.worker.commit import commit
@@ -41,7 +42,24 @@ def begin(taken: ClaimedDelivery, worker_state: WorkerState) -> None:
         claimed.stop(run.stop, worker_state.loop.time())
     if worker_state.observers is not None:
         worker_state.observers.taken(run, worker_state.env.clock.now())
-    claimed.task = worker_state.loop.create_task(_drive(claimed, worker_state))
+    drive = _drive if claimed.connection is None else _drive_confirmed
+    claimed.task = worker_state.loop.create_task(drive(claimed, worker_state))
+
+
+async def _drive_confirmed(claimed: ClaimedRun, worker_state: WorkerState) -> None:
+    """Wait until what went before the step will last, as its runner asks for; then carry it on."""
+    from stepflow.store.durability.async_ import confirm  # noqa: PLC0415  few wait for it
+
+    assert claimed.connection is not None
+    try:
+        await confirm(claimed.connection)
+    except BaseException as error:
+        worker_state.remove(claimed)
+        if not isinstance(error, StepflowError):
+            raise
+        log.warning("run=%s step=%s not begun: %s", claimed.run.id, claimed.run.step, error)
+    else:
+        await _drive(claimed, worker_state)
 
 
 async def _drive(claimed: ClaimedRun, worker_state: WorkerState) -> None:

@@ -101,6 +101,8 @@ class Notifier:
         self._in_progress: dict[str, tuple[HookRecord, asyncio.Task[None]]] = {}
         self._functions = HookFunctions(env, connection, registry, threads)
         self._is_over = False
+        #: what confirms the ends of runs whose runner has chosen a durability, by its name
+        self.confirming: Mapping[str, AsyncCaller] = {}
 
     def claims(self) -> list[tuple[str, str]]:
         """List (member, token) of every delivery in progress, for the renewing thread."""
@@ -151,6 +153,10 @@ class Notifier:
         Safe to repeat: the receiver knows a second arrival by the hook id.
         """
         try:
+            if self.confirming and record.runner in self.confirming:
+                from stepflow.store.durability.async_ import confirm  # noqa: PLC0415  as above
+
+                await confirm(self.confirming[record.runner])
             try:
                 verdict = await self._try(record)
             except GeneratorExit as error:  # as in worker/drive.py

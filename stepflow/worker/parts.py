@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 
 from stepflow.core.ids import build_key
@@ -15,8 +15,9 @@ from stepflow.engine.user_code.resources.health import Health
 from stepflow.engine.versions import announce_builds
 from stepflow.engine.versions.choose import LIMITS
 from stepflow.store.claims import ClaimedDelivery, QueueSource, source_of, sources_of
-from stepflow.store.connection.async_ import AsyncConnection, carry_out
+from stepflow.store.connection.async_ import AsyncCaller, AsyncConnection, carry_out
 from stepflow.store.connection.sync import SyncCaller
+from stepflow.store.durability.level import Durability
 from stepflow.store.hooks import ANYONE, ARCHIVER
 from stepflow.store.maintenance import MaintenanceScan
 from stepflow.worker.adopt import adopt
@@ -54,7 +55,7 @@ class WorkerParts:
         name: str,
         queues: Sequence[str],
         concurrency: int,
-        main: AsyncConnection,
+        main: AsyncCaller,
         wakes: Sequence[AsyncConnection],
         renewing: SyncCaller,
         deliver: Deliver,
@@ -106,6 +107,12 @@ class WorkerParts:
     def is_busy(self) -> bool:
         """Whether a run, a hook or a group is in progress."""
         return bool(self.state.slots.used or self.notifier.slots.used or self.groups.is_busy)
+
+    def confirm_by(self, callers: Mapping[Durability, AsyncCaller]) -> None:
+        """Have the runs of runners that chose a durability go by it, and the hooks of these."""
+        self.state.callers = callers
+        durable = self._registry.durable
+        self.notifier.confirming = {name: callers[durable[name]] for name in durable}
 
     def serve(self, queues: Sequence[str], levels: Collection[str] = ()) -> None:
         """

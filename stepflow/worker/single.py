@@ -15,10 +15,10 @@ from stepflow.engine.user_code.lifespan import all_opened
 from stepflow.errors import UnknownRunner
 from stepflow.store.claims import ClaimedDelivery, claim_one, load_record
 from stepflow.store.connection.address import Address
-from stepflow.store.connection.async_ import AsyncConnection, carry_out
+from stepflow.store.connection.async_ import AsyncCaller, AsyncConnection, carry_out
 from stepflow.store.connection.server_check import check_format
-from stepflow.store.keys import Keys
-from stepflow.worker.connections import renewing_connection
+from stepflow.store.durability.level import Durability
+from stepflow.worker.connections import caller_over, callers_of, renewing_connection
 from stepflow.worker.counting.report import CountReporter
 from stepflow.worker.drive import begin
 from stepflow.worker.notify import Deliver, NextWait, Notifier
@@ -47,7 +47,7 @@ async def work_one(
     member = member_of_delivery(rq_id, env.keys)
     is_step = split_member(member)[0] == "run"
     async with (
-        _connected(name, address, env.keys) as connection,
+        _connected(name, address, env, registry) as (connection, callers),
         all_opened(registry.lifespans),
         registry.resources.opened(),
     ):
@@ -55,6 +55,7 @@ async def work_one(
             name, env, registry, connection, concurrency=1,
             paused_hooks=paused_hooks(registry),
         )  # fmt: skip
+        state.callers = callers
         state.is_leaving = True  # it keeps no run past this step
         notifier = Notifier(
             env,
@@ -90,13 +91,16 @@ async def work_one(
 
 
 @asynccontextmanager
-async def _connected(name: str, address: Address, keys: Keys) -> AsyncIterator[AsyncConnection]:
+async def _connected(
+    name: str, address: Address, env: Env, registry: Registry
+) -> AsyncIterator[tuple[AsyncCaller, dict[Durability, AsyncCaller]]]:
     """Open a connection to a server whose data format is ours, and close it at the end."""
     connection = AsyncConnection(address, name=name)
     await connection.open()
     try:
-        await carry_out(connection, check_format(keys))
-        yield connection
+        await carry_out(connection, check_format(env.keys))
+        async with callers_of(registry, connection, address, name, env) as callers:
+            yield await caller_over(connection, env, env.settings.durability), callers
     finally:
         await connection.close()
 

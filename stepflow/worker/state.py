@@ -21,6 +21,7 @@ from stepflow.engine.user_code.resources.supply import supplied_step
 from stepflow.engine.versions import live_builds
 from stepflow.store.calls import Plan
 from stepflow.store.connection.async_ import AsyncCaller, carry_out
+from stepflow.store.durability.level import Durability
 from stepflow.store.values import offloaded
 from stepflow.worker.claimed_run import ClaimedRun
 from stepflow.worker.counting.counters import Counters
@@ -80,6 +81,8 @@ class WorkerState:
         self.env = env
         self.registry = registry
         self.connection = connection
+        #: what the calls of runs are given to whose runner has chosen a durability
+        self.callers: Mapping[Durability, AsyncCaller] = {}
         #: the runs that were claimed since they were mirrored last; None where nothing is
         self.touched: set[str] | None = None
         #: by runner and end, as they are asked for
@@ -238,6 +241,8 @@ class WorkerState:
             self.has_met_limits = True
         if self.touched is not None:
             self.touched.add(claimed.run.id)
+        if claimed.runner.durability is not None:
+            claimed.connection = self.callers.get(claimed.runner.durability)
         self.slots.take()
         claimed.slice_until = self.loop.time() + self.env.settings.worker.slice_s
 

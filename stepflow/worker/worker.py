@@ -9,7 +9,7 @@ import secrets
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +21,9 @@ from stepflow.store.connection.address import Address
 from stepflow.store.connection.async_ import AsyncCaller, carry_out
 from stepflow.store.connection.server_check import check_format
 from stepflow.store.connection.sync import SyncCaller
+from stepflow.store.durability.level import Durability
 from stepflow.store.values import offloaded
-from stepflow.worker.connections import WorkerConnections
+from stepflow.worker.connections import WorkerConnections, caller_over, callers_of
 from stepflow.worker.notify import Deliver, NextWait
 from stepflow.worker.parts import WorkerParts
 from stepflow.worker.renew import HeartbeatThread
@@ -149,11 +150,16 @@ class Worker:
             connections = await stack.enter_async_context(
                 WorkerConnections(self._address, self._options.name, self._env.settings)
             )
+            connections.caller = await caller_over(
+                connections.main, self._env, self._env.settings.durability
+            )
             # outlives the steps: these are ended before it is closed
             stack.push_async_callback(_end_processes)
             await stack.enter_async_context(all_opened(self._registry.lifespans))
             await stack.enter_async_context(self._registry.resources.opened())
             parts = self.parts = self._make_parts(connections)
+            if self._registry.durable:
+                parts.confirm_by(await stack.enter_async_context(self._callers(connections)))
             if self._registry.observers is not None:
                 stack.push_async_callback(self._registry.observers.told)
             tasks: list[asyncio.Task[None]] = []
@@ -177,7 +183,7 @@ class Worker:
                     )
                 )
             tasks += await self._watch_health(parts)
-            tasks += [*self._mirror(parts, connections.main), *self._sweep(parts)]
+            tasks += [*self._mirror(parts, connections.caller), *self._sweep(parts)]
             if (archiver := self._archive()) is not None:
                 stack.push_async_callback(parts.state.threads.run, self._end_archiver, archiver)
             fetching = [asyncio.ensure_future(fetcher.run()) for fetcher in parts.fetchers]
@@ -200,7 +206,7 @@ class Worker:
             name=options.name,
             queues=options.queues,
             concurrency=options.concurrency,
-            main=connections.main,
+            main=connections.caller,
             wakes=connections.wakes,
             renewing=connections.renewing,
             deliver=self._deliver,
@@ -208,6 +214,13 @@ class Worker:
             on_idle=self.leave if options.burst else None,
             on_blocked=self._on_blocked,
         )
+
+    def _callers(
+        self, connections: WorkerConnections
+    ) -> AbstractAsyncContextManager[dict[Durability, AsyncCaller]]:
+        """Connect for the runs of runners that have chosen a durability."""
+        name = self._options.name
+        return callers_of(self._registry, connections.main, self._address, name, self._env)
 
     async def _watch_health(self, parts: WorkerParts) -> list[asyncio.Task[None]]:
         """Ask the resources that have a health how they are, now and from now on."""

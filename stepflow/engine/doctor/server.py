@@ -12,6 +12,7 @@ from stepflow.engine.why.read_world import read_world, refusal_in
 from stepflow.engine.why.words import count, lasting, listed, moment
 from stepflow.store.calls import batch
 from stepflow.store.connection.server_check import server_info, warnings_in
+from stepflow.store.durability.level import Durability
 from stepflow.store.durability.losses import Persistence, load_persistence
 from stepflow.store.evidence.whole import ping
 from stepflow.store.query import server_time
@@ -44,7 +45,8 @@ async def look_at_server(env: Env) -> list[Line]:
     kept = await load_persistence()
     world = await read_world(env)
     return [
-        *_of_server(info, kept), _of_latency(sorted(times)), _of_clock(now - before - half),
+        *_of_server(info, kept, env.settings.durability), _of_latency(sorted(times)),
+        _of_clock(now - before - half),
         *_of_workers(world, env), *await _of_archive(world, env), *await _of_offload(env),
     ]  # fmt: skip
 
@@ -59,7 +61,9 @@ async def _of_offload(env: Env) -> list[Line]:
     return [Line(Level.OK if is_well else Level.BAD, "large values", sentence)]
 
 
-def _of_server(info: Mapping[str, str], kept: Persistence) -> Iterator[Line]:
+def _of_server(
+    info: Mapping[str, str], kept: Persistence, durability: Durability
+) -> Iterator[Line]:
     kind, version = (
         ("Valkey", info["valkey_version"])
         if "valkey_version" in info
@@ -71,7 +75,7 @@ def _of_server(info: Mapping[str, str], kept: Persistence) -> Iterator[Line]:
         yield Line(Level.BAD, "writes", f"refused: {refusal}")
     for sentence in warnings_in(info):
         yield Line(Level.NOTE, "settings", sentence)
-    yield Line(Level.OK if kept.appends else Level.NOTE, "persistence", kept.loss)
+    yield Line(Level.OK if kept.appends else Level.NOTE, "persistence", kept.loss_at(durability))
     yield _of_memory(info)
 
 

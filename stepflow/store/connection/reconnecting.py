@@ -71,6 +71,8 @@ class Reconnecting(ABC):
         self._protocol: RedisProtocol | None = None
         self._flushing = False
         self._closed = False
+        #: another number whenever another socket may answer
+        self.epoch = 0
         self._outage = Outage()
         self._connecting: asyncio.Task[None] | None = None
         self._replacing: asyncio.Task[None] | None = None
@@ -147,6 +149,7 @@ class Reconnecting(ABC):
             log, f"Redis at {self._address.shown}: {self._outage.note(message)}; connecting again"
         )
         distrust(self._address)
+        self.epoch += 1
         self._outage.protocol, self._outage.owed = self._protocol, self._inflight
         self._protocol, self._inflight = None, deque()
         self._start_connecting(first=False)
@@ -262,6 +265,7 @@ class Reconnecting(ABC):
         return protocol, owed
 
     def _switch_to(self, protocol: RedisProtocol, owed: deque[Waiting]) -> None:
+        self.epoch += 1
         before, self._protocol = self._protocol, protocol
         still_owed, self._inflight = self._inflight, owed
         self._take_back(still_owed)

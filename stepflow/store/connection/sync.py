@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, Protocol, Self, TypeVar, cast
 
 from stepflow.errors import RedisRefused, RedisUnreachable, ReplyLost
 from stepflow.store.calls import Call, Plan, ensure_calls
@@ -109,6 +109,10 @@ class SyncConnection:
         #: seconds that a call may wait for a reply even if its budget is shorter
         self._least_s = PATIENCE_S
 
+    def _pending(self, calls: Sequence[Call[Any]]) -> PendingCalls:
+        """Begin a batch; a connection that confirms has one of its own."""
+        return PendingCalls(calls)
+
     @classmethod
     def to(
         cls,
@@ -117,7 +121,7 @@ class SyncConnection:
         retry_for_s: float | None = None,
         reply_timeout_s: float | None = None,
         patience_s: float = PATIENCE_S,
-    ) -> SyncConnection:
+    ) -> Self:
         """
         Return a connection to *address* that connects at the first call.
 
@@ -135,7 +139,7 @@ class SyncConnection:
 
     def calls(self, calls: Sequence[Call[T]]) -> list[T]:
         """Carry out several calls in one round trip; returns their results in order."""
-        pending = _PendingCalls(calls)
+        pending = self._pending(calls)
         began = time.monotonic()
         no_more_tries = began + self._retry_for_s
         until = began + max(self._retry_for_s, self._least_s)
@@ -157,7 +161,7 @@ class SyncConnection:
                 self.wait(wait_s)
         return pending.read()
 
-    def _try(self, pending: _PendingCalls, until: float) -> Exception | None:
+    def _try(self, pending: PendingCalls, until: float) -> Exception | None:
         """
         Send the unanswered calls and read the replies.
 
@@ -202,11 +206,11 @@ class SyncConnection:
         self._pool.close_idle()
 
 
-class _PendingCalls:
+class PendingCalls:
     """A batch of calls, and the replies received so far."""
 
     def __init__(self, calls: Sequence[Call[Any]]) -> None:
-        self._calls = calls
+        self.asked = calls
         self.unanswered = list(range(len(calls)))
         self.answers: dict[int, Any] = {}
 
@@ -224,7 +228,7 @@ class _PendingCalls:
             for first in range(0, len(waiting), _CHUNK):
                 chunk = []
                 for number in waiting[first : first + _CHUNK]:
-                    call = self._calls[number]
+                    call = self.asked[number]
                     command, script = encode_command(call.parts), call.script
                     if script is not None and script.sha not in sock.loaded:
                         load = ScriptLoad(script)
@@ -242,18 +246,23 @@ class _PendingCalls:
                 else:
                     refusal = refused_by(str(reply)) if isinstance(reply, ReplyError) else None
                     each.note(sock.loaded, refusal)
-        except OSError as error:
+        except OSError:
             left = [
                 number
                 for number in waiting
                 if number not in self.answers and number not in self.unanswered
             ]
-            for number in left if sent else ():
-                if not self._calls[number].resend:
-                    raise ReplyLost(self._calls[number].name) from error
+            if sent:
+                self.refuse_to_repeat(left)
             self.unanswered += left
             raise
         return again
+
+    def refuse_to_repeat(self, numbers: Sequence[int]) -> None:
+        """Raise ReplyLost if one of these calls, which may have arrived, must not arrive twice."""
+        for number in numbers:
+            if not self.asked[number].resend:
+                raise ReplyLost(self.asked[number].name)
 
     def _take(self, number: int, reply: Any) -> str | None:
         if not isinstance(reply, ReplyError):
@@ -272,7 +281,7 @@ class _PendingCalls:
 
         Raises RedisRefused for one that the server does not take.
         """
-        for script in [self._calls[number].script for number in self.unanswered]:
+        for script in [self.asked[number].script for number in self.unanswered]:
             refusal = script and refusal_to_load(sock.loaded, script.sha)
             if refusal:
                 raise refusal
@@ -283,7 +292,7 @@ class _PendingCalls:
 
         Raises RedisRefused for the first error reply that its call does not expect.
         """
-        return [_read(call, self.answers[number]) for number, call in enumerate(self._calls)]
+        return [_read(call, self.answers[number]) for number, call in enumerate(self.asked)]
 
 
 def _read(call: Call[T], answer: Any) -> T:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from stepflow.store.calls import OptionalCall, batch
 from stepflow.store.connection.server_check import info_of
+from stepflow.store.durability.level import UNCONFIRMED, Durability
 
 #: what each `appendfsync` can lose when the machine fails; the last is for one that is not known
 _OF_THE_FILE = {
@@ -34,6 +35,16 @@ _OF_MEMORY = (
 _OF_REPLICAS = "; when a replica takes over, also what it had not received"
 
 
+#: what is lost where every write waits
+_OF_CONFIRMED = {
+    "fsync": "durability is fsync: nothing acknowledged is lost with the server or its machine",
+    "replicated": (
+        "durability is replicated: nothing acknowledged is lost with the server or its machine, "
+        "nor when a replica that has confirmed it takes over"
+    ),
+}
+
+
 class Persistence(NamedTuple):
     """The settings of a server that say what it can lose; empty texts are not known."""
 
@@ -42,9 +53,10 @@ class Persistence(NamedTuple):
     save: str
     replicas: int
 
-    @property
-    def loss(self) -> str:
+    def loss_at(self, durability: Durability) -> str:
         """Say in a sentence what of the acknowledged may be lost."""
+        if durability not in UNCONFIRMED:
+            return _OF_CONFIRMED[durability]
         if self.appends:
             sentence = _OF_THE_FILE.get(self.appendfsync, _OF_THE_FILE[""])
         else:

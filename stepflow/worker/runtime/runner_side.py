@@ -57,7 +57,7 @@ class RunnerSide:
         self._worker_state = worker_state
         self._env = worker_state.env
         self._keys = worker_state.env.keys
-        self._connection = worker_state.connection
+        self._connection = claimed.connection or worker_state.connection
         self._token = claimed.run.token
         self._number = claimed.run.step
         self._memo: dict[str, Any] | None = None

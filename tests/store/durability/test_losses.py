@@ -29,7 +29,14 @@ from stepflow.store.durability.losses import (
 )
 def test_what_the_settings_may_lose_is_said_in_a_sentence(found, words):
     """[C39]"""
-    assert words in found.loss
+    assert words in found.loss_at("everysec")
+
+
+@pytest.mark.parametrize("durability", ["fsync", "replicated"])
+def test_where_every_write_waits_nothing_is_lost_whatever_the_settings(durability):
+    assert f"durability is {durability}: nothing" in Persistence(True, "everysec", "", 0).loss_at(
+        durability
+    )
 
 
 @pytest.mark.parametrize("appendfsync", ["always", "everysec", "no"])
@@ -48,7 +55,9 @@ def test_a_user_who_may_not_read_the_settings_is_told_what_holds_for_all(real, s
         Address.parse(f"{server}{'&' if '?' in server else '?'}username=looker&password=pw")
     )
     try:
-        assert "unless appendfsync is always" in carry_out(link, load_persistence()).loss
+        assert "unless appendfsync is always" in carry_out(link, load_persistence()).loss_at(
+            "memory"
+        )
     finally:
         link.close()
         real.execute_command("ACL", "DELUSER", "looker")
