@@ -231,11 +231,9 @@ class AsyncClient(
         spec, read = self._named(given, "client.submit")
         durability = self._durability_of(spec)
         if offloaded.in_use is not None:
-            submitted = await self._do_aside(
-                self._submit_offloaded(spec), self._durability_of(spec)
-            )
+            submitted = await self._do_aside(self._submit_offloaded(spec), durability)
         else:
-            submitted = await self._do(self._submit(spec), self._durability_of(spec))
+            submitted = await self._do(self._submit(spec), durability)
         return AsyncRunHandle(submitted, self, read)
 
     async def submit_definition(
