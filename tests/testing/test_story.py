@@ -24,7 +24,7 @@ async def research(ctx: Context, topic: str) -> str:
     return await ctx.step("publish", publish, hits) if answer == "go" else "dropped"
 
 
-async def test_research_waits_three_days_and_for_a_person():
+async def test_research_waits_three_days_and_for_a_person() -> None:
     async with Harness(app) as h:
         found = h.mock("search", ["a", "b"])
         h.crash_after("search")
@@ -35,7 +35,7 @@ async def test_research_waits_three_days_and_for_a_person():
         assert len(found.calls) == 1  # though the worker died right after it
 
 
-async def test_nobody_answers():
+async def test_nobody_answers() -> None:
     async with Harness(app) as h:
         h.mock("search", ["a"])
         run = await h.submit("research", "bees")
