@@ -64,6 +64,27 @@ class ServerClock:
         return contextlib.nullcontext() if seconds is None else asyncio.timeout(seconds)
 
 
+#: what limits a block; its Timeout knows whether it was the one that ended it
+Limiting = AbstractAsyncContextManager[asyncio.Timeout | None]
+
+
+def told(limiting: Limiting, seconds: float | None) -> AbstractAsyncContextManager[object]:
+    """Limit a block by *limiting*, whose TimeoutError then says the *seconds* that were too few."""
+    return limiting if seconds is None else _telling(limiting, seconds)
+
+
+@contextlib.asynccontextmanager
+async def _telling(limiting: Limiting, seconds: float) -> AsyncIterator[None]:
+    limit = None
+    try:
+        async with limiting as limit:
+            yield
+    except TimeoutError as error:
+        if limit is None or not limit.expired():  # it is one of the block's own
+            raise
+        raise TimeoutError(f"it took longer than its timeout of {seconds:g} s") from error
+
+
 class ManualClock(ServerClock):
     """A clock that stands still until it is advanced; scripts are given its time."""
 
@@ -101,7 +122,7 @@ class ManualClock(ServerClock):
                 _end(limit)
 
     @contextlib.asynccontextmanager
-    async def timeout(self, seconds: float | None) -> AsyncIterator[None]:
+    async def timeout(self, seconds: float | None) -> AsyncIterator[asyncio.Timeout]:
         """Limit a block by this clock: no real time ends it, only `advance`."""
         async with asyncio.timeout(None) as limit:
             mine = (self._now + (seconds or 0.0), limit)
@@ -110,7 +131,7 @@ class ManualClock(ServerClock):
             if seconds is not None and seconds <= 0:
                 _end(limit)
             try:
-                yield
+                yield limit
             finally:
                 if seconds is not None:
                     self._limits.remove(mine)

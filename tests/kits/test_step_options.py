@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import time
+from functools import partial
 from typing import Any
 
 import pytest
@@ -74,6 +76,38 @@ async def test_a_declared_timeout_ends_an_attempt_and_a_name_before_the_function
     runtime = MemoryRuntime()
     assert await activate(runtime, workflow) == Succeed("TimeoutError")
     assert b"named here" in runtime.journal[0]
+
+
+async def test_a_timeout_says_which_it_was_and_leaves_those_of_the_function_alone() -> None:
+    async def hangs(_: int = 0) -> None:
+        await asyncio.Event().wait()
+
+    def blocks() -> None:
+        time.sleep(0.1)
+
+    async def times_out() -> None:
+        async with asyncio.timeout(0):
+            await hangs()
+
+    async def gives_up() -> None:
+        raise TimeoutError("the bank does not answer")
+
+    async def workflow(ctx: Context) -> list[str]:
+        said = []
+        calls = [
+            partial(ctx.options(timeout=0.01).step, each)
+            for each in (hangs, blocks, times_out, gives_up)
+        ]
+        for call in [*calls, lambda: ctx.batch("many", hangs, [1], timeout=0.01)]:
+            try:
+                await call()
+            except StepFailed as error:
+                said.append(error.error_message)
+        return said
+
+    done = await activate(MemoryRuntime(), workflow, policy=RetryPolicy(1))
+    late = "it took longer than its timeout of 0.01 s"
+    assert done == Succeed([late, late, "", "the bank does not answer", f"[0] {late}"])
 
 
 async def test_a_wrapper_made_with_wraps_takes_the_declaration_along() -> None:

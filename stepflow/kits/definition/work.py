@@ -10,6 +10,7 @@ from stepflow.kits.definition.kinds.base import Work, read_input
 from stepflow.kits.definition.known import Known
 from stepflow.kits.definition.values.secrets import Hiding, read_variables
 from stepflow.kits.definition.values.templates import Filled, close
+from stepflow.store.clock import told
 from stepflow.store.values.codec import pack, unpack
 
 
@@ -25,12 +26,12 @@ async def work_of(known: Known, kind: str, filled: Filled, timeout_s: float | No
         raise PermanentError(msg)
     names = {part[0] for _, parts in filled.holes for part in parts if isinstance(part, list)}
     if not names:
-        async with asyncio.timeout(timeout_s):
+        async with told(asyncio.timeout(timeout_s), timeout_s):
             return await work.do(read_input(work, filled.value), known)
     variables = read_variables(sorted(names), known.env)
     hiding = Hiding(variables)
     try:
-        async with asyncio.timeout(timeout_s):
+        async with told(asyncio.timeout(timeout_s), timeout_s):
             value = await work.do(read_input(work, close(filled, variables)), known)
         return hiding.value(unpack(pack(value, in_clear=True)))
     except Exception as error:  # noqa: BLE001  raised again, in other words

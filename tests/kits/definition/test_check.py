@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from stepflow import InvalidDefinition, InvalidOption, Stepflow
+from stepflow import InvalidDefinition, InvalidOption, RunFailed, Stepflow
 from stepflow.cli.main import cli
 from stepflow.kits.definition.checking.source import read_file, read_text
 from stepflow.testing import Harness
@@ -341,3 +341,21 @@ async def test_the_harness_runs_definitions_with_mocks(app: Stepflow) -> None:
         run = await h.client.submit_definition(definition)
         await h.advance(timedelta(days=3))
         assert await h.result(run) == "mocked"
+
+
+async def test_work_that_takes_too_long_says_so() -> None:
+    """[D6]"""
+    app = Stepflow("redis://localhost:1")
+
+    @app.tool
+    async def hangs() -> None:
+        await h.sleep(timedelta(days=1))
+
+    definition = read_text(
+        HEAD + "  - {id: a, kind: tool, timeout: 30s, retry: {attempts: 1}, input: {tool: hangs}}\n"
+    ).data
+    async with Harness(app) as h:
+        run = await h.client.submit_definition(definition)
+        await h.advance(30)
+        with pytest.raises(RunFailed, match="it took longer than its timeout of 30 s"):
+            await h.result(run)

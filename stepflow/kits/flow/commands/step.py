@@ -23,6 +23,7 @@ from stepflow.kits.flow.commands.host import CommandHost
 from stepflow.kits.flow.current_step import CurrentStep
 from stepflow.kits.flow.runtime import FlowRuntime, OutputScope
 from stepflow.logs import enter
+from stepflow.store.clock import told
 from stepflow.store.values import offloaded
 from stepflow.store.values.codec import pack, unpack
 
@@ -272,7 +273,7 @@ class StepCommand(Command):
         return await self._limited(runtime)
 
     async def _limited(self, runtime: FlowRuntime) -> Any:
-        async with runtime.timeout(self._timeout_s):
+        async with told(runtime.timeout(self._timeout_s), self._timeout_s):
             return await runtime.call(self.name, self.function, self.args, self.kwargs)
 
     def _tried(self, host: CommandHost, value: Any, error: BaseException | None) -> None:
