@@ -13,7 +13,7 @@ from stepflow import Breaker
 from stepflow.core.breakers.permit import Permit, Verdict
 from stepflow.core.run import Run
 from stepflow.store import scripts
-from stepflow.store.breakers.permits import Refused, settle_permit, take_permit
+from stepflow.store.breakers.permits import Refused, leave_breaker, settle_permit, take_permit
 from stepflow.store.breakers.record import load_breaker, set_breaker
 from stepflow.store.connection.sync import SyncConnection
 from stepflow.store.keys import Keys
@@ -51,6 +51,12 @@ class Bench:
             self.keys, breaker or self.breaker, permit, verdict, "ConnectTimeout: no answer",
             given=f"{self.now:.6f}", now=self.now,
         )  # fmt: skip
+        return self.connection.call(call)
+
+    def leave(self, run):
+        call = leave_breaker(
+            self.keys, self.breaker, run, run.token, given=f"{self.now:.6f}", now=self.now
+        )
         return self.connection.call(call)
 
     def set(self, verb, request="q", until=None):
@@ -224,12 +230,38 @@ def a_call_that_began_before_an_operator_acted(bench):
     assert bench.settle(permit, BAD) == "late"
 
 
+def one_that_leaves_before_the_next_trial(bench):
+    """The one behind it looks anew, and comes for the trial; it would come half a minute later."""
+    bench.settle(bench.take(run := bench.claimed("first"), "f1"), BAD)
+    bench.settle(bench.take(run, "f2"), BAD)
+    leaves, waits = bench.claimed("a"), bench.claimed("b")
+    bench.take(leaves, "a")
+    late = bench.take(waits, "b")
+    assert late.again_at > bench.now + 10
+    bench.park(waits, late)
+    assert bench.leave(leaves) is True
+    assert bench.state("b") == "pending"
+    assert bench.take(bench.claimed("b"), "b").again_at == bench.now + 10
+
+
+def one_that_leaves_by_a_claim_that_was_lost(bench):
+    """Under its next claim the run waits again, and goes on waiting."""
+    bench.opened()
+    bench.now -= 1
+    run = bench.claimed("a")
+    bench.take(run, "a")
+    bench.take(bench.claimed("a", token="v.1.a"), "a")
+    assert bench.leave(run) is False
+    assert bench.redis.zcard(f"{bench.keys.breaker('b')}:waiting") == 1
+
+
 MEETINGS = [
     two_after_the_time_of_the_trial, a_permit_that_is_asked_for_twice,
     a_late_answer_of_an_earlier_time, a_failure_that_arrives_twice, a_trial_that_arrives_twice,
     a_worker_that_dies_with_a_trial, a_run_that_is_recovered_with_its_trial,
     one_who_waits_and_a_trial_that_goes_well, those_that_come_back, one_who_has_ended,
     a_verb_that_arrives_twice, one_opened_by_hand, a_call_that_began_before_an_operator_acted,
+    one_that_leaves_before_the_next_trial, one_that_leaves_by_a_claim_that_was_lost,
 ]  # fmt: skip
 
 
@@ -243,6 +275,14 @@ class Guard(NamedTuple):
 
 
 GUARDS = [
+    Guard(
+        "leave_breaker", "if soft('HGET', run_key, 'token') ~= token then return 0 end", "",
+        one_that_leaves_by_a_claim_that_was_lost,
+    ),
+    Guard(
+        "leave_breaker", "if before < tonumber(limit) then", "if false then",
+        one_that_leaves_before_the_next_trial,
+    ),
     Guard(
         "take_permit", "in_hand + (tonumber(row[4] or '') or 0) < tonumber(limit)", "true",
         two_after_the_time_of_the_trial,

@@ -76,6 +76,50 @@ async def test_one_trial_at_once_and_a_failed_one_opens_it_again(app, h, service
     assert await h.result(runs[2]) == "ok"
 
 
+def leaving(app, service, steps=1):
+    @app.workflow
+    async def leaves(ctx, order: int) -> str:
+        calls = [
+            asyncio.ensure_future(ctx.step("charge", service.call, order + number, breaker=STRIPE))
+            for number in range(steps)
+        ]
+        await ctx.wait_for_signal("enough")
+        calls[0].cancel()
+        await ctx.wait_for_signal("end")
+        return "left"
+
+    return leaves
+
+
+async def test_nobody_waits_for_a_step_that_was_withdrawn(app, h, service):
+    """[K9] The trial is made in time by the next that waits."""
+    charge = charging(app, service)
+    leaves = leaving(app, service)
+    await fail(h, charge, 3)
+    left = [await h.submit(leaves, order) for order in (10, 20, 30)]
+    run = await h.submit(charge, 7)
+    for each in left:
+        await h.signal(each, "enough")
+    await h.settle()
+    service.is_down = False
+    await h.advance(30)
+    assert await h.result(run) == "ok"
+    assert service.calls[3:] == [7]
+
+
+async def test_a_run_waits_on_while_another_step_of_it_does(app, h, service):
+    """[K9]"""
+    charge = charging(app, service)
+    leaves = leaving(app, service, steps=2)
+    await fail(h, charge, 3)
+    run = await h.submit(leaves, 10)
+    await h.signal(run, "enough")
+    await h.settle()
+    service.is_down = False
+    await h.advance(30)
+    assert service.calls[3:] == [11]
+
+
 async def test_those_that_waited_come_back_two_for_each_that_went_well(app, h):
     """[K9] Not all at once: while none has ended, at most so many are called as were let in."""
     service, gates = Service(), {}

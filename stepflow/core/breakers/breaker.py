@@ -166,9 +166,9 @@ def _check_counts(name: str, counts: object) -> None:
 class Permits(Protocol):
     """Where the code of one run gets its permits."""
 
-    async def take(self, breaker: Breaker) -> Permit:
+    async def take(self, breaker: Breaker, step: str = "") -> Permit:
         """
-        Ask for a permit.
+        Ask for a permit, for *step* of a workflow, which leaves when nobody wants it any more.
 
         Raises Postponed while there is none, or CircuitOpen where the breaker says so.
         """
@@ -183,9 +183,9 @@ class Permits(Protocol):
 class FreePermits:
     """The permits of a step that was built by hand: there are always some."""
 
-    async def take(self, breaker: Breaker) -> Permit:
+    async def take(self, breaker: Breaker, step: str = "") -> Permit:
         """Give one."""
-        del breaker
+        del breaker, step
         return Permit("", 0)
 
     def settle(self, permit: Permit, breaker: Breaker, error: BaseException | None) -> None:

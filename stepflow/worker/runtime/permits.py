@@ -16,7 +16,13 @@ from stepflow.engine.env import Env
 from stepflow.engine.observing.observers import tell as tell_app
 from stepflow.engine.user_code.calls import error_info, escaped
 from stepflow.errors import CircuitOpen, Postponed, ReplyLost
-from stepflow.store.breakers.permits import Refused, settle_permit, take_permit, waits_for
+from stepflow.store.breakers.permits import (
+    Refused,
+    leave_breaker,
+    settle_permit,
+    take_permit,
+    waits_for,
+)
 from stepflow.store.connection.async_ import AsyncCaller
 from stepflow.times import in_words
 from stepflow.worker.runtime.ask import ask, tell
@@ -48,17 +54,26 @@ class ClaimPermits:
         self._connection = connection
         self._loop = loop
         self._loop_thread = loop_thread
+        #: by breaker, the steps of a workflow that wait for it: the run waits once for all of them
+        self._waiting: dict[str, set[str]] = {}
 
-    async def take(self, breaker: Breaker) -> Permit:
-        """Ask for a permit; raises Postponed or CircuitOpen when there is none now."""
+    async def take(self, breaker: Breaker, step: str = "") -> Permit:
+        """
+        Ask for a permit; raises Postponed or CircuitOpen when there is none now.
+
+        A *step* that nobody wants any more waits no longer: else it would be waited for when the
+        next trial is due.
+        """
         waits = breaker.when_open == "wait"
+        waiting = self._waiting.setdefault(breaker.name, set())
+        waiting.discard(step)
         call = take_permit(
             self._env.keys, breaker, self._run, self._token, self._env.request_id(),
             given=self._env.clock.given, waits=waits,
         )  # fmt: skip
         answer = await ask(
             self._connection, call, f"run={self._run.id} cannot ask breaker {breaker.name!r}",
-            partial(self._give_back, breaker),
+            partial(self._give_back, breaker, step if waits else ""),
         )  # fmt: skip
         if isinstance(answer, Permit):
             return answer
@@ -68,7 +83,23 @@ class ClaimPermits:
             "run=%s waits for breaker %r, which is open %s; it asks again at %s at the latest",
             self._run.id, breaker.name, _why(answer), in_words(answer.again_at),
         )  # fmt: skip
-        raise Postponed(waits_for(breaker.name), answer.again_at, answer.inbox)
+        waiting.add(step)
+        raise Postponed(
+            waits_for(breaker.name), answer.again_at, answer.inbox,
+            give_up=partial(self._leave, breaker, step) if step else None,
+        )  # fmt: skip
+
+    def _leave(self, breaker: Breaker, step: str) -> None:
+        """Have the run wait no longer, unless another step of it does."""
+        self._waiting[breaker.name].discard(step)
+        if not self._waiting[breaker.name]:
+            env = self._env
+            call = leave_breaker(
+                env.keys, breaker, self._run, self._token, given=env.clock.given,
+                now=env.clock.now(),
+            )  # fmt: skip
+            what = f"run={self._run.id} cannot leave those that wait for breaker {breaker.name!r}"
+            tell(self._connection, call, what, _left)
 
     def settle(self, permit: Permit, breaker: Breaker, error: BaseException | None) -> None:
         """Give a permit back; sent at once, and not waited for. Any thread may call it."""
@@ -95,10 +126,18 @@ class ClaimPermits:
         what = f"run={self._run.id} cannot tell breaker {breaker.name!r} how a call ended"
         tell(self._connection, call, what, _told(breaker, error))
 
-    def _give_back(self, breaker: Breaker, answer: Permit | Refused) -> None:
-        """Give back what came when nobody waited for it any more."""
-        if isinstance(answer, Permit) and answer.is_trial:
-            self._send(answer, breaker, Verdict.NOTHING, "")
+    def _give_back(self, breaker: Breaker, step: str, answer: Permit | Refused) -> None:
+        """Give back what came when nobody waited for it any more; *step* as for `_leave`, or ''."""
+        if isinstance(answer, Permit):
+            if answer.is_trial:
+                self._send(answer, breaker, Verdict.NOTHING, "")
+        elif step:
+            self._leave(breaker, step)
+
+
+def _left(sent: asyncio.Future[bool]) -> None:
+    if not sent.cancelled():
+        sent.exception()  # retrieved: it is told of the next trial in vain
 
 
 def _told(breaker: Breaker, error: str) -> Callable[[asyncio.Future[str]], None]:

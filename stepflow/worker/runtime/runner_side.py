@@ -44,6 +44,7 @@ class RunnerSide:
         "_limits",
         "_memo",
         "_number",
+        "_permits",
         "_scope",
         "_token",
         "_worker_state",
@@ -112,11 +113,14 @@ class RunnerSide:
         """What gives permits of circuit breakers."""
         from stepflow.worker.runtime.permits import ClaimPermits  # noqa: PLC0415  wanted by few
 
-        state = self._worker_state
-        return ClaimPermits(
-            self._claimed.run, self._token, self._env, self._connection, state.loop,
-            state.loop_thread,
-        )  # fmt: skip
+        made: ClaimPermits | None = getattr(self, "_permits", None)
+        if made is None:
+            state = self._worker_state
+            made = self._permits = ClaimPermits(
+                self._claimed.run, self._token, self._env, self._connection, state.loop,
+                state.loop_thread,
+            )  # fmt: skip
+        return made
 
     @property
     def shared(self) -> ClaimShared:

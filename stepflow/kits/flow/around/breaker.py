@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from stepflow.core.breakers.breaker import Breaker
-from stepflow.kits.flow.commands.step import Around
+from stepflow.kits.flow.commands.host import CommandHost
+from stepflow.kits.flow.commands.step import Around, StepCommand
+from stepflow.kits.flow.current_step import present_attempt
 from stepflow.kits.flow.runtime import FlowRuntime
 
 
@@ -20,7 +22,8 @@ async def _through(
     breaker: Breaker, runtime: FlowRuntime, call: Callable[[], Awaitable[Any]]
 ) -> Any:
     permits = runtime.permits
-    permit = await permits.take(breaker)
+    command, _, _ = cast("tuple[StepCommand, CommandHost, int]", present_attempt())
+    permit = await permits.take(breaker, command.place)
     try:
         value = await call()
     except BaseException as error:
