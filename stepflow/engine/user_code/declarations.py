@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from stepflow.core.run import RunOutcome
 from stepflow.core.runner import Step, WorkflowContext
 from stepflow.engine.user_code.callables import check_callable
 from stepflow.engine.user_code.calls import is_async
@@ -44,6 +45,17 @@ def check_runner(function: Callable[..., Any], name: str) -> None:
             f"runner {name!r} is called with one Step, and its function takes "
             f"{_parameters(function)}; write def {_called(function)}(step: Step)"
         )
+    first, hint = _first_of(function)
+    if hint is None or _may_be(hint, Step):
+        return
+    called = _called(function)
+    what = (
+        f"is a {hint.__name__}; that is a workflow: put @app.workflow above {called}"
+        if issubclass(hint, WorkflowContext)
+        else f"is annotated as {hint.__name__} and gets the Step, whose payload is step.payload; "
+        f"write def {called}(step: Step[{hint.__name__}])"
+    )
+    raise InvalidOption(f"the first parameter of runner {name!r}, {first!r}, {what}")
 
 
 def takes_hook_context(function: Callable[..., Any]) -> bool:
@@ -52,11 +64,17 @@ def takes_hook_context(function: Callable[..., Any]) -> bool:
 
     Raises InvalidOption for one that can be called with neither.
     """
+    name = _called(function)
+    first, hint = _first_of(function)
+    if hint is not None and not _may_be(hint, RunOutcome):
+        raise InvalidOption(
+            f"the first parameter of hook {name}, {first!r}, is annotated as {hint.__name__} and "
+            f"gets the RunOutcome; write def {name}(outcome: RunOutcome)"
+        )
     if _takes(function, 1):
         return False
     if _takes(function, 2):
         return True
-    name = _called(function)
     raise InvalidOption(
         f"hook {name} is called with one RunOutcome and, if it takes one, its context; it takes "
         f"{_parameters(function)}: write def {name}(outcome: RunOutcome) or "
@@ -91,15 +109,8 @@ def _check_first(
     function: Callable[..., Any], name: str, written: str, context: type[WorkflowContext]
 ) -> None:
     """Refuse a first parameter that is annotated as something which no ctx is."""
-    try:
-        first = next(iter(own_signature(function).parameters), None)
-    except (TypeError, ValueError):
-        return
-    hint = without_extras(hints_of(function).get(first or ""))
-    hint = getattr(hint, "__origin__", hint)
-    if says_nothing(hint) or not isinstance(hint, type) or getattr(hint, "_is_protocol", False):
-        return
-    if issubclass(hint, context) or issubclass(context, hint):
+    first, hint = _first_of(function)
+    if hint is None or _may_be(hint, context):
         return
     if issubclass(hint, WorkflowContext):
         raise InvalidOption(
@@ -114,6 +125,24 @@ def _check_first(
         else f"is annotated as {hint.__name__} and gets the ctx; write {written}({better})"
     )
     raise InvalidOption(f"the first parameter of workflow {name!r}, {first!r}, {what}")
+
+
+def _first_of(function: Callable[..., Any]) -> tuple[str, type | None]:
+    """Give the first parameter, and the class that it is annotated as; None where that is none."""
+    try:
+        first = next(iter(own_signature(function).parameters), "")
+    except (TypeError, ValueError):
+        return "", None
+    hint = without_extras(hints_of(function).get(first))
+    hint = getattr(hint, "__origin__", hint)
+    if says_nothing(hint) or not isinstance(hint, type) or getattr(hint, "_is_protocol", False):
+        return first, None
+    return first, hint
+
+
+def _may_be(hint: type, given: type) -> bool:
+    """Whether what is annotated as *hint* may be a *given*."""
+    return issubclass(hint, given) or issubclass(given, hint)
 
 
 def _takes(function: Callable[..., Any], count: int) -> bool:

@@ -201,6 +201,35 @@ def test_a_workflow_that_could_not_be_called_is_refused(
     assert app.registry.runners == {}
 
 
+async def takes_ctx(ctx: Context) -> Outcome: ...
+
+
+async def takes_payload(item: int) -> Outcome: ...
+
+
+@pytest.mark.parametrize(
+    ("function", "words"),
+    [
+        (takes_ctx, "'ctx', is a Context; that is a workflow: put @app.workflow above takes_ctx"),
+        (takes_payload, r"'item', is annotated as int and gets the Step, .*\(step: Step\[int\]\)"),
+    ],
+)
+def test_a_runner_that_takes_something_else_for_its_step_is_refused(
+    app: Stepflow, function: Any, words: str
+) -> None:
+    """[U6]"""
+    with pytest.raises(InvalidOption, match=words):
+        app.runner("r")(function)
+    assert app.registry.runners == {}
+
+
+def test_a_hook_that_takes_something_else_for_its_outcome_is_refused(app: Stepflow) -> None:
+    """[U6]"""
+    for function in (takes_ctx, takes_payload):
+        with pytest.raises(InvalidOption, match=r"gets the RunOutcome; write def .*RunOutcome\)"):
+            app.on_terminal(function)  # type: ignore[type-var]
+
+
 async def test_workflows_of_every_callable_shape_are_accepted(app: Stepflow) -> None:
     """[U6] What can be called with a ctx, or with a ctx and an input, is a workflow."""
 
