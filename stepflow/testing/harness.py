@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, overload
 
-from stepflow.client import AsyncRunHandle, Client, SubmitOptions
-from stepflow.core.outcomes import Outcome
+from stepflow.client import AsyncRunHandle, Client
 from stepflow.core.run import RunStatus
-from stepflow.core.runner import Step, WorkflowContext
 from stepflow.engine.env import Env
 from stepflow.engine.spec import RunSpec
 from stepflow.engine.user_code.calls import call as call_user_code
@@ -30,12 +28,13 @@ from stepflow.store.keys import Keys
 from stepflow.store.query import earliest
 from stepflow.testing.client import InProcessClient
 from stepflow.testing.crashes import Crash
-from stepflow.testing.errors import HarnessStuck, NeverHappened, ReplayMismatch
+from stepflow.testing.errors import HarnessNotBegun, HarnessStuck, NeverHappened, ReplayMismatch
 from stepflow.testing.hooks import HookSeen, Recorder, recording
 from stepflow.testing.keeping import keeping
 from stepflow.testing.mocks import Mock
 from stepflow.testing.models import ModelMocks
 from stepflow.testing.server import FakeServer
+from stepflow.testing.submits import Submits
 from stepflow.testing.worker import HarnessWorker
 from stepflow.times import seconds, unix_time
 from stepflow.worker.threads import Threads
@@ -44,8 +43,6 @@ if TYPE_CHECKING:
     from stepflow.engine.schedules.info import ScheduleInfo
 
 T = TypeVar("T")
-I = TypeVar("I")  # noqa: E741  the input of a workflow
-C = TypeVar("C", bound=WorkflowContext)
 
 #: where a harness's clock stands at first
 BEGIN = datetime(2030, 1, 1, tzinfo=UTC)
@@ -62,7 +59,7 @@ _TICK_S = 0.000_001
 _inside: ContextVar[bool] = ContextVar("inside", default=False)
 
 
-class Harness(ModelMocks):
+class Harness(Submits, ModelMocks):
     """
     Runs all of *app* in this process: workflows, runners, jobs and hooks.
 
@@ -128,48 +125,6 @@ class Harness(ModelMocks):
             raise NeverHappened(missing, self.called)
 
     # what a test does
-
-    @overload
-    async def submit(
-        self,
-        runner: Callable[[Step[I]], Outcome | Awaitable[Outcome]],
-        payload: I,
-        **options: Unpack[SubmitOptions],
-    ) -> AsyncRunHandle[Any]: ...
-    @overload
-    async def submit(
-        self,
-        runner: Callable[[Step[Any]], Outcome | Awaitable[Outcome]],
-        **options: Unpack[SubmitOptions],
-    ) -> AsyncRunHandle[Any]: ...
-    @overload
-    async def submit(
-        self, runner: Callable[[C, I], Awaitable[T]], payload: I, **options: Unpack[SubmitOptions]
-    ) -> AsyncRunHandle[T]: ...
-    @overload
-    async def submit(
-        self, runner: Callable[[C], Awaitable[T]], **options: Unpack[SubmitOptions]
-    ) -> AsyncRunHandle[T]: ...
-    @overload
-    async def submit(
-        self, runner: Callable[[C, I], T], payload: I, **options: Unpack[SubmitOptions]
-    ) -> AsyncRunHandle[T]: ...
-    @overload
-    async def submit(
-        self, runner: Callable[[C], T], **options: Unpack[SubmitOptions]
-    ) -> AsyncRunHandle[T]: ...
-    @overload
-    async def submit(
-        self, runner: str, payload: Any = None, **options: Unpack[SubmitOptions]
-    ) -> AsyncRunHandle[Any]: ...
-    async def submit(
-        self,
-        runner: str | Callable[..., Any],
-        payload: Any = None,
-        **options: Unpack[SubmitOptions],
-    ) -> AsyncRunHandle[Any]:
-        """Submit a run, with the options of Client.submit, and let it go as far as it can."""
-        return await self.client.submit(runner, payload, **options)
 
     async def signal(
         self,
@@ -294,6 +249,8 @@ class Harness(ModelMocks):
 
     async def settle(self) -> None:
         """Let the runs go on until none can, as every call of the harness and its client does."""
+        if not self.client.has_begun:
+            raise HarnessNotBegun
         if _inside.get() or self._current_worker is None:
             return
         async with self._lock:

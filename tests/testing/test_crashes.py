@@ -95,7 +95,7 @@ async def test_all_that_the_worker_held_is_recovered(app: Stepflow, h: Harness) 
 
 async def test_a_harness_that_was_not_entered_says_so(app: Stepflow) -> None:
     h = Harness(app)
-    for call in (h.submit("w", "a"), h.status("r"), h.client.questions()):
+    for call in (h.submit("w", "a"), h.advance(1), h.status("r"), h.client.questions()):
         with pytest.raises(HarnessNotBegun, match="write `async with Harness"):
             await call
 

@@ -17,6 +17,7 @@ from stepflow import (
     StateContext,
     Stepflow,
 )
+from stepflow.testing import Harness
 
 
 class State(StrEnum):
@@ -108,3 +109,10 @@ async def submitted_async(client: AsyncClient) -> None:
     handle = await client.submit(loan, Loan(5))
     assert_type(await handle.result(), MachineResult[State, Loan])
     await client.submit(loan, 5)  # error
+
+
+async def in_a_harness() -> None:
+    async with Harness(app) as h:
+        run = await h.submit(loan, Loan(5), run_id="a")
+        assert_type(await h.result(run), MachineResult[State, Loan])
+        await h.submit(loan, 5)  # error
