@@ -320,8 +320,9 @@ class CoreApp(Around, Listening, Scheduling, Supplying):
 
         `await resize.submit("a.png", 80)` returns a handle with `result()`. With *dedup* the run id
         follows from the arguments, so the same call is the same run. *timeout* (seconds or a
-        timedelta) limits one attempt; *limits* are as for `runner`. With *isolation* "process" a
-        plain function runs in a child process, which is killed when its time is up.
+        timedelta) limits one attempt; *limits* and *durability* are as for `runner`. With
+        *isolation* "process" a plain function runs in a child process, which is killed when its
+        time is up.
         """
 
         def make(function: Callable[..., Any]) -> Job[..., Any, Any]:

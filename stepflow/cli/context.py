@@ -18,6 +18,7 @@ import click
 from stepflow.cli.errors import Exit, Problem, is_debugging
 from stepflow.cli.output import Output
 from stepflow.errors import AppNotFound, StepflowError
+from stepflow.store.durability.level import embedded_appendfsync
 
 if TYPE_CHECKING:
     from stepflow.app import CoreApp
@@ -98,7 +99,11 @@ class CliContext:
         if not starts:
             return embedded.join(settings.home, wanted).url
         asked = asked and wanted is None
-        server = embedded.start_or_join(settings.home, True if asked else wanted)
+        server = embedded.start_or_join(
+            settings.home,
+            True if asked else wanted,
+            appendfsync=embedded_appendfsync(settings),
+        )
         if server.started and (wanted or asked or embedded.is_interactive()):
             click.echo(server.describe(), err=True)
         return server.url

@@ -47,6 +47,7 @@ from stepflow.store.connection.server_check import check_number, read_format
 from stepflow.store.durability.level import (
     UNCONFIRMED,
     Durability,
+    embedded_appendfsync,
     read_durability,
     strongest,
 )
@@ -85,7 +86,9 @@ def resolve(url: str | None, settings: Settings) -> str:
         return found
     from stepflow import embedded  # noqa: PLC0415  most have a Redis, and need no other
 
-    return embedded.start_or_join(settings.home, settings.embedded).url
+    return embedded.start_or_join(
+        settings.home, settings.embedded, appendfsync=embedded_appendfsync(settings)
+    ).url
 
 
 def result_of(run: RunStatus) -> Any:

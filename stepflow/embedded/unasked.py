@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from pathlib import Path
+from typing import Literal
 
 from stepflow.embedded.server import Server, ensure, locate, status
 from stepflow.errors import NoServer
@@ -12,16 +13,21 @@ from stepflow.errors import NoServer
 log = logging.getLogger("stepflow.embedded")
 
 
-def start_or_join(home: Path | None, wanted: bool | None) -> Server:  # noqa: FBT001  a setting
+def start_or_join(
+    home: Path | None,
+    wanted: bool | None,  # noqa: FBT001  a setting
+    *,
+    appendfsync: Literal["always", "everysec"] = "everysec",
+) -> Server:
     """
     Join the server of *home*, or start it; a start that nobody asked for is a warning in the log.
 
     *wanted* is STEPFLOW_EMBEDDED: False refuses with NoServer, True asks for it, and so does a
-    terminal.
+    terminal. *appendfsync* is as of `ensure`.
     """
     if wanted is False:
         raise NoServer(locate(home), is_off=True)
-    server = ensure(home)
+    server = ensure(home, appendfsync=appendfsync)
     if server.started and not (wanted or is_interactive()):
         log.warning(
             "STEPFLOW_REDIS_URL is not set: started %s, a server for development, with its data in "

@@ -399,6 +399,7 @@ def main() -> int:
     parser.add_argument(
         "--rate", type=float, default=12.0, help="submits a second, each of a few runs"
     )
+    parser.add_argument("--durability", default="everysec")
     parser.add_argument("--appendfsync", choices=["always", "everysec"], default="always")
     options = parser.parse_args()
     logging.getLogger("asyncio").setLevel(
@@ -408,7 +409,8 @@ def main() -> int:
         f"chaos for {options.seconds:g} s, seed {options.seed}, appendfsync {options.appendfsync}",
         flush=True,
     )
-    with Cluster(appendfsync=options.appendfsync) as cluster:
+    chosen = {"STEPFLOW_DURABILITY": options.durability}
+    with Cluster(appendfsync=options.appendfsync, **chosen) as cluster:
         with Proxy(cluster.server.socket, cluster.folder / "proxy.sock") as proxy:
             chaos = Chaos(
                 cluster, proxy, seed=options.seed, workers=options.workers, rate=options.rate

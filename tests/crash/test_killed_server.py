@@ -31,8 +31,11 @@ def some_runs(prefix: str, count: int) -> dict[str, tuple[RunSpec, str]]:
     return made
 
 
-def test_nothing_acknowledged_is_lost_or_done_twice_when_the_server_is_killed(make_cluster):
-    cluster = make_cluster(appendfsync="always")
+@pytest.mark.parametrize("durability", ["everysec", "fsync"])
+def test_nothing_acknowledged_is_lost_or_done_twice_when_the_server_is_killed(
+    make_cluster, durability
+):
+    cluster = make_cluster(appendfsync="always", STEPFLOW_DURABILITY=durability)
     workers = [cluster.worker("--concurrency", "20") for _ in range(2)]
     work = some_runs("f", 180)
     cluster.submit(spec for spec, _ in work.values())

@@ -8,9 +8,11 @@ from collections.abc import Iterator
 import pytest
 import redis
 
-from stepflow import AsyncClient, Client, Continue, RunSpec, Stepflow, Succeed
+from stepflow import AsyncClient, Client, Continue, RunSpec, Stepflow, Succeed, embedded
 from stepflow.errors import InvalidOption, ServerUnfit
 from stepflow.settings import Settings
+from stepflow.store.connection.address import Address
+from stepflow.store.connection.redis_py import connect
 from tests.support import until
 
 
@@ -273,3 +275,16 @@ async def test_a_result_is_told_when_the_end_is_on_disk(url, working, real, disk
         assert await result == "done"
     await app.async_client.close()
     await asking.close() if is_async else asking.close()
+
+
+def test_the_embedded_server_syncs_always_where_every_write_waits(tmp_path, monkeypatch):
+    for name in ("STEPFLOW_REDIS_URL", "REDIS_URL"):
+        monkeypatch.delenv(name, raising=False)
+    app = Stepflow(settings=Settings(home=tmp_path, embedded=True), durability="fsync")
+    with app.client as client:
+        client.submit("one", run_id="one")
+        link = connect(Address.parse(app.url))
+        assert link.config_get("appendfsync")["appendfsync"] == "always"
+        link.close()
+    embedded.stop(tmp_path)
+    embedded.release(tmp_path)

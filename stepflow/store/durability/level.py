@@ -29,6 +29,11 @@ def at_durability(settings: Settings, given: object) -> Settings:
     return settings.model_copy(update={"durability": found})
 
 
+def embedded_appendfsync(settings: Settings) -> Literal["always", "everysec"]:
+    """Give how the embedded server syncs: each write where every write waits for that."""
+    return "everysec" if settings.durability in UNCONFIRMED else "always"
+
+
 def strongest(given: Sequence[Durability]) -> Durability | None:
     """Give the strongest of some durabilities, None of none; raises InvalidOption."""
     order = get_args(Durability)
