@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, cast
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, cast
 
 from stepflow.durations import FOREVER_S
 from stepflow.errors import InvalidOption, shown
@@ -63,11 +64,11 @@ class RetryPolicy:
     """
     How often a step that raises is tried again, and how long to wait before each attempt.
 
-    *max_attempts* includes the first one. The wait before attempt k+1 is `initial * factor**(k-1)`
-    seconds, at most *max_delay*; *jitter* draws it from its upper half. *retry_on* (exception
-    classes or their dotted names, one or several) limits what is retried, *give_up_on* excludes
-    some. PermanentError is never retried, TransientError always. Raises InvalidOption for values
-    that make no policy.
+    *max_attempts* includes the first one. The wait before attempt k+1 is `initial * factor**(k-1)`,
+    at most *max_delay* (each seconds or a timedelta); *jitter* draws it from its upper half.
+    *retry_on* (exception classes or their dotted names, one or several) limits what is retried,
+    *give_up_on* excludes some. PermanentError is never retried, TransientError always. Raises
+    InvalidOption for values that make no policy.
     """
 
     max_attempts: int = 3
@@ -77,6 +78,14 @@ class RetryPolicy:
     jitter: bool = True
     retry_on: Kinds = ()
     give_up_on: Kinds = ()
+
+    if TYPE_CHECKING:  # it takes waits in two forms, and keeps them in one
+
+        def __init__(
+            self, max_attempts: int = 3, initial: float | timedelta = 1.0, factor: float = 2.0,
+            max_delay: float | timedelta = 300.0, jitter: bool = True,  # noqa: FBT001, FBT002  a field
+            retry_on: Kinds = (), give_up_on: Kinds = (),
+        ) -> None: ...  # fmt: skip
 
     def __post_init__(self) -> None:
         most, set_field = self.max_attempts, object.__setattr__

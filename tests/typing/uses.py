@@ -190,6 +190,11 @@ def plain(ctx: SyncContext, topic: Topic) -> Report:
     return ctx.step(produce)
 
 
+assert_type(RetryPolicy(initial=timedelta(seconds=1), max_delay=300).initial, float)
+RetryPolicy(3, 0.5, 2, timedelta(minutes=5))
+RetryPolicy(initial="1s")  # error
+
+
 @app.workflow("research", retry=RetryPolicy(max_attempts=3))
 async def research(ctx: Context, topic: Topic) -> Report:
     # without options, keyword arguments are checked as well
