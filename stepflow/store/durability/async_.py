@@ -27,21 +27,30 @@ log = logging.getLogger("stepflow.connection")
 
 #: seconds before a wait that was refused is asked again
 _AGAIN_S = 1.0
+#: epochs of no socket: of a call that has no answer, and of one answered before what it follows
+_UNANSWERED, _TOO_SOON = -1, -2
 
 
 class _Held(Generic[T]):
     """A call whose answer is held: what a connection sends, and over which socket it came."""
 
-    __slots__ = ("_connection", "asked", "epoch", "future", "since")
+    __slots__ = ("_after", "_connection", "asked", "epoch", "future", "since")
 
     def __init__(
-        self, asked: Call[T], future: asyncio.Future[T], connection: AsyncConnection, since: float
+        self,
+        asked: Call[T],
+        future: asyncio.Future[T],
+        connection: AsyncConnection,
+        since: float,
+        *,
+        after: _Held[Any] | None = None,
     ) -> None:
         self.asked = asked
         self.future = future
         self.since = since
-        self.epoch = -1
+        self.epoch = _UNANSWERED
         self._connection = connection
+        self._after = after
 
     @property
     def script(self) -> CalledScript | None:
@@ -67,7 +76,8 @@ class _Held(Generic[T]):
         return self.asked.has_misfit(problem)
 
     def read(self, reply: Any) -> T:
-        self.epoch = self._connection.epoch
+        is_first = self._after is not None and self._after.epoch == _UNANSWERED
+        self.epoch = _TOO_SOON if is_first else self._connection.epoch
         return self.asked.read(reply)
 
     def _misfit(self) -> T:
@@ -152,17 +162,21 @@ class ConfirmedConnection:
 
     async def _confirmed_in(self) -> int | None:
         """Ask once; give the epoch of the socket that confirmed, None if it was not in time."""
-        asked = [self._ask(self.demand.barrier()), self._ask(self.demand.wait())]
+        barrier = self._ask(self.demand.barrier())
+        asked = [barrier, self._ask(self.demand.wait(), after=barrier)]
         answers = await asyncio.gather(*[held.future for held in asked], return_exceptions=True)
         for answer in answers:
             if isinstance(answer, BaseException):
                 raise answer
+        if asked[1].epoch == _TOO_SOON:  # the server was busy for the one, and not for the other
+            return None
         if asked[0].epoch != asked[1].epoch:
             raise ReplyLost(asked[1].name)
         return asked[1].epoch if self.demand.is_met_by(answers[1]) else None
 
-    def _ask(self, call: Call[Any]) -> _Held[Any]:
-        held: _Held[Any] = _Held(call, self._loop.create_future(), self._connection, 0.0)
+    def _ask(self, call: Call[Any], after: _Held[Any] | None = None) -> _Held[Any]:
+        future = self._loop.create_future()
+        held: _Held[Any] = _Held(call, future, self._connection, 0.0, after=after)
         held.future = self._connection.send(cast("Call[Any]", held))
         return held
 

@@ -169,6 +169,30 @@ async def test_a_write_whose_socket_breaks_before_it_is_confirmed_is_asked_again
     assert await answer == 2
 
 
+class Busy:
+    """A connection whose server is busy for the write in front of the first wait."""
+
+    def __init__(self) -> None:
+        self.epoch = 0
+        self.asked: list[str] = []
+
+    def send(self, call):
+        future = asyncio.get_running_loop().create_future()
+        self.asked.append(str(call.parts[0]))
+        is_late = self.asked.count("SET") == 1 and call.parts[0] == "SET"
+        answer = [1, 0] if call.parts[0] == "WAITAOF" else 1
+        loop = asyncio.get_running_loop()
+        loop.call_later(0.01 if is_late else 0, lambda: future.set_result(call.read(answer)))
+        return future
+
+
+async def test_a_wait_that_was_answered_before_the_write_in_front_of_it_confirms_nothing(real):
+    """[S12] A server that is busy refuses some calls, and these are sent again behind others."""
+    busy = Busy()
+    assert await ConfirmedConnection(busy, fsync()).call(increment()) == 1
+    assert busy.asked == ["INCR", "SET", "WAITAOF", "SET", "WAITAOF"]
+
+
 async def test_a_client_gives_up_and_a_worker_waits_on(main, real, slow_disk):
     """[S12]"""
     demand = fsync()
