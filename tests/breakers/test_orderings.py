@@ -13,11 +13,12 @@ from stepflow import Breaker
 from stepflow.core.breakers.permit import Permit, Verdict
 from stepflow.core.run import Run
 from stepflow.store import scripts
-from stepflow.store.breakers.permits import Refused, leave_breaker, settle_permit, take_permit
+from stepflow.store.breakers.permits import Refused, settle_permit, take_permit
 from stepflow.store.breakers.record import load_breaker, set_breaker
 from stepflow.store.connection.sync import SyncConnection
 from stepflow.store.keys import Keys
 from stepflow.store.runs import Fence, park_run
+from stepflow.store.waiting import leave_waiting
 from tests.orderings.test_guards import AlteredLink
 
 NOW = 1_800_000_000.0
@@ -54,9 +55,10 @@ class Bench:
         return self.connection.call(call)
 
     def leave(self, run):
-        call = leave_breaker(
-            self.keys, self.breaker, run, run.token, given=f"{self.now:.6f}", now=self.now
-        )
+        call = leave_waiting(
+            self.keys, [f"{self.keys.breaker('b')}:waiting"], run, run.token,
+            waits_for="breaker b", first=1, given=f"{self.now:.6f}", now=self.now,
+        )  # fmt: skip
         return self.connection.call(call)
 
     def set(self, verb, request="q", until=None):
@@ -276,11 +278,11 @@ class Guard(NamedTuple):
 
 GUARDS = [
     Guard(
-        "leave_breaker", "if soft('HGET', run_key, 'token') ~= token then return 0 end", "",
+        "leave_waiting", "if soft('HGET', run_key, 'token') ~= token then return 0 end", "",
         one_that_leaves_by_a_claim_that_was_lost,
     ),
     Guard(
-        "leave_breaker", "if before < tonumber(limit) then", "if false then",
+        "leave_waiting", "if before < tonumber(first) then", "if false then",
         one_that_leaves_before_the_next_trial,
     ),
     Guard(

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from stepflow import Context, Limit
+from stepflow import Context, Cost, Limit, budget
 from stepflow.core.limits.slot import StepSlot
 from stepflow.core.limits.use import LimitUse
 from stepflow.store.limits.steps import InLine, leave_slots, take_slots
@@ -142,3 +142,70 @@ async def test_a_replay_that_withdraws_a_step_leaves_the_line(
         await run.result(10)
         go.set()
         await holder.result(10)
+
+
+BUDGET = budget("acme", tokens=100)
+
+
+class Gate:
+    """Holds up the calls that come to it until it is opened."""
+
+    def __init__(self) -> None:
+        self.open, self.reached = asyncio.Event(), asyncio.Event()
+
+    async def call(self) -> int:
+        self.reached.set()
+        await self.open.wait()
+        return 1
+
+
+@pytest.fixture(params=["a value", "a budget"])
+def waiting_step(request, gate):
+    """Asks for what one run has at a time, until the gate is open."""
+    if request.param == "a value":
+        return lambda ctx: ctx.step("held", gate.call, cache=60, cache_key=1)
+    spends = BUDGET.spend(tokens=60, used=lambda _: Cost(0, 1))
+    return lambda ctx: ctx.step("held", gate.call, spends=spends)
+
+
+@pytest.fixture
+def gate():
+    return Gate()
+
+
+async def test_nobody_waits_for_a_step_that_was_withdrawn(
+    app, aclient, working, real, gate, waiting_step
+):
+    """[K17] [A12] Two are told when there is something, and tell two more each: these told nobody."""
+
+    @app.workflow
+    async def wants(ctx: Context):
+        return await waiting_step(ctx)
+
+    @app.workflow
+    async def leaves(ctx: Context):
+        wanted = asyncio.ensure_future(waiting_step(ctx))
+        await ctx.wait_for_signal("enough")
+        wanted.cancel()
+        await ctx.wait_for_signal("end")
+
+    def waiting() -> int:
+        return sum(
+            real.zcard(key) for pattern in ("shared:*:waiting", "budget:waiting:*")
+            for key in real.scan_iter(f"stepflow:{pattern}")
+        )  # fmt: skip
+
+    async with working(app):
+        runs = [await app.async_client.submit(wants)]
+        await gate.reached.wait()
+        left = [await app.async_client.submit(leaves) for _ in range(3)]
+        await until(lambda: waiting() == 3)
+        runs.append(await app.async_client.submit(wants))
+        await until(lambda: waiting() == 4)
+        for run in left:
+            await aclient.signal(run.id, "enough")
+        await until(lambda: waiting() == 1)
+        gate.open.set()
+        assert [await run.result(10) for run in runs] == [1, 1]
+        for run in left:
+            await run.cancel()

@@ -368,7 +368,7 @@ WITHOUT = {
     "mend_index": "tests/why/test_doctor.py",
     "mend_slots": "tests/limits/test_orderings.py",
     "take_slots": "tests/limits/test_step_orderings.py",
-    "leave_breaker": "tests/breakers/test_orderings.py",
+    "leave_waiting": "tests/breakers/test_orderings.py",
     "leave_slots": "tests/limits/test_step_orderings.py",
     "settle_units": "tests/limits/test_step_guards.py",
     "add_entry_limited": "tests/limits/test_step_orderings.py",

@@ -66,9 +66,9 @@ class ToCompute(Protocol):
 class SharedValues(Protocol):
     """The values that runs share, by name and digest."""
 
-    async def claim(self, name: str, digest: str) -> bytes | ToCompute:
+    async def claim(self, name: str, digest: str, step: str = "") -> bytes | ToCompute:
         """
-        Get a value, packed, or the right to compute it.
+        Get a value, packed, or the right to compute it, for the step at place *step*.
 
         Raises Postponed while another run computes it.
         """
@@ -88,6 +88,9 @@ class Budgets(Protocol):
         self, budgets: Sequence[Budget], most: Cost, slot: str, granted: Mapping[str, int]
     ) -> Reservation | NoRoom:
         """Reserve what a call costs at most; *granted* is what people have granted, by sheet."""
+
+    def wait(self, budgets: Sequence[Budget], slot: str) -> Callable[[], None] | None:
+        """Learn that a step waits for room; gives what is called should nobody want it any more."""
 
     def settle(self, reserved: Reservation, used: Cost | None) -> None:
         """Settle a call of which the journal remembers nothing."""

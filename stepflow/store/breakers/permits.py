@@ -83,27 +83,6 @@ def take_permit(
     )  # fmt: skip
 
 
-def leave_breaker(
-    keys: Keys, breaker: Breaker, run: Run, token: str, *, given: str, now: float
-) -> Call[bool]:
-    """
-    Take a run out of those that wait for a breaker.
-
-    False when it does not wait, or the claim is another's.
-    """
-    return scripts.LEAVE_BREAKER.call(
-        bool,
-        keys={
-            "run": keys.run(run.id), "waiting": breaker_keys(keys, breaker.name)["waiting"],
-            "due": keys.due,
-        },
-        args={
-            **waking(keys, breaker.name, now), "given": given, "member": run_member(run.id),
-            "token": token, "limit": breaker.trials,
-        },
-    )  # fmt: skip
-
-
 def settle_permit(
     keys: Keys,
     breaker: Breaker,

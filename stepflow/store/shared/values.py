@@ -49,6 +49,11 @@ def _base(keys: Keys, name: str, digest: str) -> str:
     return f"{keys.shared_values(name)}:{digest}"
 
 
+def waiting_key(keys: Keys, name: str, digest: str) -> str:
+    """Name the set of the runs that wait for a value."""
+    return f"{_base(keys, name, digest)}:waiting"
+
+
 def _waking(keys: Keys, name: str, now: float) -> dict[str, Part]:
     return {
         "ns": keys.namespace, "rq_time": rq_time(now), "pending": RunState.PENDING,

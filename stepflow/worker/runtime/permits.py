@@ -18,7 +18,7 @@ from stepflow.engine.user_code.calls import error_info, escaped
 from stepflow.errors import CircuitOpen, Postponed, ReplyLost
 from stepflow.store.breakers.permits import (
     Refused,
-    leave_breaker,
+    breaker_keys,
     settle_permit,
     take_permit,
     waits_for,
@@ -26,6 +26,7 @@ from stepflow.store.breakers.permits import (
 from stepflow.store.connection.async_ import AsyncCaller
 from stepflow.times import in_words
 from stepflow.worker.runtime.ask import ask, tell
+from stepflow.worker.runtime.waits import ClaimWaits
 
 log = logging.getLogger("stepflow.breakers")
 
@@ -47,6 +48,7 @@ class ClaimPermits:
         connection: AsyncCaller,
         loop: asyncio.AbstractEventLoop,
         loop_thread: int,
+        waits: ClaimWaits,
     ) -> None:
         self._run = run
         self._token = token
@@ -54,8 +56,7 @@ class ClaimPermits:
         self._connection = connection
         self._loop = loop
         self._loop_thread = loop_thread
-        #: by breaker, the steps of a workflow that wait for it: the run waits once for all of them
-        self._waiting: dict[str, set[str]] = {}
+        self._waits = waits
 
     async def take(self, breaker: Breaker, step: str = "") -> Permit:
         """
@@ -65,15 +66,14 @@ class ClaimPermits:
         next trial is due.
         """
         waits = breaker.when_open == "wait"
-        waiting = self._waiting.setdefault(breaker.name, set())
-        waiting.discard(step)
+        self._waits.note_ask(self._sets(breaker), step)
         call = take_permit(
             self._env.keys, breaker, self._run, self._token, self._env.request_id(),
             given=self._env.clock.given, waits=waits,
         )  # fmt: skip
         answer = await ask(
             self._connection, call, f"run={self._run.id} cannot ask breaker {breaker.name!r}",
-            partial(self._give_back, breaker, step if waits else ""),
+            partial(self._give_back, breaker, step),
         )  # fmt: skip
         if isinstance(answer, Permit):
             return answer
@@ -83,23 +83,9 @@ class ClaimPermits:
             "run=%s waits for breaker %r, which is open %s; it asks again at %s at the latest",
             self._run.id, breaker.name, _why(answer), in_words(answer.again_at),
         )  # fmt: skip
-        waiting.add(step)
-        raise Postponed(
-            waits_for(breaker.name), answer.again_at, answer.inbox,
-            give_up=partial(self._leave, breaker, step) if step else None,
-        )  # fmt: skip
-
-    def _leave(self, breaker: Breaker, step: str) -> None:
-        """Have the run wait no longer, unless another step of it does."""
-        self._waiting[breaker.name].discard(step)
-        if not self._waiting[breaker.name]:
-            env = self._env
-            call = leave_breaker(
-                env.keys, breaker, self._run, self._token, given=env.clock.given,
-                now=env.clock.now(),
-            )  # fmt: skip
-            what = f"run={self._run.id} cannot leave those that wait for breaker {breaker.name!r}"
-            tell(self._connection, call, what, _left)
+        what = waits_for(breaker.name)
+        give_up = self._waits.note_wait(self._sets(breaker), step, what, breaker.trials)
+        raise Postponed(what, answer.again_at, answer.inbox, give_up=give_up)
 
     def settle(self, permit: Permit, breaker: Breaker, error: BaseException | None) -> None:
         """Give a permit back; sent at once, and not waited for. Any thread may call it."""
@@ -127,17 +113,15 @@ class ClaimPermits:
         tell(self._connection, call, what, _told(breaker, error))
 
     def _give_back(self, breaker: Breaker, step: str, answer: Permit | Refused) -> None:
-        """Give back what came when nobody waited for it any more; *step* as for `_leave`, or ''."""
-        if isinstance(answer, Permit):
-            if answer.is_trial:
-                self._send(answer, breaker, Verdict.NOTHING, "")
-        elif step:
-            self._leave(breaker, step)
+        """Give back what came when nobody waited for it any more."""
+        if isinstance(answer, Refused):
+            what = waits_for(breaker.name)
+            self._waits.leave(self._sets(breaker), step, what, breaker.trials)
+        elif answer.is_trial:
+            self._send(answer, breaker, Verdict.NOTHING, "")
 
-
-def _left(sent: asyncio.Future[bool]) -> None:
-    if not sent.cancelled():
-        sent.exception()  # retrieved: it is told of the next trial in vain
+    def _sets(self, breaker: Breaker) -> tuple[str]:
+        return (breaker_keys(self._env.keys, breaker.name)["waiting"],)
 
 
 def _told(breaker: Breaker, error: str) -> Callable[[asyncio.Future[str]], None]:

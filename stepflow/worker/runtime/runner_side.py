@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from stepflow.core.breakers.breaker import Permits
     from stepflow.worker.runtime.limits import ClaimLimits
     from stepflow.worker.runtime.shared import ClaimShared
+    from stepflow.worker.runtime.waits import ClaimWaits
 
 T = TypeVar("T")
 
@@ -44,9 +45,9 @@ class RunnerSide:
         "_limits",
         "_memo",
         "_number",
-        "_permits",
         "_scope",
         "_token",
+        "_waits",
         "_worker_state",
         "blocking",
         "now",
@@ -113,21 +114,29 @@ class RunnerSide:
         """What gives permits of circuit breakers."""
         from stepflow.worker.runtime.permits import ClaimPermits  # noqa: PLC0415  wanted by few
 
-        made: ClaimPermits | None = getattr(self, "_permits", None)
-        if made is None:
-            state = self._worker_state
-            made = self._permits = ClaimPermits(
-                self._claimed.run, self._token, self._env, self._connection, state.loop,
-                state.loop_thread,
-            )  # fmt: skip
-        return made
+        state = self._worker_state
+        return ClaimPermits(
+            self._claimed.run, self._token, self._env, self._connection, state.loop,
+            state.loop_thread, self.waits,
+        )  # fmt: skip
 
     @property
     def shared(self) -> ClaimShared:
         """What has the values that runs share."""
         from stepflow.worker.runtime.shared import ClaimShared  # noqa: PLC0415  wanted by few
 
-        return ClaimShared(self._claimed.run, self._token, self._env, self._connection)
+        return ClaimShared(self._claimed.run, self._token, self._env, self._connection, self.waits)
+
+    @property
+    def waits(self) -> ClaimWaits:
+        """What knows which of its steps wait for what other runs do."""
+        from stepflow.worker.runtime.waits import ClaimWaits  # noqa: PLC0415  wanted by few
+
+        made: ClaimWaits | None = getattr(self, "_waits", None)
+        if made is None:
+            made = ClaimWaits(self._claimed.run, self._token, self._env, self._connection)
+            self._waits = made
+        return made
 
     @property
     def limits(self) -> ClaimLimits:

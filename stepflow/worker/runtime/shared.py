@@ -18,11 +18,13 @@ from stepflow.store.shared.values import (
     claim_shared,
     load_shared,
     settle_shared,
+    waiting_key,
     waits_for,
 )
 from stepflow.store.values.codec import pack, unpack
 from stepflow.store.values.digest import digest
 from stepflow.worker.runtime.ask import ask, tell
+from stepflow.worker.runtime.waits import ClaimWaits
 
 log = logging.getLogger("stepflow.run")
 
@@ -54,18 +56,24 @@ class ClaimShared:
     The right to compute one belongs to that claim, and ends with it.
     """
 
-    def __init__(self, run: Run, token: str, env: Env, connection: AsyncCaller) -> None:
+    def __init__(
+        self, run: Run, token: str, env: Env, connection: AsyncCaller, waits: ClaimWaits
+    ) -> None:
         self._run = run
         self._token = token
         self._env = env
         self._connection = connection
+        self._waits = waits
 
-    async def claim(self, name: str, digest: str) -> bytes | Claimed:
+    async def claim(self, name: str, digest: str, step: str = "") -> bytes | Claimed:
         """
         Get a value, packed, or the right to compute it.
 
-        Raises Postponed while another run computes it.
+        Raises Postponed while another run computes it. A *step* of a workflow that nobody wants
+        any more waits no longer.
         """
+        sets, what = (waiting_key(self._env.keys, name, digest),), waits_for(name)
+        self._waits.note_ask(sets, step)
         env, claim = self._env, self._env.request_id()
         call = claim_shared(
             env.keys, name, digest, self._run, self._token, claim, given=env.clock.given,
@@ -76,12 +84,15 @@ class ClaimShared:
         def give_back(answer: bytes | Computing | None) -> None:
             if answer is None:
                 claimed.give_back()
+            elif isinstance(answer, Computing):
+                self._waits.leave(sets, step, what)
 
         answer = await ask(
             self._connection, call, f"run={self._run.id} cannot ask for a value", give_back
         )
         if isinstance(answer, Computing):
-            raise Postponed(waits_for(name), answer.again_at, answer.inbox)
+            give_up = self._waits.note_wait(sets, step, what)
+            raise Postponed(what, answer.again_at, answer.inbox, give_up=give_up)
         return claimed if answer is None else answer
 
     async def get(self, key: str, default: Any) -> Any:

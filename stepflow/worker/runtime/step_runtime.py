@@ -177,7 +177,7 @@ class StepRuntime(RunnerSide):
         """What reserves in budgets, and settles."""
         from stepflow.worker.runtime.budgets import ClaimBudgets  # noqa: PLC0415  wanted by few
 
-        return ClaimBudgets(self._claimed.run, self._token, self._env, self._connection)
+        return ClaimBudgets(self._claimed.run, self._token, self._env, self._connection, self.waits)
 
     @property
     def family(self) -> str:

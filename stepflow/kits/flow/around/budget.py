@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
+from functools import partial
 from hashlib import blake2b
 from typing import Any
 
@@ -65,7 +66,7 @@ class StepSpends:
         budgets = self._spending.budgets
         answer = await runtime.budgets.reserve(budgets, most, slot, self._granted)
         while isinstance(answer, NoRoom):
-            self._refuse(answer)
+            self._refuse(answer, partial(runtime.budgets.wait, budgets, slot))
             answer = await runtime.budgets.reserve(budgets, most, slot, self._granted)
         self._reserved = answer
         return await call()
@@ -102,7 +103,7 @@ class StepSpends:
         log.warning("step %r: used= gave %s, which is no Cost", self._step.name, shown(used))
         return None
 
-    def _refuse(self, found: NoRoom) -> None:
+    def _refuse(self, found: NoRoom, wait: Callable[[], Callable[[], None] | None]) -> None:
         """Raise what becomes of the step: it waits, or fails; not where people have said yes."""
         sheet = sheet_name(found.budget.account, found.window)
         action = found.budget.on_exceeded
@@ -112,7 +113,9 @@ class StepSpends:
                 return
         if found.is_spent and (action == "fail" or sheet in self._denied):
             raise self._exceeded(found)
-        raise Postponed(waits_for(found.budget.account), found.again_at, found.inbox)
+        raise Postponed(
+            waits_for(found.budget.account), found.again_at, found.inbox, give_up=wait()
+        )
 
     def _exceeded(self, found: NoRoom) -> BudgetExceeded:
         most = self._most

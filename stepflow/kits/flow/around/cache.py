@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from stepflow.engine.user_code.arguments import bind
 from stepflow.errors import InvalidOption, shown
-from stepflow.kits.flow.commands.step import Around
+from stepflow.kits.flow.commands.host import CommandHost
+from stepflow.kits.flow.commands.step import Around, StepCommand
+from stepflow.kits.flow.current_step import present_attempt
 from stepflow.kits.flow.runtime import FlowRuntime
 from stepflow.kits.flow.step_options import Cache
 from stepflow.store.values.codec import pack, unpack
@@ -50,7 +52,8 @@ def shared(
     label = "" if key is None else shown(key)
 
     async def around(runtime: FlowRuntime, call: Callable[[], Awaitable[Any]]) -> Any:
-        claimed = await runtime.shared.claim(name, found)
+        command, _, _ = cast("tuple[StepCommand, CommandHost, int]", present_attempt())
+        claimed = await runtime.shared.claim(name, found, command.place)
         if isinstance(claimed, bytes):
             value = unpack(claimed)
             return value if read is None else read(value)
