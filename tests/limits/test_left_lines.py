@@ -176,7 +176,7 @@ def gate():
 async def test_nobody_waits_for_a_step_that_was_withdrawn(
     app, aclient, working, real, gate, waiting_step
 ):
-    """[K17] [A12] Two are told when there is something, and tell two more each: these told nobody."""
+    """[K17] [A12] Two are told when there is room, and tell two more each: these told nobody."""
 
     @app.workflow
     async def wants(ctx: Context):
