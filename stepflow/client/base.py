@@ -14,6 +14,7 @@ from stepflow.client.options import SubmitOptions
 from stepflow.core.ids import check_count
 from stepflow.core.run import RunState, RunStatus, UnreadableText
 from stepflow.engine.env import Env
+from stepflow.engine.kept import SealedText
 from stepflow.engine.outbox import hooks_of
 from stepflow.engine.redeliver import dead_hooks, hooks_of_run
 from stepflow.engine.spec import RunSpec
@@ -35,6 +36,7 @@ from stepflow.errors import (
     RunConflict,
     RunFailed,
     RunNotFound,
+    UndecryptableValue,
     UnreadableRecord,
     shown,
 )
@@ -96,7 +98,7 @@ def result_of(run: RunStatus) -> Any:
     Give the result of a finished run.
 
     Blocks while it reads one that is offloaded. Raises RunFailed or RunCancelled for the other
-    ends, UnreadableRecord, OffloadUnreachable.
+    ends, UnreadableRecord, UndecryptableValue, OffloadUnreachable.
     """
     if run.state is RunState.CANCELLED:
         raise RunCancelled(run.id, run.reason)
@@ -108,6 +110,9 @@ def result_of(run: RunStatus) -> Any:
         if error and error.traceback:
             failed.add_note(f"On the worker:\n{error.traceback.rstrip()}")
         raise failed
+    if isinstance(run.result, SealedText):
+        words = f"the result of run {run.id!r}: {run.result.strip('<>')}"
+        raise UndecryptableValue(words, run.result.key_id)
     if isinstance(run.result, UnreadableText):
         raise UnreadableRecord.of_run(run.id, run.unreadable or run.result)
     if isinstance(run.result, OffloadedText):

@@ -15,9 +15,15 @@ from stepflow.core.run import Run, UnreadableText
 from stepflow.core.tried import Trial, Tried
 from stepflow.engine.spec import read_options
 from stepflow.engine.tags import read_tags
-from stepflow.errors import StepflowError
+from stepflow.errors import StepflowError, UndecryptableValue
 from stepflow.store.calls import NO_HASH
 from stepflow.store.values.codec import pack, unpack, unpack_shown
+
+
+class SealedText(UnreadableText):
+    """Words in place of a value that is encrypted with a key which is not here, *key_id*."""
+
+    key_id: str = ""
 
 
 class KeptData:
@@ -40,8 +46,13 @@ class KeptData:
             return UnreadableText("<its data is no hash>")
         try:
             return None if packed is None else unpack_shown(packed)
+        except UndecryptableValue as error:
+            self._note(name, error)
+            text = SealedText(f"<{error}>")
+            text.key_id = error.key_id
+            return text
         except StepflowError as error:
-            self._note(name)
+            self._note(name, error)
             return UnreadableText(f"<{error}>")
 
     def text(self, name: bytes) -> str | None:
@@ -55,7 +66,7 @@ class KeptData:
         try:
             return None if packed is None else _error_in(unpack(packed))
         except (StepflowError, TypeError, ValueError) as error:
-            self._note(name)
+            self._note(name, error)
             return ErrorInfo("Unreadable", f"<{error}>")
 
     def errors(self, name: bytes) -> Sequence[ErrorInfo]:
@@ -64,15 +75,15 @@ class KeptData:
         try:
             return [] if packed is None else [_error_in(failed) for failed in unpack(packed)]
         except (StepflowError, TypeError, ValueError) as error:
-            self._note(name)
+            self._note(name, error)
             return [ErrorInfo("Unreadable", f"<{error}>")]
 
     def headers(self) -> Mapping[str, str]:
         """Give the headers that the run was submitted with."""
         try:
             return read_options(self._data.get(b"spec")).headers
-        except StepflowError:  # damaged, or a later version's
-            self._note(b"spec")
+        except StepflowError as error:  # damaged, or a later version's
+            self._note(b"spec", error)
             return {}
 
     def tags(self) -> Mapping[str, str]:
@@ -87,7 +98,10 @@ class KeptData:
             return None
         return None if parent is None else parent.run_id
 
-    def _note(self, name: bytes) -> None:
+    def _note(self, name: bytes, error: Exception) -> None:
+        if isinstance(error, UndecryptableValue):  # it says all; the bytes would say nothing
+            self.problems.append(f"{name.decode()}: {error}")
+            return
         held = self._data.get(name, b"")
         self.problems.append(f"field {name.decode()!r} of its data holds {held[:60]!r}")
 

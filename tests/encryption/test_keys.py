@@ -165,6 +165,15 @@ async def test_a_run_whose_key_is_away_pauses_and_goes_on_when_it_is_there(url, 
         use(NEW, OLD)
         await app.async_client.resume("r1")
         assert await app.async_client.result("r1", 60) == "word"
+    forget_keys()
+    unreadable = str((await app.async_client.status("r1")).unreadable)
+    assert "key '2026-05'" in unreadable
+    assert "\\x" not in unreadable
+    words = r"the result of run 'r1': a value is encrypted with key '2026-11'"
+    with pytest.raises(UndecryptableValue, match=words) as told:
+        await app.async_client.result("r1")
+    assert told.value.key_id == "2026-11"
+    use(NEW, OLD)
     document = await app.async_client.history("r1")
     assert document["input"] == {"value": "word"}
     assert read_history(document).payload == "word"
