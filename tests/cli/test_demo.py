@@ -21,6 +21,7 @@ def test_the_demo_holds_what_it_claims(start):
     assert told["ok"] is True
     assert [check["claim"] for check in told["checks"]] == list(CHECKS)
     assert told["retries"] == 2
+    assert "stored in clear" not in err
 
 
 def closed(number, worker="B", at=1000.0):

@@ -43,6 +43,8 @@ KINDS: dict[str, tuple[str, dict[str, float], float, str]] = {
 }
 #: the receiver's network: workers refuse to call their own machine unless it is opened to them
 ALLOWED = "127.0.0.0/8,::1/128"
+#: the variable of the workers that has the secret of the webhooks
+VARIABLE = "DEMO_WEBHOOK_SECRET"
 #: seconds between two looks, and until the demo gives up
 LOOK_S, PATIENCE_S = 0.15, 50.0
 
@@ -71,8 +73,8 @@ def demo_command(context: CliContext) -> int:
                 with Client(
                     server.url, namespace="stepflow", settings=settings_of(context)
                 ) as client:
-                    with two_workers(server.url, home):
-                        evidence = tell_story(client, receiver, secret, view)
+                    with two_workers(server.url, home, secret):
+                        evidence = tell_story(client, receiver, view)
                     evidence.lasting_keys, evidence.writes = (
                         lasting_keys(client),
                         read_writes(server.home),
@@ -83,7 +85,7 @@ def demo_command(context: CliContext) -> int:
 
 
 @contextmanager
-def two_workers(url: str, home: Path) -> Iterator[None]:
+def two_workers(url: str, home: Path, secret: str) -> Iterator[None]:
     """
     Run `stepflow worker`, two processes under a supervisor, and log to a file.
 
@@ -94,7 +96,7 @@ def two_workers(url: str, home: Path) -> Iterator[None]:
         "--log-level info"
     )
     kept = {name: value for name, value in os.environ.items() if not name.startswith("STEPFLOW_")}
-    settings = {"STEPFLOW_REDIS_URL": url, "STEPFLOW_WEBHOOK_ALLOW_CIDRS": ALLOWED}
+    settings = {"STEPFLOW_REDIS_URL": url, "STEPFLOW_WEBHOOK_ALLOW_CIDRS": ALLOWED, VARIABLE: secret}
     path = os.pathsep.join(
         [str(Path(__file__).parents[3]), *filter(None, [os.environ.get("PYTHONPATH")])]
     )
@@ -123,7 +125,7 @@ def tail(path: Path) -> str:
     return "\n".join(path.read_text(errors="replace").splitlines()[-20:])
 
 
-def tell_story(client: Client, receiver: Receiver, secret: str, view: View) -> Evidence:
+def tell_story(client: Client, receiver: Receiver, view: View) -> Evidence:
     """
     Submit the runs, kill a worker, cancel a run, and wait for the end of all.
 
@@ -136,7 +138,7 @@ def tell_story(client: Client, receiver: Receiver, secret: str, view: View) -> E
 
     until(lambda: len(client.workers()) == 2, "two workers")  # noqa: PLR2004 - as its sentence says
     for run_id, (_, payload, delay, _) in KINDS.items():
-        hook = Webhook(receiver.url, secret)
+        hook = Webhook(receiver.url, secret_env=VARIABLE)
         client.submit(
             "research", {"topic": run_id, **payload}, run_id=run_id, delay=delay, webhooks=[hook]
         )
