@@ -96,14 +96,14 @@ def two_workers(url: str, home: Path, secret: str) -> Iterator[None]:
         "--log-level info"
     )
     kept = {name: value for name, value in os.environ.items() if not name.startswith("STEPFLOW_")}
-    settings = {"STEPFLOW_REDIS_URL": url, "STEPFLOW_WEBHOOK_ALLOW_CIDRS": ALLOWED, VARIABLE: secret}
+    settings = {"STEPFLOW_REDIS_URL": url, "STEPFLOW_WEBHOOK_ALLOW_CIDRS": ALLOWED}
     path = os.pathsep.join(
         [str(Path(__file__).parents[3]), *filter(None, [os.environ.get("PYTHONPATH")])]
     )
     with (home / "workers.log").open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, *command.split()], cwd=home, stdout=log, stderr=log,
-            start_new_session=True, env={**kept, **settings, "PYTHONPATH": path},
+            start_new_session=True, env={**kept, **settings, VARIABLE: secret, "PYTHONPATH": path},
         )  # fmt: skip
         try:
             yield
