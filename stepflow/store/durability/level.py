@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from stepflow.errors import InvalidOption, shown
-from stepflow.settings import Settings
+
+if TYPE_CHECKING:  # the command line loads this for every verb
+    from stepflow.settings import Settings
 
 #: where a write must be before it counts as done, the weakest first
 Durability = Literal["memory", "everysec", "fsync", "replicated"]
