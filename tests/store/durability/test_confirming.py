@@ -9,7 +9,14 @@ import fakeredis
 import pytest
 
 from stepflow import AsyncClient, Client
-from stepflow.errors import InvalidOption, NotConfirmed, ReplyLost, ServerUnfit, UnavailableError
+from stepflow.errors import (
+    InvalidOption,
+    NotConfirmed,
+    RedisRefused,
+    ReplyLost,
+    ServerUnfit,
+    UnavailableError,
+)
 from stepflow.settings import RedisSettings, Settings
 from stepflow.store.calls import command, raw
 from stepflow.store.connection.address import Address
@@ -19,6 +26,7 @@ from stepflow.store.durability.async_ import ConfirmedConnection, confirming
 from stepflow.store.durability.demand import check_demand, demand_of, slow_to_confirm
 from stepflow.store.durability.sync import ConfirmedSyncConnection
 from stepflow.store.keys import Keys
+from tests.servers import as_worker
 from tests.support import until, until_blocking
 
 KEYS = Keys()
@@ -253,6 +261,17 @@ def test_a_server_without_an_append_only_file_is_refused_unless_replicas_do(url,
         real.config_set("appendonly", before)
         until_blocking(lambda: real.info("persistence")["aof_rewrite_in_progress"] == 0)
         link.close()
+
+
+def test_the_rights_that_the_docs_name_are_enough_and_their_lack_is_said(real, server):
+    link = ConfirmedSyncConnection.meeting(fsync(), Address.parse(as_worker(real, server)))
+    with pytest.raises(RedisRefused, match=r"NOPERM .*'waitaof' command"):
+        link.call(increment())
+    assert not real.exists("stepflow:n")
+    real.execute_command("ACL", "SETUSER", "tested", "+waitaof", "+wait", "+incr")
+    assert link.call(increment()) == 1
+    link.close()
+    real.execute_command("ACL", "DELUSER", "tested")
 
 
 def test_that_it_will_take_long_is_said(link_to_real, real):
