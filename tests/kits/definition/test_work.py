@@ -19,7 +19,7 @@ from stepflow.kits.definition.kinds.http import Http, HttpInput
 from stepflow.kits.definition.kinds.reaper import Reaper
 from stepflow.kits.definition.kinds.script import Script, ScriptInput
 from stepflow.kits.definition.known import Known
-from tests.support import until_blocking
+from tests.support import until, until_blocking
 
 
 class Server(BaseHTTPRequestHandler):
@@ -154,6 +154,35 @@ async def test_a_child_that_ignores_sigterm_ends_with_its_process_group(tmp_path
     with pytest.raises(asyncio.CancelledError):
         await step
     until_blocking(lambda: not is_alive(pid))
+
+
+async def test_one_that_is_cancelled_while_it_begins_ends_with_its_process_group(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    [D6] Was: asyncio killed it alone, and waited for its child, which held its pipes.
+    """
+    note, may_connect = tmp_path / "pid", asyncio.Event()
+    connect = asyncio.BaseEventLoop.connect_read_pipe
+
+    async def late(*given: Any) -> Any:
+        await may_connect.wait()
+        return await connect(*given)
+
+    monkeypatch.setattr(asyncio.BaseEventLoop, "connect_read_pipe", late)
+    for times in (1, 2):
+        may_connect.clear()
+        step = asyncio.ensure_future(run(bash=STUBBORN, args=[str(note)]))
+        await until(lambda: note.exists() and note.read_text().strip())
+        pid = int(note.read_text())
+        for _ in range(times):
+            step.cancel()
+            await asyncio.sleep(0.05)
+        may_connect.set()
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(step, 10)
+        await until(lambda pid=pid: not is_alive(pid))
+        note.unlink()
 
 
 @pytest.mark.crash

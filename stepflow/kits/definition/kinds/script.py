@@ -16,7 +16,7 @@ from pydantic import Field
 from stepflow.errors import PermanentError, StepError
 from stepflow.kits.definition.checking.source import Way
 from stepflow.kits.definition.kinds.base import KindInput, Text, Work
-from stepflow.kits.definition.kinds.reaper import reaper
+from stepflow.kits.definition.kinds.reaper import Reaper, reaper
 from stepflow.kits.definition.known import Known
 from stepflow.kits.definition.values.templates import references_in
 
@@ -117,9 +117,7 @@ async def run_program(
         msg = f"{argv[0]!r} cannot be run: there is no such program"
         raise PermanentError(msg)
     try:
-        transport, _ = await asyncio.get_running_loop().subprocess_exec(
-            lambda: program, *kept_by.begin(argv), env={**kept, **env}, start_new_session=True
-        )
+        transport = await _begin(program, kept_by, argv, {**kept, **env})
     except (OSError, ValueError) as error:
         msg = f"{argv[0]!r} cannot be run: {getattr(error, 'strerror', None) or error}"
         raise PermanentError(msg) from None
@@ -135,6 +133,37 @@ async def run_program(
         raise PermanentError(msg)
     output, errors = (bytes(each).decode("utf-8", "replace") for each in program.found)
     return output, errors.strip(), transport.get_returncode() or 0
+
+
+async def _begin(
+    program: _Program, kept_by: Reaper, argv: list[str], env: Mapping[str, str]
+) -> asyncio.SubprocessTransport:
+    """
+    Begin a program, and give it once its pipes are connected.
+
+    When this is cancelled before, the program is killed with its group. asyncio would kill it alone
+    and wait for all that hold its pipes.
+    """
+    beginning = asyncio.ensure_future(
+        asyncio.get_running_loop().subprocess_exec(
+            lambda: program, *kept_by.begin(argv), env=env, start_new_session=True
+        )
+    )
+
+    def kill(begun: asyncio.Future[tuple[asyncio.SubprocessTransport, _Program]]) -> None:
+        if not begun.cancelled() and begun.exception() is None:
+            transport, _ = begun.result()
+            _tell(transport.get_pid(), signal.SIGKILL)
+            kept_by.forget(transport.get_pid())
+            transport.close()
+
+    try:
+        transport, _ = await asyncio.shield(beginning)
+    except asyncio.CancelledError:
+        beginning.add_done_callback(kill)
+        await asyncio.wait([beginning])
+        raise
+    return transport
 
 
 def _give(transport: asyncio.SubprocessTransport, stdin: bytes) -> None:
