@@ -7,6 +7,7 @@ import secrets
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from stepflow.client.hook_info import HookInfo, hook_info_of
@@ -93,6 +94,10 @@ def resolve(url: str | None, settings: Settings) -> str:
     ).url
 
 
+def _address_at(url: str | None, settings: Settings) -> Address:
+    return Address.parse(resolve(url, settings), settings.redis)
+
+
 def result_of(run: RunStatus) -> Any:
     """
     Give the result of a finished run.
@@ -152,7 +157,9 @@ class BaseClient:
         telemetry: Telemetry | None = None,
     ) -> None:
         self.settings = settings or load_settings()
-        self._url = url
+        #: finds where its Redis is; no method, for connections that knew their client were left to
+        #: a garbage collection, open
+        self._address = partial(_address_at, url, self.settings)
         self._registry = registry
         self._allowed = Allowlist.parse(self.settings.webhook.allow_cidrs)
         keys = Keys(namespace or self.settings.redis.namespace)
@@ -167,9 +174,6 @@ class BaseClient:
         self._demand = self._demand_at(self.settings.durability)
         #: the run that the last submit of one made
         self._newest = ""
-
-    def _address(self) -> Address:
-        return Address.parse(resolve(self._url, self.settings), self.settings.redis)
 
     def _demand_at(self, durability: Durability) -> Demand | None:
         """Give what a durability waits for, None for nothing; raises InvalidOption."""
