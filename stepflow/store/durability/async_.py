@@ -163,16 +163,17 @@ class ConfirmedConnection:
     async def _confirmed_in(self) -> int | None:
         """Ask once; give the epoch of the socket that confirmed, None if it was not in time."""
         barrier = self._ask(self.demand.barrier())
-        asked = [barrier, self._ask(self.demand.wait(), after=barrier)]
+        asked = [barrier, *[self._ask(wait, after=barrier) for wait in self.demand.waits()]]
         answers = await asyncio.gather(*[held.future for held in asked], return_exceptions=True)
         for answer in answers:
             if isinstance(answer, BaseException):
                 raise answer
-        if asked[1].epoch == _TOO_SOON:  # the server was busy for the one, and not for the other
+        confirmed = asked[-1]
+        if confirmed.epoch == _TOO_SOON:  # the server was busy for the one, and not for the other
             return None
-        if asked[0].epoch != asked[1].epoch:
-            raise ReplyLost(asked[1].name)
-        return asked[1].epoch if self.demand.is_met_by(answers[1]) else None
+        if barrier.epoch != confirmed.epoch:
+            raise ReplyLost(confirmed.name)
+        return confirmed.epoch if self.demand.is_met_by(answers[-1]) else None
 
     def _ask(self, call: Call[Any], after: _Held[Any] | None = None) -> _Held[Any]:
         future = self._loop.create_future()

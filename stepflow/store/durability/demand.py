@@ -14,7 +14,7 @@ from typing import Any
 
 from stepflow.errors import RedisRefused, ServerUnfit
 from stepflow.settings import Settings
-from stepflow.store.calls import Call, batch, command, nothing, raw
+from stepflow.store.calls import Call, batch_of, command, nothing, raw
 from stepflow.store.durability.level import UNCONFIRMED, Durability
 from stepflow.store.durability.losses import load_persistence
 from stepflow.store.keys import Keys
@@ -55,14 +55,27 @@ class Demand:
         """Write the same, as a call to be confirmed itself: it may arrive twice."""
         return command("SET", self.key, b"", "PX", _KEPT_MS, read=nothing)
 
-    def wait(self, limit_ms: int = WAIT_MS) -> Call[Any]:
-        """Wait until all that this connection has written is confirmed, or *limit_ms* are over."""
-        if self.file:
-            return command("WAITAOF", 1, self.replicas, limit_ms, read=raw, resend=False)
-        return command("WAIT", self.replicas, limit_ms, read=raw, resend=False)
+    def waits(self, limit_ms: int = WAIT_MS) -> list[Call[Any]]:
+        """
+        Wait until all that this connection has written is confirmed, or *limit_ms* are over.
+
+        The answer to the last of the calls says what is confirmed. A server asks its replicas once
+        for each wait, together with the writes; they answer before these are on their disks, and
+        tell of those by themselves only once a second. So a wait for receipt comes first, behind
+        which the other asks them again.
+        """
+        if not self.replicas:
+            return [command("WAITAOF", 1, 0, limit_ms, read=raw, resend=False)]
+        if not self.file:
+            return [command("WAIT", self.replicas, limit_ms, read=raw, resend=False)]
+        half_ms = max(limit_ms // 2, 1)  # 0 would be without end
+        return [
+            command("WAIT", self.replicas, half_ms, read=raw, resend=False),
+            command("WAITAOF", 1, self.replicas, half_ms, read=raw, resend=False),
+        ]
 
     def is_met_by(self, reply: Any) -> bool:
-        """Whether the answer to `wait` confirms enough."""
+        """Whether the last answer to `waits` confirms enough."""
         if self.file:
             return int(reply[0]) >= 1 and int(reply[1]) >= self.replicas
         return int(reply) >= self.replicas
@@ -101,7 +114,7 @@ async def check_demand(demand: Demand) -> Demand:
     Raises ServerUnfit for a server that never can. Missing replicas may come: they are no reason.
     """
     try:
-        await batch(demand.barrier(), demand.wait(1))
+        await batch_of([demand.barrier(), *demand.waits(1)])
     except RedisRefused as refusal:
         without_file = demand.without_file(str(refusal))
         if without_file is not None:

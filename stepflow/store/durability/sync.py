@@ -100,7 +100,7 @@ class _ConfirmedCalls(PendingCalls):
                 raise NotConfirmed(
                     self.asked[held[0]].name, demand.words, time.monotonic() - self._began
                 )
-            asked = [demand.barrier(), demand.wait(min(WAIT_MS, left_ms))]
+            asked = [demand.barrier(), *demand.waits(min(WAIT_MS, left_ms))]
             sock.send(b"".join(encode_command(call.parts) for call in asked), until)
             replies = [sock.read(until) for _ in asked]
             for reply in replies:

@@ -85,14 +85,21 @@ class Pair:
         primary.close()
 
     def destroy_primary(self, lag_s: float) -> None:
-        """Have the replica fall behind for *lag_s*, end the primary for good, promote the other."""
+        """
+        Have the replica fall behind for *lag_s*, end the primary for good, promote the other.
+
+        Who waits for the replica stands still meanwhile, but for the writes that go before each
+        wait: so the lag is at least as long as until one of these.
+        """
         replica, old, server = self._replica, self._server._process, self._server
         assert replica is not None
         assert old is not None
         assert self._link is not None
         self._link.cut()
+        received = _written_to(server.client)
         time.sleep(lag_s)
-        written = server.client.info("replication")["master_repl_offset"]
+        until(lambda: _written_to(server.client) > received, what="a write that no replica has")
+        written = _written_to(server.client)
         old.kill()
         old.wait()
         self._link.close()
@@ -102,7 +109,7 @@ class Pair:
             what="a replica that misses its primary",
         )
         client.execute_command("REPLICAOF", "NO", "ONE")
-        self.lost_bytes += written - client.info("replication")["master_repl_offset"]
+        self.lost_bytes += written - _written_to(client)
         client.close()
         self.destroyed += 1
         (server.folder / "next").symlink_to(self._node / "redis.sock")
@@ -119,3 +126,8 @@ class Pair:
         if self._replica is not None:
             self._replica.kill()
             self._replica.wait()
+
+
+def _written_to(client: redis.Redis) -> int:
+    """Return how many bytes the stream of replication has had, on the server of *client*."""
+    return int(client.info("replication")["master_repl_offset"])

@@ -12,7 +12,10 @@ import time
 
 import pytest
 
-from tests.crash.durability.driver import check_acknowledged, driving
+from stepflow.store.connection.address import Address
+from stepflow.store.connection.sync import SyncConnection
+from stepflow.store.durability.demand import Demand
+from tests.crash.durability.driver import check_acknowledged, driving, lost_of
 from tests.crash.durability.replica import Pair
 
 pytestmark = pytest.mark.crash
@@ -35,5 +38,39 @@ def test_at_replicated_nothing_acknowledged_is_lost_with_the_primary(make_cluste
         assert any("a replica has taken over" in worker.said for worker in workers)
         print(f"replicated: {pair.destroyed} primaries took {pair.lost_bytes} bytes, and {found}")
         assert pair.lost_bytes > 0
+    finally:
+        pair.close()
+
+
+def test_a_replica_that_syncs_at_once_confirms_at_once(make_cluster):
+    """
+    [S12] It tells what is on its disk once a second unless it is asked, and it is asked when it is.
+
+    One that is not asked again is in time for a fifth of these waits.
+    """
+    cluster = make_cluster(appendfsync="always")
+    pair = Pair(cluster.server)
+    demand = Demand("replicated", 1, "a:barrier")
+    connection = SyncConnection.to(Address.parse(cluster.server.url))
+    try:
+        replies = [connection.calls([demand.barrier(), *demand.waits(400)])[-1] for _ in range(10)]
+    finally:
+        connection.close()
+        pair.close()
+    assert [demand.is_met_by(reply) for reply in replies].count(True) > 5
+
+
+def test_at_everysec_what_no_replica_had_is_lost(make_cluster):
+    """[S13] The negative control: the same attack finds losses where no replica is waited for."""
+    cluster = make_cluster(appendfsync="always")
+    pair = Pair(cluster.server)
+    try:
+        with driving(cluster, "everysec") as drivers:
+            time.sleep(0.2)
+            pair.destroy_primary(0.2)
+        submitted = [run_id for driver in drivers for run_id in driver.submitted]
+        lost = lost_of(cluster, submitted)
+        print(f"everysec: a primary took {len(lost)} of {len(submitted)} submits with it")
+        assert lost
     finally:
         pair.close()
