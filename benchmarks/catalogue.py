@@ -141,7 +141,12 @@ WORKLOADS = {
         "500 runs of 10 trivial steps at a durability, by the server's appendfsync",
         "steps_per_s",
         "steps/s",
-        ("--variant everysec-everysec", "--variant everysec-always", "--variant fsync-always"),
+        (
+            "--variant everysec-everysec",
+            "--variant everysec-always",
+            "--variant fsync-always",
+            "--variant replicated-always",
+        ),
         bounded=True,
     ),
     "lists": Workload(

@@ -12,6 +12,7 @@ import os
 import platform
 import shutil
 import signal
+import socket
 import statistics
 import subprocess
 import sys
@@ -51,6 +52,12 @@ def version(*dists):
         except metadata.PackageNotFoundError:
             pass
     return ", ".join(out)
+
+
+def free_port():
+    """A port that nobody listens to right now."""
+    with socket.create_server(("127.0.0.1", 0)) as place:
+        return place.getsockname()[1]
 
 
 # ---------------------------------------------------------------- processes

@@ -6,11 +6,16 @@ import os
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import redis as redis_py
+
+from benchmarks import common as c
 from stepflow import embedded
+from stepflow.embedded.launch import _find_binary
 
 
 class Unavailable(Exception):
@@ -27,6 +32,36 @@ def redis() -> Iterator[dict[str, str]]:
             yield {"BENCH_REDIS": server.url, "BENCH_SERVER_PIDS": pid}
         finally:
             embedded.stop(Path(folder))
+
+
+@contextmanager
+def replica(primary: redis_py.Redis, appendfsync: str) -> Iterator[None]:
+    """Run a replica of *primary*, beside it, and wait until it has everything, also on disk."""
+    port, own = (c.free_port() for _ in range(2))
+    primary.config_set("bind", "127.0.0.1")
+    primary.config_set("port", port)
+    primary.config_set("repl-diskless-sync-delay", 0)
+    with tempfile.TemporaryDirectory(prefix="stepflow-bench-") as folder:
+        options = (
+            f"--port {own} --bind 127.0.0.1 --dir {folder} --appendonly yes "
+            f"--appendfsync {appendfsync} --replicaof 127.0.0.1 {port}"
+        )
+        process = subprocess.Popen(
+            [_find_binary()[0], *options.split(), "--save", ""], stdout=subprocess.DEVNULL
+        )
+        try:
+            for _ in range(600):
+                primary.set("bench:replica", "")
+                if primary.execute_command("WAITAOF", 0, 1, 1000)[1]:
+                    break
+                time.sleep(0.1)
+            else:
+                raise Unavailable("the replica was not there within a minute")
+            yield
+        finally:
+            process.kill()
+            process.wait()
+            primary.config_set("port", 0)
 
 
 @contextmanager

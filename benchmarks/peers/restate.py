@@ -11,7 +11,6 @@ import http.client
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -52,12 +51,6 @@ async def nap(ctx: restate.Context, n: int) -> dict[str, int]:
 app = restate.app(services=[service])
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def post(to: http.client.HTTPConnection, path: str, body: Any) -> None:
     to.request("POST", path, json.dumps(body), {"content-type": "application/json"})
     answer = to.getresponse()
@@ -92,7 +85,7 @@ def program() -> str:
 @contextmanager
 def stack(steps: int) -> Iterator[tuple[http.client.HTTPConnection, c.Proc]]:
     """Run the server and the service, warmed up; give the way in and the service's process."""
-    ingress, admin, node, port = (free_port() for _ in range(4))
+    ingress, admin, node, port = (c.free_port() for _ in range(4))
     server = c.Proc([program(), "--no-logo"], env={
         "RESTATE_BASE_DIR": tempfile.mkdtemp(), "RESTATE_DISABLE_TELEMETRY": "true",
         "RUST_LOG": "error", "RESTATE_INGRESS__BIND_ADDRESS": f"127.0.0.1:{ingress}",

@@ -1,10 +1,12 @@
-"""durability: many chains at once at `everysec` and at `fsync`, on the same disk."""
+"""durability: many chains at once at each durability, on the same disk."""
 
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from typing import Any
 
+from benchmarks import servers
 from benchmarks.ground import Ground
 
 
@@ -12,7 +14,8 @@ def main() -> None:
     """
     Measure and print one line.
 
-    The variants are a durability and the server's `appendfsync`: `fsync-always`, say.
+    The variants are a durability and the server's `appendfsync`: `fsync-always`, say. A replica,
+    with the same, is there for `replicated` alone.
     """
     ground = Ground.of("durability", 500, variant="everysec-everysec")
     durability, _, appendfsync = ground.args.variant.partition("-")
@@ -25,8 +28,11 @@ def main() -> None:
         ground.redis.config_set("appendfsync", appendfsync)
         return ground.drain(runs, args.n * args.steps, concurrency=args.n)
 
+    is_replicated = durability == "replicated"
+    beside = servers.replica(ground.redis, appendfsync) if is_replicated else nullcontext()
     try:
-        ground.measure(once, "submitted first; first to last step", steps_per_run=args.steps)
+        with beside:
+            ground.measure(once, "submitted first; first to last step", steps_per_run=args.steps)
     finally:
         ground.redis.config_set("appendfsync", before)
 
