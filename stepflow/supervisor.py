@@ -185,15 +185,25 @@ class _ProcessPool:
                     child.process.pid,
                 )
                 self._replace(child)
+        self._start_due()
+
+    def _start_due(self) -> None:
+        """Start those whose time has come; a signal may come in between, and no more start then."""
         now = time.monotonic()
         for moment in [moment for moment in self.due if moment <= now]:
-            self.due.remove(moment)
-            self.start()
+            if self._signal is None:
+                self.due.remove(moment)
+                self.start()
+        if self._signal is not None:
+            self.due.clear()
 
     def pass_on(self, number: int) -> None:
-        """Pass a signal on to every child; none is started any more."""
+        """
+        Pass a signal on to every child; none is started any more.
+
+        Called by the signal's handler, between any two lines of `look`.
+        """
         self._signal = number
-        self.due.clear()
         for child in self._children:
             child.send_signal(number)
 

@@ -4,6 +4,7 @@ that stay.
 """
 
 import os
+import signal
 import time
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from stepflow import Stepflow
 from stepflow.cli.dev.worker import ReloadedWorker
 from stepflow.process import LAST_WORDS_S, MARGIN_S
-from stepflow.supervisor import PATIENCE_S, _ProcessPool
+from stepflow.supervisor import PATIENCE_S, WorkerProcess, _ProcessPool
 from tests.crash.support.waiting import until
 
 #: says that it takes claims, as a worker does
@@ -117,6 +118,20 @@ def test_a_child_that_does_not_leave_is_killed_and_what_it_held_handed_over(make
     until(lambda: pool.look() or not pool.is_busy, what="its end")
     assert pool.codes == [-9]
     until(lambda: pool.recovered == [child.name], what="its claims")
+
+
+def test_a_signal_that_comes_while_children_are_started_starts_no_more(make_pool, monkeypatch):
+    pool = make_pool("trap 'exit 0' TERM; while :; do sleep 0.01; done")
+    pool.due.extend([0.0, 0.0, 0.0])
+    started = WorkerProcess.__init__
+
+    def start_and_be_told(child, command):
+        started(child, command)
+        pool.pass_on(signal.SIGTERM)
+
+    monkeypatch.setattr(WorkerProcess, "__init__", start_and_be_told)
+    until(lambda: pool.look() or not pool.is_busy, what="the end of all", look_s=0.001)
+    assert len(pool.codes) == 2  # the one there was, and the one that was just being started
 
 
 def _is_ready(child):
