@@ -24,10 +24,15 @@ log = logging.getLogger("stepflow.worker")
 async def adopt(
     worker: str, worker_state: WorkerState, notifier: Notifier, connection: AsyncCaller
 ) -> None:
-    """Take up the unknown claims of *worker*; a failure with one stops no other."""
-    for member, token in await carry_out(connection, claims_of(worker, worker_state.env)):
-        with one_by_one(f"claim of {member}"):
-            await _adopt_one(member, token, worker_state, notifier, connection)
+    """
+    Take up the unknown claims of *worker*; a failure with one stops no other.
+
+    Where they cannot be looked for, that is logged: they are recovered when their leases run out.
+    """
+    with one_by_one("claims whose reply was lost"):
+        for member, token in await carry_out(connection, claims_of(worker, worker_state.env)):
+            with one_by_one(f"claim of {member}"):
+                await _adopt_one(member, token, worker_state, notifier, connection)
 
 
 async def _adopt_one(

@@ -136,8 +136,7 @@ class Fetcher:
             try:
                 batch = await self.claim()
             except ReplyLost:
-                with one_by_one("claims whose reply was lost"):
-                    await self._adopt()
+                await self._adopt()
                 continue
             except StepflowError as error:
                 log.error("cannot claim: %s; trying again in %g s", error, SUSPENDED_S)

@@ -59,11 +59,8 @@ from stepflow.worker.threads import Threads
 
 log = logging.getLogger("stepflow.hook")
 
-#: seconds a function of the app is given for one outcome
-FUNCTION_TIMEOUT_S = 60.0
 #: seconds that a worker stays with a bulk
 BULK_SLICE_S = 1.0
-
 #: seconds until a delivery for the archive comes again that this worker can do nothing with
 NO_ARCHIVE_S = 30.0
 

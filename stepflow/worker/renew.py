@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 from stepflow.core.run import StopKind
@@ -69,7 +69,8 @@ class Renewer:
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="stepflow-renew", daemon=True)
         self._loop_thread = threading.get_ident()
-        self._blamed: set[str] = set()
+        #: the steps, as (member, number), that were past their limit at the last renewal
+        self._overdue: set[tuple[str, int]] = set()
 
     def start(self) -> None:
         """Start the thread."""
@@ -107,7 +108,7 @@ class Renewer:
         worker = self._worker_state.env.settings.worker
         still_s = time.monotonic() - self._worker_state.turned_at
         return (
-            bool(self._blamed) and still_s > BLOCKED_LEASES * worker.lease_s + worker.stop_grace_s
+            bool(self._overdue) and still_s > BLOCKED_LEASES * worker.lease_s + worker.stop_grace_s
         )
 
     def renew(self) -> None:
@@ -116,6 +117,9 @@ class Renewer:
         wanted: list[tuple[str, str, float]] = [
             (claimed.member, claimed.run.token, self._seconds(claimed)) for claimed in claimed_runs
         ]
+        self._blame(
+            [each for each, (_, _, left_s) in zip(claimed_runs, wanted, strict=True) if not left_s]
+        )
         lease_s = self._worker_state.env.settings.worker.lease_s
         wanted += [(member, token, lease_s) for member, token in self._others()]
         for start in range(0, len(wanted), CHUNK):
@@ -126,9 +130,10 @@ class Renewer:
                 renew_claims(env.keys, part, given=env.clock.given, doing=doing)
             )
             self._worker_state.env.clock.learn(now)
-            for claimed, claim, answer in zip(
-                claimed_runs[start : start + CHUNK], part, answers, strict=False
+            for claimed, claim, answer, told in zip(
+                claimed_runs[start : start + CHUNK], part, answers, doing, strict=False
             ):
+                claimed.inbox_watch.told = told or claimed.inbox_watch.told
                 with one_by_one(f"run={claimed.run.id}"):
                     self._read_reply(claimed, claim[1], answer)
 
@@ -198,13 +203,17 @@ class Renewer:
             left_s = min(left_s, step_until + grace_s - time.monotonic())
         if run.deadline_at and not run.cleans_up(StopKind.DEADLINE):
             left_s = min(left_s, run.deadline_at + grace_s - env.clock.now())
-        if left_s <= 0 and claimed.member not in self._blamed:
-            self._blamed.add(claimed.member)
-            self._blame(claimed)
         return max(0.0, left_s)
 
-    def _blame(self, claimed: ClaimedRun) -> None:
-        """Log, once a run, a step that should have ended long ago, with the loop's stack."""
+    def _blame(self, overdue: Sequence[ClaimedRun]) -> None:
+        """Log, once each, the steps that should have ended long ago, with the loop's stack."""
+        steps = {(claimed.member, claimed.run.step): claimed for claimed in overdue}
+        known, self._overdue = self._overdue, set(steps)
+        for step, claimed in steps.items():
+            if step not in known:
+                self._log_overdue(claimed)
+
+    def _log_overdue(self, claimed: ClaimedRun) -> None:
         # the one way to see another thread's stack
         frame = sys._current_frames().get(self._loop_thread)  # noqa: SLF001
         stack = "".join(traceback.format_stack(frame)) if frame is not None else ""
@@ -222,11 +231,8 @@ def _news_of(claimed: ClaimedRun) -> bytes:
     watch, found = claimed.inbox_watch, claimed.under_way()[:MOST_UNDER_WAY]
     if not found:
         return b""
-    told = pack([claimed.run.token, [list(each) for each in found]], in_clear=True)
-    if told == watch.told:
-        return b""
-    watch.told = told
-    return told
+    news = pack([claimed.run.token, [list(each) for each in found]], in_clear=True)
+    return b"" if news == watch.told else news
 
 
 class HeartbeatThread:
