@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from difflib import get_close_matches
 
 from stepflow.errors import StepflowError
 
@@ -41,6 +42,19 @@ class NeverHappened(StepflowError):
         super().__init__(
             f"crash_after({', '.join(map(repr, names))}) never happened; steps called: "
             f"{', '.join(called) or 'none'}"
+        )
+
+
+class MockNotUsed(StepflowError):
+    """A mock stood for no step, while steps without a mock called their own functions."""
+
+    def __init__(self, names: Sequence[str], called: Sequence[str]) -> None:
+        near = {name: close[0] for name in names if (close := get_close_matches(name, called, n=1))}
+        meant = "".join(f" Did you mean {near[name]!r} by {name!r}?" for name in near)
+        super().__init__(
+            f"mock({', '.join(map(repr, names))}) stood for no step; these called their own "
+            f"functions: {', '.join(called)}.{meant} Write mock(..., optional=True) for a step "
+            "that the test need not reach"
         )
 
 

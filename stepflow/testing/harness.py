@@ -28,7 +28,13 @@ from stepflow.store.keys import Keys
 from stepflow.store.query import earliest
 from stepflow.testing.client import InProcessClient
 from stepflow.testing.crashes import Crash
-from stepflow.testing.errors import HarnessNotBegun, HarnessStuck, NeverHappened, ReplayMismatch
+from stepflow.testing.errors import (
+    HarnessNotBegun,
+    HarnessStuck,
+    MockNotUsed,
+    NeverHappened,
+    ReplayMismatch,
+)
 from stepflow.testing.hooks import HookSeen, Recorder, recording
 from stepflow.testing.keeping import keeping
 from stepflow.testing.mocks import Mock
@@ -86,6 +92,8 @@ class Harness(Submits, ModelMocks):
         self.called: list[str] = []
         self._patience_s = patience_s
         self._mocks: list[Mock] = []
+        #: the names of the steps whose own functions were called, in order
+        self._called_for_real: dict[str, None] = {}
         self._fakes: dict[Resource[Any], Any] = {}
         self._crashes: list[Crash] = []
         self._running: dict[object, str] = {}
@@ -123,6 +131,18 @@ class Harness(Submits, ModelMocks):
         missing = [crash.name for crash in self._crashes if crash.left > 0]
         if kind is None and missing:
             raise NeverHappened(missing, self.called)
+        if kind is None:
+            self._refuse_unused_mocks()
+
+    def _refuse_unused_mocks(self) -> None:
+        """Raise MockNotUsed for mocks that stood for no step while others were really called."""
+        unused = [
+            mock.name
+            for mock in reversed(self._mocks)
+            if not mock.optional and not any(map(mock.stands_for, self.called))
+        ]
+        if unused and self._called_for_real:
+            raise MockNotUsed(unused, list(self._called_for_real))
 
     # what a test does
 
@@ -213,15 +233,18 @@ class Harness(Submits, ModelMocks):
         finally:
             self._asleep -= 1
 
-    def mock(self, name: str, answer: Any = None) -> Mock:
+    def mock(self, name: str, answer: Any = None, *, optional: bool = False) -> Mock:
         """
         Have steps called *name* (`read-*` stands for many) give *answer* without calling anything.
 
         *answer* is a value, an exception (raised, so the step's retry policy applies), or a
         function that is called with the step's arguments, `async def` or plain. The mock made last
         counts; its `calls` lists what it was asked.
+
+        A mock whose name no step had, while functions of other steps were really called, fails the
+        test at the end of the harness: its name may be wrong. One that is *optional* does not.
         """
-        made = Mock(name, answer)
+        made = Mock(name, answer, optional=optional)
         self._mocks.insert(0, made)
         return made
 
@@ -323,6 +346,7 @@ class Harness(Submits, ModelMocks):
             mock = next((mock for mock in self._mocks if mock.stands_for(name)), None)
             if mock is not None:
                 return await call_user_code(mock.call, (args, kwargs), {}, threads)
+            self._called_for_real[name] = None
             return await call_user_code(function, args, kwargs, threads)
         finally:
             del self._running[mark]

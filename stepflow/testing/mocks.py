@@ -22,6 +22,8 @@ class Mock:
     name: str
     answer: Any
     calls: list[tuple[Sequence[Any], Mapping[str, Any]]] = field(default_factory=list)
+    #: whether a test may do without it
+    optional: bool = False
 
     def stands_for(self, name: str) -> bool:
         """Whether it replaces a step called *name*."""

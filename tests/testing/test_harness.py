@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -31,9 +32,13 @@ from stepflow import (
     Webhook,
 )
 from stepflow.testing import Harness
-from stepflow.testing.errors import HarnessStuck, RunUnfinished
+from stepflow.testing.errors import HarnessStuck, MockNotUsed, RunUnfinished
 
 HOUR = timedelta(hours=1)
+
+
+async def something(*args: Any) -> str:
+    return "real"
 
 
 async def nothing(*args: Any, **kwargs: Any) -> Any:
@@ -109,6 +114,51 @@ async def test_a_mocks_exception_goes_by_the_retry_policy_and_the_waits_pass_wit
     assert len(mock.calls) == 1
     await h.advance(HOUR)
     assert (len(mock.calls), await h.result(run)) == (3, "ConnectionError")
+
+
+async def test_a_mock_that_stands_for_no_step_fails_the_test_where_others_were_really_called(
+    app: Stepflow,
+) -> None:
+    @app.workflow("w")
+    async def w(ctx: Context) -> list[str]:
+        return [await ctx.step("search", something), await ctx.step("rank", something)]
+
+    expected = (
+        r"mock\('serach', 'read-\*'\) stood for no step; these called their own functions: search. "
+        r"Did you mean 'search' by 'serach'\? Write mock\(..., optional=True\) for a step"
+    )
+    async with AsyncExitStack() as test:
+        test.enter_context(pytest.raises(MockNotUsed, match=expected))
+        h = await test.enter_async_context(Harness(app))
+        h.mock("serach", "mocked")
+        h.mock("read-*", "mocked")
+        h.mock("rank", "mocked")
+        await h.submit("w")
+
+
+async def test_a_mock_may_stand_for_no_step_where_that_does_no_harm(app: Stepflow) -> None:
+    @app.workflow("w")
+    async def w(ctx: Context) -> str:
+        return await ctx.step("search", something)
+
+    async with Harness(app) as h:
+        h.mock("rank", "mocked", optional=True)
+        await h.submit("w")
+    async with Harness(app) as h:  # nothing was called for real
+        h.mock("rank", "mocked")
+        h.mock("search", "mocked")
+        await h.submit("w")
+    async with Harness(app) as h:  # another one took its place
+        h.mock("search", "before")
+        h.mock("search", "mocked")
+        run = await h.submit("w")
+        assert await h.result(run) == "mocked"
+    async with AsyncExitStack() as test:
+        test.enter_context(pytest.raises(ZeroDivisionError))
+        h = await test.enter_async_context(Harness(app))
+        h.mock("rank", "mocked")
+        await h.submit("w")
+        raise ZeroDivisionError  # the test's own error is not hidden
 
 
 async def test_a_mock_may_be_a_value_for_many_steps_or_a_function_and_the_last_one_counts(
