@@ -107,13 +107,23 @@ class StepOver(UsageError):
 
 
 class NotInStep(UsageError):
-    """`stepflow.emit` was called where no step, runner or job is running."""
+    """
+    `stepflow.emit` was called where no step, runner or job is running.
 
-    def __init__(self) -> None:
+    Or `stepflow.current_step(required=True)` where no function of a step is: *call* and *instead*
+    say so then.
+    """
+
+    def __init__(
+        self,
+        call: str = "stepflow.emit",
+        instead: str = (
+            "in workflow code call ctx.emit; in a unit test use stepflow.testing.captured_output()"
+        ),
+    ) -> None:
         super().__init__(
-            "stepflow.emit was called outside of a step, or in a thread that does not know of its "
-            "step: start threads with asyncio.to_thread or contextvars.copy_context().run; in "
-            "workflow code call ctx.emit; in a unit test use stepflow.testing.captured_output()"
+            f"{call} was called outside of a step, or in a thread that does not know of its step: "
+            f"start threads with asyncio.to_thread or contextvars.copy_context().run; {instead}"
         )
 
 

@@ -25,6 +25,7 @@ from stepflow import (
     Client,
     Context,
     Continue,
+    CurrentStep,
     ErrorInfo,
     Failed,
     Health,
@@ -48,6 +49,7 @@ from stepflow import (
     Telemetry,
     UserCall,
     Webhook,
+    current_step,
     inject,
 )
 from stepflow.telemetry import OpenTelemetry
@@ -567,3 +569,11 @@ def reading(client: Client) -> None:
         assert_type(step.error, ErrorInfo | None)
     assert_type(client.session("user-7").vars(), dict[str, Any])
     client.list(since="yesterday")  # error
+
+
+def which_step(*, required: bool) -> str:
+    assert_type(current_step(), CurrentStep | None)
+    assert_type(current_step(required=required), CurrentStep | None)
+    assert_type(current_step(required=True), CurrentStep)
+    str(current_step().idempotency_key)  # error
+    return current_step(required=True).idempotency_key

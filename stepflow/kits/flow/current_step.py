@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable
 from concurrent.futures import Future as ThreadFuture
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, overload
 
 from stepflow.core.cancel import CancelToken
 from stepflow.core.memos.memo import Memo
 from stepflow.core.output import TOPIC, emit
-from stepflow.errors import StepOver
+from stepflow.errors import NotInStep, StepOver
 from stepflow.logs import code
 
 
@@ -131,19 +131,31 @@ class Known(Protocol):
         """Return what the function of the attempt after so many *failures* may know of itself."""
 
 
+#: what to do where there is no step
+_INSTEAD = (
+    "a runner or job has all this in the Step that it is given; call the function by a ctx.step, "
+    "in a test as well"
+)
+
 #: the command of a step, its host, and the failures before an attempt: a step pays for a
 #: CurrentStep only when it asks
 AttemptOf = tuple[Known, Any, int]
 
 
-def current_step() -> CurrentStep | None:
+@overload
+def current_step(*, required: Literal[True]) -> CurrentStep: ...
+@overload
+def current_step(*, required: bool = False) -> CurrentStep | None: ...
+def current_step(*, required: bool = False) -> CurrentStep | None:
     """
     Return the `ctx.step` whose function is running, on the loop or in a thread.
 
     None elsewhere: in the workflow's own code, in runners and jobs, whose Step says all this, and
-    outside.
+    outside. With *required* NotInStep is raised there.
     """
     found = present_attempt()
+    if found is None and required:
+        raise NotInStep("stepflow.current_step(required=True)", _INSTEAD)
     if found is None:
         return None
     step, host, failures = found

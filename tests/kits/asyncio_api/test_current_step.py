@@ -16,7 +16,7 @@ import stepflow
 from stepflow import Context, CurrentStep, RetryPolicy, RunFailed, Stepflow, SyncContext
 from stepflow.core.journal import Entry, EntryKind
 from stepflow.core.outcomes import Park, Succeed
-from stepflow.errors import ClaimLost
+from stepflow.errors import ClaimLost, NotInStep
 from stepflow.settings import Settings
 from stepflow.testing import Harness
 from tests.kits.memory import MemoryRuntime, activate, to_the_end
@@ -32,8 +32,8 @@ async def h() -> AsyncIterator[Harness]:
 
 def here() -> CurrentStep:
     """Return the present step, which there is."""
-    found = stepflow.current_step()
-    assert found is not None
+    found = stepflow.current_step(required=True)
+    assert repr(found) == repr(stepflow.current_step())
     return found
 
 
@@ -63,6 +63,10 @@ async def test_the_function_of_a_step_knows_itself_on_the_loop_and_in_threads(h:
         [run.id, "plain", None, 1, True], [run.id, "async", "k", 1, False], None,
     ]  # fmt: skip
     assert stepflow.current_step() is None
+    with pytest.raises(
+        NotInStep, match=r"current_step\(required=True\) was called outside of a step"
+    ):
+        stepflow.current_step(required=True)
 
 
 async def test_attempts_are_counted_over_parks_and_the_last_one_knows(h: Harness) -> None:
