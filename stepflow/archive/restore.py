@@ -16,6 +16,7 @@ from stepflow.engine.gate import check_readable
 from stepflow.engine.history import read_data, read_history
 from stepflow.engine.signal import signal
 from stepflow.engine.submit import Submitted
+from stepflow.engine.timeline.prompts import prompt_fields
 from stepflow.errors import MailboxFull, RunConflict, StepflowError, UnreadableHistory
 from stepflow.store.calls import Part
 from stepflow.store.fork import STAGED, stage_run, submit_fork
@@ -44,6 +45,8 @@ class _Restored:
     variables: Sequence[Part]
     kv: Sequence[Part]
     mail: Sequence[bytes]
+    #: what its settled questions asked, by place
+    prompts: Mapping[str, bytes]
 
 
 async def restore(
@@ -72,6 +75,7 @@ async def restore(
     row = await submit_fork(
         env.keys, run, staged, len(read.journal), _LAST, request=request,
         data=[*data, "spec", read.spec] if read.spec else data, tags=read.tags, with_kv=True,
+        prompts=prompt_fields(run, read.journal, read.prompts),
     )  # fmt: skip
     if row is not None:
         there = await load_data(env.keys, new_id)
@@ -133,6 +137,7 @@ def _read(document: Mapping[str, Any], env: Env) -> _Restored:
             list(_pairs(_variables(document.get("vars", {})))),
             list(_pairs((key, seal_data(at)) for key, at in _shown(document.get("kv", {})))),
             [read_data(item) for item in document.get("mailbox", ())],
+            {at: seal_data(asked) for at, asked in _shown(document.get("prompts", {}))},
         )  # fmt: skip
     except (KeyError, TypeError, ValueError, AttributeError, StepflowError) as error:
         raise UnreadableHistory(f"{type(error).__name__}: {error}") from None

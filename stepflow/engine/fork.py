@@ -19,6 +19,7 @@ from stepflow.engine.gate import check_readable
 from stepflow.engine.kept import KeptData
 from stepflow.engine.spec import without_parent
 from stepflow.engine.submit import Submitted
+from stepflow.engine.timeline.prompts import prompt_fields, prompts_in
 from stepflow.errors import RunConflict, RunNotFound, UnknownStep
 from stepflow.store.calls import Part, batch
 from stepflow.store.children import load_all_answers
@@ -82,6 +83,7 @@ async def fork(
             raise UnknownStep(run_id, at, step_names(journal))
         run = forked(source, new_id, env, logged=index > 0)
         run.version = version or source.version
+        prompts = await prompts_in(source, journal[:index], env)
         place = place_of(journal[index])
         mark = f"{run_id}.{source.generation}|{place}|{run.version}".encode()
         if payload is not SAME_INPUT:
@@ -94,6 +96,7 @@ async def fork(
         row = await submit_fork(
             env.keys, run, source, index, journal[index], request=request, data=_kept(data, mark),
             tags=[f"{key}={value}" for key, value in KeptData(data, source).tags().items()],
+            prompts=prompt_fields(run, journal[:index], prompts),
         )  # fmt: skip
         if row is None:
             return Submitted(new_id, created=True)

@@ -92,7 +92,7 @@ def show_head(run: Run, data: Mapping[bytes, bytes]) -> dict[str, Any]:
 
 
 def show_answers(answers: Mapping[str, bytes]) -> dict[str, Any]:
-    """Show how the children of settled maps ended, by run id."""
+    """Show how the children of settled maps ended, by run id, or what was asked, by place."""
     return {child: show_data(answer) for child, answer in answers.items()}
 
 
@@ -265,8 +265,8 @@ def _redact_field(name: str, value: Any, keys: Collection[str]) -> Any:
             return _redact_part(value, keys)
         case "journal":
             return [_redact_entry(part, keys) for part in value]
-        case "answers":
-            return {child: _redact_part(part, keys) for child, part in value.items()}
+        case "answers" | "prompts":
+            return {of: _redact_part(part, keys) for of, part in value.items()}
         case "vars" | "kv":
             return {
                 key: _redact_part(part, keys, is_secret=key in keys) for key, part in value.items()

@@ -26,14 +26,16 @@ def submit_fork(
     request: str,
     data: Sequence[Part],
     tags: Sequence[str] = (),
+    prompts: Sequence[Part] = (),
     with_kv: bool = False,
 ) -> Call[dict[bytes, bytes] | None]:
     """
     Make *run* with the first *entries* of the journal of *source*.
 
     *following* is the entry after them there. The fork knows how all children of *source* ended
-    that have, and *with_kv* what the effects of the source have written. Answers as `submit_run`,
-    or with no fields at all when that journal is not so any more.
+    that have, and *with_kv* what the effects of the source have written. *prompts* are what its
+    settled questions asked, as field, value, field, value ... Answers as `submit_run`, or with no
+    fields at all when that journal is not so any more.
     """
     made = submission(keys, run, request=request, data=data, tags=tags)
     base, own = keys.run(source.id), keys.run(run.id)
@@ -48,6 +50,7 @@ def submit_fork(
         "answers": answers,
         "variables": f"{own}:vars",
         "kv": f"{own}:kv",
+        "replies": f"{own}:replies",
     }
     fork: dict[str, Part] = {"entries": entries, "following": following}
     return scripts.SUBMIT_RUN.call(
@@ -57,7 +60,7 @@ def submit_fork(
         lists={
             **made.lists,
             "fields": (*made.lists["fields"], *(("step", run.step) if run.step else ())),
-            "fork": _FORK.order(fork),
+            "fork": (*_FORK.order(fork), *prompts),
         },
         key_lists={**made.key_lists, "source": _SOURCE_KEYS.order(origin)},
     )

@@ -31,6 +31,8 @@ def app(url, settings, tmp_path):
     def order(ctx: SyncContext, payload: dict) -> list:
         ctx.vars.set("stage", "paid")
         paid = ctx.step(note, "pay")
+        if payload.get("asks"):
+            ctx.ask(bool, "Ship it?")
         word = ctx.wait_for_signal("go")
         return [paid, word, ctx.vars.get("stage"), ctx.step(note, "ship"), payload]
 
@@ -86,6 +88,28 @@ async def test_a_run_goes_on_from_its_snapshot_after_redis_was_wiped(
     status = app.client.status("o2")
     assert (status.headers, status.tags) == ({"tenant": "a"}, {"kind": "big"})
     assert app.client.status("o1") is None
+
+
+async def test_a_restored_run_names_the_questions_that_were_answered(app, archive, real, working):
+    """[H4] [U9]"""
+    client = app.async_client
+    async with working(app, concurrency=2):
+        await client.submit("order", {"asks": True}, run_id="o1")
+        [question] = await until(client.questions)
+        await client.answer(question.token, True)
+        await until(lambda: _waits_for(client, "o1", "signal"))
+        await client.archive.snapshot("o1")
+        real.flushall()
+        archive.restore("o1", new_id="o2")
+        await until(lambda: _waits_for(client, "o2", "signal"))
+        steps = (await client.steps("o2")).steps
+        assert [step.name for step in steps if step.kind == "question"] == ["Ship it?"]
+        await client.cancel("o2")
+
+
+async def _waits_for(client, run_id, word):
+    status = await client.status(run_id)
+    return status is not None and word in (status.waits_for or "")
 
 
 async def test_a_runner_goes_on_at_its_step_with_what_its_effects_have_written(

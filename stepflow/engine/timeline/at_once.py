@@ -12,6 +12,7 @@ from stepflow.engine.env import Env
 from stepflow.engine.gate import check_readable
 from stepflow.engine.history import show_answers, show_entry, show_kv
 from stepflow.engine.timeline.model import Timeline
+from stepflow.engine.timeline.prompts import prompts_in
 from stepflow.engine.timeline.read import timeline_of, trace_of
 from stepflow.engine.timeline.shown import (
     Part,
@@ -44,6 +45,7 @@ class Kept:
     is_at_rest: bool
     journal: Sequence[bytes] = ()
     answers: Mapping[str, bytes] = field(default_factory=dict)
+    prompts: Mapping[str, bytes] = field(default_factory=dict)
     vars: Mapping[bytes, bytes] = field(default_factory=dict)
     kv: Mapping[bytes, bytes] = field(default_factory=dict)
     mail: Sequence[bytes] = ()
@@ -88,6 +90,7 @@ async def _read_beside(kept: Kept, env: Env) -> None:
     )
     kept.journal, kept.vars, kept.kv = entries, values, written
     kept.answers = await map_answers(run, kept.journal, env)
+    kept.prompts = await prompts_in(run, kept.journal, env)
     kept.mail, kept.mail_apart = await load_mailbox(run.id, env)
     kept.output = [entry async for page in output_pages(run.id, env) for entry in page]
     kept.is_at_rest = await load_rev(keys, run.id) == kept.row.get(b"rev")
@@ -99,6 +102,8 @@ def show_kept(kept: Kept) -> Part:
     shown["journal"] = [show_entry(entry) for entry in kept.journal]
     if kept.answers:
         shown["answers"] = show_answers(kept.answers)
+    if kept.prompts:
+        shown["prompts"] = show_answers(kept.prompts)
     shown["steps"] = [show_attempt(each) for each in kept.attempts]
     shown["vars"] = show_vars(kept.vars)
     shown["mailbox"] = show_mailbox(kept.mail, kept.mail_apart)

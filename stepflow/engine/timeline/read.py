@@ -22,12 +22,13 @@ from stepflow.engine.timeline.model import (
     Timeline,
     Trace,
 )
+from stepflow.engine.timeline.prompts import prompts_at
 from stepflow.engine.timeline.records import WORKFLOW_OUTCOMES, present_step, steps_of_runner
 from stepflow.errors import RunNotFound, StepflowError
 from stepflow.store.calls import batch, batch_of
 from stepflow.store.children import load_maps
 from stepflow.store.journal import load_journal
-from stepflow.store.questions import load_prompts, load_questions
+from stepflow.store.questions import load_questions
 from stepflow.store.runs import load_data, load_run, load_steps
 from stepflow.store.values.codec import unpack
 from stepflow.times import as_datetime
@@ -133,18 +134,15 @@ async def _with_questions(
 async def _with_prompts(
     steps: Sequence[StepStatus], run: Run, restarts: int, env: Env
 ) -> list[StepStatus]:
-    """Name settled questions by what they asked, as far as it was kept: of forks it is not."""
+    """Name settled questions by what they asked, as far as it was kept."""
     settled = {
-        question_digest(run.id, run.generation, restarts, step.place): index
+        step.place: index
         for index, step in enumerate(steps)
         if step.kind is StepKind.QUESTION and not step.is_open and step.place is not None
     }
     found = list(steps)
-    if settled:
-        kept = await load_prompts(env.keys, run.id, list(settled))
-        for index, packed in zip(settled.values(), kept, strict=True):
-            if packed:
-                found[index] = replace(found[index], name=_prompt(packed))
+    for place, packed in (await prompts_at(run, settled, restarts, env)).items():
+        found[settled[place]] = replace(found[settled[place]], name=_prompt(packed))
     return found
 
 

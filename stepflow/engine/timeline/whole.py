@@ -12,6 +12,7 @@ from stepflow.engine.gate import check_readable
 from stepflow.engine.history import show_answers, show_entry
 from stepflow.engine.inspect import attempts
 from stepflow.engine.timeline.beside import POINTS
+from stepflow.engine.timeline.prompts import prompts_in, restarts_in
 from stepflow.engine.timeline.shown import (
     Part,
     show_attempt,
@@ -61,16 +62,21 @@ async def whole(run_id: str, env: Env) -> AsyncGenerator[Part]:
 async def _journal(run: Run, env: Env) -> AsyncGenerator[Part]:
     """Give the journal, which every history has, and how the children of settled maps ended."""
     answers: dict[str, bytes] = {}
-    first = 0
+    prompts: dict[str, bytes] = {}
+    restarts = first = 0
     while True:
         entries = await load_entries(env.keys, run.id, first, PAGE)
         yield {"journal": [show_entry(entry) for entry in entries]}
         answers |= await map_answers(run, entries, env)
+        restarts = restarts if first else restarts_in(entries)
+        prompts |= await prompts_in(run, entries, env, restarts)
         first += len(entries)
         if len(entries) < PAGE:
             break
     if answers:
         yield {"answers": show_answers(answers)}
+    if prompts:
+        yield {"prompts": show_answers(prompts)}
 
 
 async def load_mailbox(run_id: str, env: Env) -> tuple[list[bytes], list[bytes | None]]:

@@ -28,6 +28,12 @@ local function set_fields(key, list)
   if ARGV[list] ~= '0' then put(key, items(list)) end
 end
 
+-- The same with what stands behind the first so many items.
+local function set_fields_after(key, list, count)
+  local more = ARGV[list] - count
+  if more > 0 then put(key, values_at(list + count + 1, more)) end
+end
+
 -- Delete the fields of a hash that a list names.
 local function delete_fields(key, list)
   if ARGV[list] ~= '0' then soft('HDEL', key, items(list)) end

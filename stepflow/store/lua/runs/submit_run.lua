@@ -3,7 +3,8 @@
 -- Caller: store/runs/submit.py submit_run, and store/fork.py submit_fork.
 -- Names: replaces: rev of an ended run of that id that may be replaced, or ''; replaced, expired: what
 -- it has, as lib/runs/clear_away has them; due, deadline: or ''; is_brief: 1 or 0; counted: in what count the
--- run is; source, fork: of a fork what it begins with, else none; tag: the indexes of its tags; once,
+-- run is; source, fork: of a fork what it begins with, and behind that, as field, value, field ..., what
+-- its questions asked, else none; tag: the indexes of its tags; once,
 -- waits: as lib/submit/once has them; bounded: its limits, or '' where their lines
 -- may be overfilled, its key else none; ousted: the run whose place it takes, or ''.
 -- Gives {1} made (also to the second arrival of the same request), {3, the run that has the key}, or
@@ -29,7 +30,7 @@ end
 if once_keys[1] then redis.call('SET', once_keys[1], run_id) end
 if source_keys[1] then
   --@ unpack source_keys: source_journal source_answers source_variables source_kv
-  --@                     journal answers variables kv
+  --@                     journal answers variables kv replies
   --@ items fork: entries following
   local count = tonumber(entries)
   if redis.call('LINDEX', source_journal, count) ~= following then return {0, {}} end
@@ -49,6 +50,7 @@ if source_keys[1] then
   if source_kv ~= kv and redis.call('COPY', source_kv, kv, 'REPLACE') == 1 then
     redis.call('PERSIST', kv)
   end
+  set_fields_after(replies, fork, 2)
 end
 local turn = nil
 --@ insert new_run
