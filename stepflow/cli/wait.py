@@ -11,6 +11,7 @@ from stepflow.cli.errors import Exit, Problem
 from stepflow.cli.output import Output
 from stepflow.cli.params import DURATION
 from stepflow.core.run import RunState, RunStatus
+from stepflow.shell import to_type
 
 if TYPE_CHECKING:
     from stepflow.client import Client
@@ -48,7 +49,8 @@ def wait_for_end(client: Client, run_id: str, timeout: float | None, output: Out
 def goes_on(run_id: str) -> Problem:
     """Make the sentence that only the waiting was interrupted."""
     return Problem(
-        f"interrupted; run {run_id} goes on: see it with stepflow watch {run_id}", Exit.INTERRUPTED
+        f"interrupted; run {run_id} goes on: see it with {to_type('watch', run_id)}",
+        Exit.INTERRUPTED,
     )
 
 

@@ -12,7 +12,9 @@ from stepflow.core.ids import check_count
 from stepflow.engine.env import Env
 from stepflow.engine.gate import check_readable
 from stepflow.engine.user_code.schema import misfit
+from stepflow.engine.user_code.schema.examples import example_of
 from stepflow.errors import AnswerMisfit, QuestionClosed, QuestionNotFound, StepflowError
+from stepflow.shell import to_type
 from stepflow.store.calls import batch, batch_of
 from stepflow.store.questions import (
     QuestionOutcome,
@@ -48,6 +50,11 @@ class Question:
     schema: Mapping[str, Any]
     asked_at: datetime | None
     until: datetime | None
+
+    @property
+    def answering(self) -> str:
+        """What to type to answer it, with an example."""
+        return to_type("answer", self.token, example_of(self.schema) or "JSON")
 
 
 async def questions(env: Env, *, limit: int) -> list[Question]:

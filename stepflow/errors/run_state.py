@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from stepflow.errors.base import StepflowError, did_you_mean, shown, stands
+from stepflow.shell import to_type
 
 #: steps named in one sentence
 _NAMED = 50
@@ -144,7 +145,7 @@ class NotRunning(RunStateError):
     def __init__(self, run_id: str, state: str) -> None:
         super().__init__(
             f"run {run_id!r} {stands(state)}, and no worker is running it; "
-            f"`stepflow why {run_id}` says what it waits for"
+            f"`{to_type('why', run_id)}` says what it waits for"
         )
 
 

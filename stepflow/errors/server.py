@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from stepflow.errors.base import StepflowError
+from stepflow.shell import to_type
 
 
 class UnavailableError(StepflowError):
@@ -78,7 +79,7 @@ class WorkerSilent(UnavailableError):
         self.worker = worker
         super().__init__(
             f"worker {worker} has run {run_id!r} and did not answer within {limit_s:g} s; "
-            f"`stepflow why {run_id}` says whether it is alive"
+            f"`{to_type('why', run_id)}` says whether it is alive"
         )
 
 

@@ -331,6 +331,11 @@ async def test_queued_no_worker_and_next(scene):
     scene.register("w9", ["gpu"], seen_ago=400)
     why = await scene.why("queued.no_worker")
     assert "(it was w9" in why.sentence
+    row = {"condition": "blocked", "last_heartbeat": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"}
+    scene.real.hset("rq:worker:w9", mapping=row)
+    why = await scene.why("queued.no_worker")
+    assert why.sentence == "code blocks the event loop of worker w9, and no other works queue 'gpu'"
+    await scene.carry(why.commands[0])
     scene.register("w1", ["gpu"])
     why = await scene.why("queued.next")
     assert why.evidence["position"] == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import UTC, datetime
 from importlib import import_module
 from typing import Any
 
@@ -196,6 +197,21 @@ async def test_a_queue_without_a_worker_is_bad(scene):
     assert "stepflow worker APP --queue gpu" in line["sentence"]
     await scene.client.cancel("a")
     scene.real.delete("rq:queue:gpu")
+
+
+async def test_a_worker_whose_loop_is_blocked_is_not_gone(scene):
+    """It is said to be blocked, and what waits for it waits for that."""
+    scene.register("w1", seen_ago=400)
+    beat = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
+    scene.real.hset("rq:worker:w1", mapping={"condition": "blocked", "last_heartbeat": beat})
+    await scene.client.submit("r", run_id="a")
+    _, found = await doctor(scene)
+    said = [line["sentence"] for line in found["lines"] if line["what"] in {"workers", "queues"}]
+    assert [sentence.partition(":")[0] for sentence in said] == [
+        "no live worker", "code blocks the event loop of w1",
+        "1 entry waits in queue default, whose workers are blocked",
+    ]  # fmt: skip
+    await scene.client.cancel("a")
 
 
 async def test_the_report_for_people(scene):

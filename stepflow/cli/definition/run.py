@@ -8,7 +8,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -70,8 +69,6 @@ def run_command(
 
 def _end_of(context: CliContext, client: Client, run_id: str) -> RunStatus:
     """Wait for the end of the run, and say what it asks meanwhile."""
-    from stepflow.engine.user_code.schema.examples import example_of
-
     told: set[str] = set()
     try:
         while True:
@@ -81,11 +78,7 @@ def _end_of(context: CliContext, client: Client, run_id: str) -> RunStatus:
                 for question in client.questions_of(run_id):
                     if question.token not in told:
                         told.add(question.token)
-                        example = example_of(question.schema)
-                        value = quote(example) if example else "JSON"
-                        context.output.note(
-                            f"it asks {question.prompt!r}: stepflow answer {question.token} {value}"
-                        )
+                        context.output.note(f"it asks {question.prompt!r}: {question.answering}")
     except KeyboardInterrupt:
         raise goes_on(run_id) from None
 

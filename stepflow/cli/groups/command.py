@@ -12,6 +12,7 @@ from stepflow.cli.context import CliContext, common_options, pass_context
 from stepflow.cli.errors import Exit, Problem
 from stepflow.cli.output import ago
 from stepflow.cli.params import DURATION, limit_option
+from stepflow.shell import to_type
 
 if TYPE_CHECKING:
     from stepflow.client import Client
@@ -118,7 +119,8 @@ def _wait(context: CliContext, client: Client, group_id: str, timeout: float | N
         with context.output.waiting(f"waiting for group {group_id}"):
             info = client.groups.wait(group_id, timeout)
     except KeyboardInterrupt:
-        words = f"interrupted; group {group_id} goes on: see it with stepflow group show {group_id}"
+        see = to_type("group show", group_id)
+        words = f"interrupted; group {group_id} goes on: see it with {see}"
         raise Problem(words, Exit.INTERRUPTED) from None
     _show(context, info)
     ends = {"failed": Exit.RUN_FAILED, "cancelled": Exit.RUN_CANCELLED}

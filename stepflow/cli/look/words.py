@@ -60,7 +60,7 @@ def _doing(step: StepStatus, run_id: str, now: datetime) -> str:
         case StepKind.SIGNAL, _:
             return f"waits for signal {signal_names(step.name)}{limit}"
         case StepKind.QUESTION, _ if step.token:
-            return f"asks {step.name!r}{limit}: stepflow answer {step.token} JSON"
+            return f"asks {step.name!r}{limit}: {step.answering}"
         case StepKind.QUESTION, _:
             return f"waits for an answer{limit}"
         case StepKind.CHILD, _ if step.run_id:

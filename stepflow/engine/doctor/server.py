@@ -115,12 +115,23 @@ def _of_clock(offset: float) -> Line:
 
 def _of_workers(world: World, env: Env) -> Iterator[Line]:
     live = world.live
-    dead = [worker for worker in world.workers if worker.is_ours and not worker.is_live]
+    blocked = [worker.name for worker in world.blocked()]
+    dead = [
+        worker
+        for worker in world.workers
+        if worker.is_ours and not worker.is_live and worker.name not in blocked
+    ]
     names = listed([worker.name for worker in live])
     yield Line(
         Level.OK if live else Level.NOTE, "workers",
         f"{count(len(live), 'live worker')}: {names}" if live else "no live worker",
     )  # fmt: skip
+    if blocked:
+        yield Line(
+            Level.NOTE, "workers",
+            f"code blocks the event loop of {listed(blocked)}: they take nothing, and "
+            "steps in them stand still: stepflow workers",
+        )  # fmt: skip
     if dead:
         yield Line(
             Level.NOTE, "workers", f"not heard of any more: {listed([one.name for one in dead])}"
@@ -137,10 +148,14 @@ def _of_workers(world: World, env: Env) -> Iterator[Line]:
         if length and rq_queue != env.keys.hook_queue and not world.serving(rq_queue):
             name = env.keys.split_queue(rq_queue)[0]
             waits = count(length, "entry waits", "entries wait")
+            whose = (
+                "whose workers are blocked"
+                if world.blocked(rq_queue)
+                else ("which no live worker works")
+            )
             yield Line(
                 Level.BAD, "queues",
-                f"{waits} in queue {rq_queue}, which no live worker works: stepflow worker APP "
-                f"--queue {name}",
+                f"{waits} in queue {rq_queue}, {whose}: stepflow worker APP --queue {name}",
             )  # fmt: skip
 
 

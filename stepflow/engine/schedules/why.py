@@ -9,6 +9,7 @@ from datetime import datetime
 from stepflow.engine.env import Env
 from stepflow.engine.schedules.info import ScheduleInfo, ScheduleState, info_of
 from stepflow.engine.schedules.load import load
+from stepflow.shell import to_type
 from stepflow.store.schedules.reads import due_of
 from stepflow.times import in_words
 
@@ -46,8 +47,9 @@ def _words(seen: ScheduleInfo, *, is_lost: bool) -> tuple[str, Sequence[str]]:
             return sentence, ("stepflow worker", f"{verb} delete {seen.id}")
         case ScheduleState.BUFFERED:
             many = "1 time waits" if seen.buffered == 1 else f"{seen.buffered} times wait"
-            sentence = f"{many} for the end of run {seen.last_run}"
-            return sentence, (f"stepflow why {seen.last_run}", f"stepflow cancel {seen.last_run}")
+            last = seen.last_run or ""
+            sentence = f"{many} for the end of run {last}"
+            return sentence, (to_type("why", last), to_type("cancel", last))
     if is_lost:
         return "it stands in no due set: nobody would come to it (X11)", (
             "stepflow doctor --repair",

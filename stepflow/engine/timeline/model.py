@@ -12,6 +12,7 @@ from stepflow.core.fanout.progress import Progress
 from stepflow.core.outcomes import ErrorInfo
 from stepflow.core.run import RunStatus
 from stepflow.core.step_record import Attempts
+from stepflow.shell import to_type
 
 #: what a question is called once it is settled: what was asked is kept only until then
 ANSWERED, UNANSWERED = "answered", "not answered in time"
@@ -116,6 +117,8 @@ class StepStatus:
     run_id: str | None = None
     #: answers the question
     token: str | None = None
+    #: JSON that fits the open question; None where its schema does not say what does
+    example: str | None = None
     done: int | None = None
     total: int | None = None
     #: of a batch: how many of those done have failed for good
@@ -130,6 +133,11 @@ class StepStatus:
     outcome: str | None = None
     #: the attempts before this one, for steps of a workflow; those of a runner are steps themselves
     failed_attempts: Sequence[FailedAttempt] = ()
+
+    @property
+    def answering(self) -> str:
+        """What to type to answer an open question, with an example; empty for anything else."""
+        return to_type("answer", self.token, self.example or "JSON") if self.token else ""
 
     @property
     def progress(self) -> str:

@@ -24,6 +24,7 @@ from stepflow.engine.timeline.model import (
 )
 from stepflow.engine.timeline.prompts import prompts_at
 from stepflow.engine.timeline.records import WORKFLOW_OUTCOMES, present_step, steps_of_runner
+from stepflow.engine.user_code.schema.examples import example_of
 from stepflow.errors import RunNotFound, StepflowError
 from stepflow.store.calls import batch, batch_of
 from stepflow.store.children import load_maps
@@ -157,6 +158,7 @@ def _asking(question: Question, place: str | None = None) -> StepStatus:
     return StepStatus(
         StepKind.QUESTION, question.prompt, StepState.WAITING, 1, question.asked_at,
         until=question.until, token=question.token, place=place,
+        example=example_of(question.schema) or None,
     )  # fmt: skip
 
 

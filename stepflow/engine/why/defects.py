@@ -14,6 +14,7 @@ from stepflow.core.run import Run, RunState
 from stepflow.engine.why.facts import Facts, Turn
 from stepflow.engine.why.make import make
 from stepflow.engine.why.model import Why
+from stepflow.shell import to_type
 
 #: who mends a defect
 _SLOWLY = "a live worker, within five minutes; stepflow doctor --repair at once"
@@ -53,7 +54,7 @@ def _broken(
     run = facts.run
     return make(
         facts, code, sentence, since=0.0 if run is None else run.updated_at, moved_by=moved_by,
-        commands=[f"stepflow doctor {facts.run_id} --repair"], evidence=evidence,
+        commands=[to_type("doctor", facts.run_id, options=("--repair",))], evidence=evidence,
     )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from stepflow.engine.why.queued import queued
 from stepflow.engine.why.running import running, stopping
 from stepflow.engine.why.waiting import turn, waiting
 from stepflow.engine.why.words import count, listed, moment
+from stepflow.shell import to_type
 from stepflow.store.hooks import ARCHIVER, DEAD, DELIVERED
 
 #: seconds after which what is due is late
@@ -98,7 +99,7 @@ def _ended(facts: Facts, run: Run) -> Why:
             moved_by="a worker that reaches the archive" if is_archived
             else "a worker that delivers it",
             commands=["stepflow archive health" if is_archived
-                      else f"stepflow hooks redeliver {hook.id}"],
+                      else to_type("hooks redeliver", hook.id)],
             evidence={**evidence, "hooks": [one.id for one in undelivered]},
         )  # fmt: skip
     if run.is_to_archive:
@@ -113,7 +114,7 @@ def _ended(facts: Facts, run: Run) -> Why:
             facts, "ended.untold",
             f"it has {_end(run.state)}; a hook of it was given up: {dead[0].problem}",
             since=run.ended_at, moved_by="somebody who sends it again",
-            commands=[f"stepflow hooks redeliver {dead[0].id}"],
+            commands=[to_type("hooks redeliver", dead[0].id)],
             evidence={**evidence, "hooks": [one.id for one in dead]},
         )  # fmt: skip
     return _plainly_ended(facts, run, kept)
@@ -128,7 +129,7 @@ def _plainly_ended(facts: Facts, run: Run, kept: str) -> Why:
         return make(
             facts, "ended.failed", f"it failed at step {run.step} at {at}{tried} ({what}){kept}",
             since=run.ended_at, until=facts.expires_at, moved_by="somebody who retries it",
-            commands=[f"stepflow retry {run.id}"], evidence=evidence,
+            commands=[to_type("retry", run.id)], evidence=evidence,
         )  # fmt: skip
     by = f" by {run.stopped_by}" if run.stopped_by else ""
     reason = f" ({facts.reason})" if facts.reason else ""
@@ -147,14 +148,14 @@ def _paused(facts: Facts, run: Run) -> Why:
         return make(
             facts, "paused.person",
             f"it was paused by {run.pause.by or 'somebody'} at {at}{reason}", since=run.pause.at,
-            moved_by="somebody who resumes it", commands=[f"stepflow resume {run.id}"],
+            moved_by="somebody who resumes it", commands=[to_type("resume", run.id)],
             evidence={"by": run.pause.by, "reason": why, "stood": stood},
         )  # fmt: skip
     reason = facts.reason or run.unreadable or "it does not say why"
     return make(
         facts, "paused.code", f"it is paused: {reason}", since=run.updated_at,
         moved_by="somebody who deploys code that fits, or repairs the record, and resumes it",
-        commands=[f"stepflow resume {run.id}", failing(facts)], evidence={"reason": reason},
+        commands=[to_type("resume", run.id), failing(facts)], evidence={"reason": reason},
     )  # fmt: skip
 
 
@@ -162,10 +163,12 @@ def _scheduled(facts: Facts, run: Run) -> Why:
     world, due_at = facts.world, facts.indexes.due_at or run.due_at
     now, at = world.now, moment(due_at, facts.world.now)
     evidence = {"due": due_at, "failures": run.failures, "crashes": run.crashes}
-    timer, now_command = "a worker's timer", f"stepflow run-now {run.id}"
+    timer, now_command = "a worker's timer", to_type("run-now", run.id)
     if due_at <= now - _LATE_S and not world.live:
+        blocked = listed([worker.name for worker in world.blocked()])
         others = listed([worker.name for worker in world.workers])
         known = f" (dead: {others})" if others else ""
+        known = f" (code blocks the event loop of {blocked})" if blocked else known
         return make(
             facts, "scheduled.late", f"it was due at {at}, and no live worker moves it{known}",
             since=due_at, moved_by="any worker that starts",

@@ -72,6 +72,15 @@ class World:
         """Those of our workers that live."""
         return [worker for worker in self.workers if worker.is_live and worker.is_ours]
 
+    def blocked(self, rq_queue: str = "") -> list[Worker]:
+        """Those of our workers, of one RQ queue or all, whose event loop code blocks."""
+        return [
+            worker
+            for worker in self.workers
+            if worker.is_blocked and worker.is_ours and not worker.is_live
+            and (not rq_queue or rq_queue in worker.queues)
+        ]  # fmt: skip
+
     def serving(self, rq_queue: str) -> list[Worker]:
         """Those of our live workers that serve an RQ queue."""
         return [worker for worker in self.live if rq_queue in worker.queues]

@@ -6,9 +6,10 @@ from stepflow.core.limits.limit import rate_text
 from stepflow.core.limits.use import run_of_place
 from stepflow.core.run import Run
 from stepflow.engine.why.facts import Facts, Line
-from stepflow.engine.why.make import cancelling, make, to_type
+from stepflow.engine.why.make import cancelling, make
 from stepflow.engine.why.model import Why
 from stepflow.engine.why.words import count, moment, ordinal
+from stepflow.shell import to_type
 
 #: holders of slots that a sentence names
 _NAMED = 3
@@ -30,7 +31,7 @@ def in_line(facts: Facts, run: Run, line: Line) -> Why:
         ],
         "attempt": run.failures + 1, **({"step": line.step} if line.step else {}),
     }  # fmt: skip
-    show = [to_type("limits", "show", name=line.label), cancelling(facts)]
+    show = [to_type("limits show", line.label), cancelling(facts)]
     if line.rests_until > now:
         return make(
             facts, "held.rate", f"{where}, which rests until {moment(line.rests_until, now)}",

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from stepflow.engine.why.facts import Facts
 from stepflow.engine.why.model import CODES, Why, WhyWord
+from stepflow.shell import to_type
 from stepflow.times import as_datetime
 
 #: words of the codes that do not begin with them
@@ -46,21 +46,16 @@ def make(
     )  # fmt: skip
 
 
-def to_type(*words: str, name: str) -> str:
-    """Give a command whose last word is a name that people chose: as a shell has to be told it."""
-    return shlex.join(("stepflow", *words, *(["--"] if name.startswith("-") else []), name))
-
-
 def asking(facts: Facts) -> str:
     """Give the command that asks the worker of the run what it is doing."""
-    return f"stepflow why {facts.run_id} --now"
+    return to_type("why", facts.run_id, options=("--now",))
 
 
 def cancelling(facts: Facts) -> str:
     """Give the command that cancels the run."""
-    return f"stepflow cancel {facts.run_id}"
+    return to_type("cancel", facts.run_id)
 
 
 def failing(facts: Facts) -> str:
     """Give the command that ends the run as it stands."""
-    return f"stepflow fail {facts.run_id}"
+    return to_type("fail", facts.run_id)

@@ -12,6 +12,7 @@ from stepflow.engine.why.facts import Facts, Place, Worker, World
 from stepflow.engine.why.make import cancelling, failing, make
 from stepflow.engine.why.model import Why
 from stepflow.engine.why.words import count, lasting, listed, moment, ordinal
+from stepflow.shell import to_type
 
 
 def queued(facts: Facts, run: Run) -> Why:
@@ -88,7 +89,7 @@ def _in_lane(facts: Facts, run: Run, evidence: dict[str, Any]) -> Why:
         f"{ordinal((place.lane_position or 0) + 1)} of {place.lane}; {others}, in queue "
         f"{_queue(run)} since {moment(since, facts.world.now)}",
         since=since, moved_by="a claim, in its turn",
-        commands=[f"stepflow queue lanes {run.queue}", cancelling(facts)],
+        commands=[to_type("queue lanes", run.queue), cancelling(facts)],
         evidence={
             **evidence, "lane": place.lane, "lane_position": place.lane_position,
             "lane_length": place.lane_length, "lanes": place.lanes,
@@ -122,7 +123,7 @@ def _paused(facts: Facts, run: Run, evidence: dict[str, Any]) -> Why | None:
         facts, "queued.paused",
         f"queue {run.queue} was paused by {by or 'somebody'} at {moment(at, facts.world.now)}{why}",
         since=at, moved_by="somebody who resumes the queue",
-        commands=[f"stepflow queue resume {run.queue}"],
+        commands=[to_type("queue resume", run.queue)],
         evidence={**evidence, "by": by, "reason": reason},
     )  # fmt: skip
 
@@ -168,6 +169,16 @@ def _before(world: World, serving: Sequence[Worker], rq_queue: str) -> dict[str,
 
 def _no_worker(facts: Facts, run: Run, evidence: dict[str, Any]) -> Why:
     world, queue = facts.world, facts.place.rq_queue
+    evidence = {**evidence, "workers": [worker.name for worker in world.live]}
+    start = f"stepflow worker APP --queue {run.queue}"
+    if blocked := [worker.name for worker in world.blocked(queue)]:
+        return make(
+            facts, "queued.no_worker",
+            f"code blocks the event loop of {'workers' if blocked[1:] else 'worker'} "
+            f"{listed(blocked)}, and no other works queue {run.queue!r}",
+            since=facts.place.queued_at or 0.0, moved_by="the code that blocks, or another worker",
+            commands=["stepflow workers", start], evidence={**evidence, "blocked": blocked},
+        )  # fmt: skip
     dead = [worker for worker in world.workers if worker.is_ours and queue in worker.queues]
     last = max(dead, key=lambda worker: worker.seen_at, default=None)
     seen = f", last {moment(last.seen_at, world.now)}" if last is not None and last.seen_at else ""
@@ -175,8 +186,7 @@ def _no_worker(facts: Facts, run: Run, evidence: dict[str, Any]) -> Why:
     return make(
         facts, "queued.no_worker", f"no live worker works queue {run.queue!r}{before}",
         since=facts.place.queued_at or 0.0, moved_by=f"a worker of queue {run.queue!r} that starts",
-        commands=[f"stepflow worker APP --queue {run.queue}"],
-        evidence={**evidence, "workers": [worker.name for worker in world.live]},
+        commands=[start], evidence=evidence,
     )  # fmt: skip
 
 

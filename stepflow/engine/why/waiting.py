@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from shlex import quote
 from typing import Any
 
 from stepflow.core.open_command import OpenCommand
@@ -20,9 +19,10 @@ from stepflow.engine.why.around.budgets import BUDGET, held_by_budget, tell_budg
 from stepflow.engine.why.around.limits import LIMIT, tell_limit
 from stepflow.engine.why.facts import Facts, Turn
 from stepflow.engine.why.held import in_line
-from stepflow.engine.why.make import cancelling, make, to_type
+from stepflow.engine.why.make import cancelling, make
 from stepflow.engine.why.model import Why
 from stepflow.engine.why.words import count, listed, moment, ordinal
+from stepflow.shell import to_type
 
 #: commands that a sentence names
 _NAMED = 3
@@ -149,7 +149,7 @@ def _tell_signal(facts: Facts, one: OpenCommand, until: str) -> tuple[str, str, 
     held = f"; its mailbox holds {mail} of other names: {listed(others)}" if others else ""
     wanted = " or ".join(_signal(facts, name) for name in names)
     _, example = facts.awaited.signals.get(names[0], ("", ""))
-    typed = to_type("signal", facts.run_id, name=names[0]) + (example and f" {quote(example)}")
+    typed = to_type("signal", facts.run_id, names[0], *([example] if example else []))
     return f"waits for signal {wanted}{until}{held}", "a signal", [typed]
 
 
@@ -161,15 +161,17 @@ def _signal(facts: Facts, name: str) -> str:
 def _tell_question(facts: Facts, one: OpenCommand, until: str) -> tuple[str, str, list[str]]:
     prompt, kind, example = facts.awaited.questions.get(one.awaited_id, ("", "", ""))
     what = f"{prompt!r} ({kind or 'any JSON'})" if prompt else "its question"
-    value = quote(example) if example else "JSON"
-    typed = [f"stepflow answer {facts.run_id}.{one.awaited_id} {value}"] if one.awaited_id else []
-    return f"waits for somebody to answer {what}{until}", "an answer", typed
+    told = f"waits for somebody to answer {what}{until}"
+    if not one.awaited_id:
+        return told, "an answer", []
+    token = f"{facts.run_id}.{one.awaited_id}"
+    return told, "an answer", [to_type("answer", token, example or "JSON")]
 
 
 def _tell_child(one: OpenCommand, child: Why | None) -> tuple[str, str, list[str]]:
     name = one.awaited_id or one.name
     if child is None:
-        typed = [f"stepflow why {name}"] if one.awaited_id else []
+        typed = [to_type("why", name)] if one.awaited_id else []
         return f"waits for child {name}", "the end of the child", typed
     text = f"waits for child {name}, which is {child.word}: {child.sentence}"
     return text, "the end of the child", list(child.commands)
@@ -198,7 +200,7 @@ def turn(facts: Facts, place: Turn) -> Why:
         f"it is child {place.index}{total} in a map of run {place.parent_id} and {nth} in line; "
         f"{count(at_work, 'child is', 'children are')} at work",
         since=facts.run.created_at if facts.run is not None else 0.0,
-        moved_by="the end of another child", commands=[f"stepflow why {place.parent_id}"],
+        moved_by="the end of another child", commands=[to_type("why", place.parent_id)],
         evidence={
             "parent": place.parent_id, "index": place.index, "next": counts.next,
             "ended": counts.succeeded + counts.failed, "total": counts.total,

@@ -7,12 +7,12 @@ operation's.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from stepflow.core.run import ENDS, RunState, RunStatus
 from stepflow.engine.steering.bulk_runs import VERBS as BULK_STATES
+from stepflow.shell import to_type
 from stepflow.web.access import Grant
 from stepflow.web.operation import Operation
 from stepflow.web.routes import OPERATIONS
@@ -62,7 +62,11 @@ class Action:
 
     def write(self, target: str) -> str:
         """Write the command line that does the same."""
-        return self.command.format(target=shlex.quote(target))
+        words = self.command.split()
+        at = words.index("{target}")
+        rest = words[at + 1 :]
+        begins = next((i for i, word in enumerate(rest) if word.startswith("-")), len(rest))
+        return to_type(" ".join(words[1:at]), target, *rest[:begins], options=tuple(rest[begins:]))
 
 
 _OF_RUNS = (

@@ -8,6 +8,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from stepflow.shell import to_type
 from stepflow.web.pages import assets, words
 from stepflow.web.pages.timeline.words import length
 from stepflow.web.pages.visit import Shown, Visit
@@ -29,7 +30,7 @@ def _environment() -> Environment:
     made.filters |= {
         "span": words.span, "exact": words.exact, "count": words.count, "pretty": words.pretty,
         "far": words.far, "head": words.head, "size": words.size, "took": length,
-        "holds": words.holds,
+        "holds": words.holds, "to_type": to_type,
     }  # fmt: skip
     return made
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from stepflow.core.run import Run
 from stepflow.engine.why.facts import Facts
 from stepflow.engine.why.look import Calls, Look
-from stepflow.engine.why.make import cancelling, make, to_type
+from stepflow.engine.why.make import cancelling, make
 from stepflow.engine.why.model import Why
 from stepflow.engine.why.words import moment
+from stepflow.shell import to_type
 from stepflow.store.keys import Keys
 
 #: how a record begins to say that its run waits for a breaker, and for a shared value
@@ -46,7 +47,7 @@ def held(facts: Facts, run: Run, waits_for: str, due_at: float) -> Why:
     return make(
         facts, "held.breaker", tell_breaker(facts, waits_for), since=run.updated_at, until=due_at,
         moved_by="a trial that succeeds, or somebody who closes the breaker",
-        commands=[to_type("breakers", "close", name=name), cancelling(facts)],
+        commands=[to_type("breakers close", name), cancelling(facts)],
         evidence={
             "breaker": name, "due": due_at or None,
             "until": record.until if record is not None else None,

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from stepflow.core.run import Run
 from stepflow.engine.why.facts import Facts
 from stepflow.engine.why.look import Calls, Look
-from stepflow.engine.why.make import cancelling, make, to_type
+from stepflow.engine.why.make import cancelling, make
 from stepflow.engine.why.model import Why
 from stepflow.engine.why.words import moment
+from stepflow.shell import to_type
 from stepflow.store.keys import Keys
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def held_by_budget(facts: Facts, run: Run, waits_for: str, due_at: float) -> Why
         facts, "held.budget", tell_budget(facts, waits_for, due_at), since=run.updated_at,
         until=due_at, moved_by="calls that are settled, the next day or month of the budget, or "
         "somebody who raises it",
-        commands=[to_type("budgets", "show", name=name), cancelling(facts)],
+        commands=[to_type("budgets show", name), cancelling(facts)],
         evidence={"budget": name, "due": due_at or None},
     )  # fmt: skip
 

@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from stepflow.core.run import RunState
 from stepflow.errors import StepflowError
+from stepflow.shell import to_type
 from stepflow.web.access import Grant
 from stepflow.web.incoming import fit
 from stepflow.web.models import RUN_ID, DeleteQuery
@@ -38,7 +39,7 @@ async def ask(visit: Visit) -> Shown:
     fitting = [run for run in runs if run.state in action.states]
     values = {
         "action": action, "rows": await rows_of(fitting, visit), "others": len(ids) - len(fitting),
-        "command_line": f"stepflow {action.verb} {' '.join(run.id for run in fitting)}",
+        "command_line": to_type(action.verb, *[run.id for run in fitting]),
     }  # fmt: skip
     return Shown("lists/chosen.html", values, live=None)
 

@@ -15,6 +15,7 @@ from stepflow.engine.inspect import WorkerInfo
 from stepflow.engine.questions import Question
 from stepflow.engine.stats import FailureGroup
 from stepflow.engine.versions.runners import RunnerInfo
+from stepflow.shell import to_type
 from stepflow.web.pages.lists.failures import Group, message_of
 from stepflow.web.pages.lists.queues import QueueRow
 from stepflow.web.pages.lists.rows import Row
@@ -81,7 +82,7 @@ def of_queues(queues: Sequence[QueueRow], visit: Visit) -> Iterator[Need]:
             said = f"{queue.paused.by or 'somebody'}: {queue.paused.reason}".removesuffix(": ")
             yield Need(
                 "paused", "paused", "warn", f"queue {queue.name}", said, visit.url("queues"),
-                queue.length, queue.paused.at, f"stepflow queue resume {queue.name}",
+                queue.length, queue.paused.at, to_type("queue resume", queue.name),
             )  # fmt: skip
         elif queue.is_unserved:
             since = visit.now - timedelta(seconds=queue.oldest_s or 0)
@@ -152,7 +153,7 @@ def of_paused(paused: Sequence[RunStatus], visit: Visit) -> Iterator[Need]:
             _texts(visit.shown("error", run.reason or run.waits_for) for run in alike),
             visit.url("runs", first.id) if is_one else visit.url("runs", q=where),
             len(alike), _oldest(run.updated_at for run in alike),
-            f"stepflow resume {first.id}" if is_one
+            to_type("resume", first.id) if is_one
             else f"stepflow resume --where {shlex.quote(where)}",
             has_more=len(paused) >= LOOKED_AT,
         )  # fmt: skip
