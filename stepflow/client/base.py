@@ -207,13 +207,18 @@ class BaseClient:
         """
         Give *spec* with the name of its runner, where that is a function.
 
-        And what turns the result into the type that this function declares.
+        And what turns the result into the type that this function declares. An input of a workflow
+        that takes none is a warning in the log, for those of this app; raises InvalidOption for a
+        strict one.
         """
         runner: object = spec.runner
         if isinstance(runner, str):
+            if self._registry is not None:
+                self._registry.check_input(runner, spec.version, spec.payload, strict=spec.strict)
             return spec, None
         found = registration_of(runner, self._registry, spec.version, verb)
         version = found.version if spec.version is None else spec.version
+        found.registry.check_input(found.name, version, spec.payload, strict=spec.strict)
         return replace(spec, runner=found.name, version=version), found.read
 
     def _all_named(

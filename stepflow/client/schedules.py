@@ -36,7 +36,8 @@ class _Plans:
         payload: Any,
         options: ScheduleOptions,
     ) -> ScheduleSpec:
-        named, _ = self._of._named(RunSpec(runner), "client.schedules.put")  # type: ignore[arg-type]  # noqa: SLF001  one house
+        spec = RunSpec(runner, payload)  # type: ignore[arg-type]  # a function is named now
+        named, _ = self._of._named(spec, "client.schedules.put")  # noqa: SLF001  one house
         if isinstance(runner, str):
             return make_spec(schedule_id, runner, cron, payload, options)
         return make_spec(schedule_id, named.runner, cron, payload, options)

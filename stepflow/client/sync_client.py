@@ -219,8 +219,9 @@ class Client(Nouns, Reading, Beside, Exporting, Bulks, Steering, Signals, BaseCl
         *version* defaults to the newest version of the workflow that this app registers, or that
         live workers have. With *durability* "fsync" or "replicated" this submit returns when the
         run is on disk, or on replicas as well; its steps go by the app's. A runner that no live
-        worker knows is a warning in the log; with *strict* it raises UnknownRunner, also while no
-        worker lives. Raises RunConflict, InvalidRunId, ReservedHeader, UnsupportedValue,
+        worker knows is a warning in the log, and so is a payload for a workflow of this app that
+        takes no input; with *strict* they raise UnknownRunner, also while no worker lives, and
+        InvalidOption. Raises RunConflict, InvalidRunId, ReservedHeader, UnsupportedValue,
         PayloadTooLarge; nothing is written then.
         """
         given = spec_of(runner, payload, options)

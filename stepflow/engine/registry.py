@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from stepflow.core.limits.limit import Limit
     from stepflow.engine.observing.observers import Observers
     from stepflow.engine.schedules.declared import Declaration
+
+log = logging.getLogger("stepflow.client")
 
 RunnerFunction = Callable[[Step[Any]], Any]
 #: called with the outcome of a run; one with a second parameter gets a context as well
@@ -91,6 +94,8 @@ class Registry:
     limited: dict[str, Sequence[Limit]] = field(default_factory=dict)
     #: the durability of those of its runners that have one, by their names
     durable: dict[str, Durability] = field(default_factory=dict)
+    #: by the keys of its workflows that take no input, whether it was logged that one was given
+    without_input: dict[str, bool] = field(default_factory=dict)
     #: the graphs of those of its runners that have one, by the runners' keys
     graphs: dict[str, Graph] = field(default_factory=dict)
     #: what the app knows of workflows that are data; None where it runs none
@@ -175,6 +180,30 @@ class Registry:
             (entry.version or 1 for entry in self.runners.values() if entry.name == name),
             default=None,
         )
+
+    def check_input(
+        self, name: str, version: int | None, payload: object, *, strict: bool = False
+    ) -> None:
+        """
+        Log, once each, an input for a workflow that takes none; nothing would read it.
+
+        With *strict* it raises InvalidOption instead. *version* None means the newest one. A
+        workflow that is not of this app is not known here.
+        """
+        if payload is None or not self.without_input:
+            return
+        key = runner_key(name, version or self.newest(name) or 1)
+        is_said = self.without_input.get(key)
+        if is_said is None or (is_said and not strict):
+            return
+        words = (
+            f"workflow {name!r} takes no input: nothing reads the {type(payload).__name__} that it "
+            "is given; leave that out, or give its function a parameter for it, beside its ctx"
+        )
+        if strict:
+            raise InvalidOption(words)
+        self.without_input[key] = True
+        log.warning("%s", words)
 
     def add_hook(
         self, hook: HookFunction, *, on_paused: bool = False, choice: HookChoice = ANY_END

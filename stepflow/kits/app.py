@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from stepflow import app
 from stepflow.core.backoff import RetryPolicy, check_policy
+from stepflow.core.ids import runner_key
 from stepflow.engine.user_code.arguments import input_type, reader_for
 from stepflow.engine.user_code.callables import check_callable
 from stepflow.engine.user_code.declarations import check_declared, own_name, takes_input
@@ -95,6 +96,8 @@ class Stepflow(app.CoreApp):
                 read=None if expected is None else reader_for(called, expected), version=version,
                 is_agent=agent, limits=limits, durability=durability,
             )  # fmt: skip
+            if not has_input:
+                self.registry.without_input[runner_key(called, version)] = False
             read = workflow.returned.read
             mark(function, Registration(self.registry, "workflow", called, version, read))
             return function

@@ -77,6 +77,7 @@ def _registration(function: object, registry: Registry) -> Registration:
 def _payload(function: Any, registered: Registration, payload: Any) -> Any:
     """Give the payload of each run: of a job, the call that it stands for."""
     if registered.kind != "job":
+        registered.registry.check_input(registered.name, registered.version, payload)
         return payload
     if payload is not None and not isinstance(payload, Mapping):
         raise InvalidOption(

@@ -16,6 +16,7 @@ from stepflow import (
     InvalidOption,
     RetryPolicy,
     RunFailed,
+    RunSpec,
     Session,
     StepCaller,
     Stepflow,
@@ -388,3 +389,49 @@ def test_an_object_that_is_called_is_asked_what_its_call_takes(function: Any) ->
     """[U6] Whether that is given the object, its class, or neither."""
     assert arguments_problem(function, ("o",), {}) is None
     assert arguments_problem(function, (), {}) is not None or isinstance(function, OfClass)
+
+
+async def test_an_input_of_a_workflow_that_takes_none_is_a_warning_with_what_to_write(
+    app: Stepflow, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of whoever knows the app's code: its clients, its schedules, groups, signals that start."""
+
+    @app.workflow("nightly")
+    async def nightly(ctx: Context) -> str:
+        return "done"
+
+    @app.workflow("nightly", version=2)
+    async def nightly_of_a_day(ctx: Context, day: str) -> str:
+        return day
+
+    def told() -> list[str]:
+        """Take the names of those of which it was said; each is said once."""
+        said = [each.getMessage() for each in caplog.records if "takes no input" in each.message]
+        caplog.clear()
+        assert all("nothing reads the str that it is given; leave that out" in one for one in said)
+        return [one.split("'")[1] for one in said]
+
+    for number in range(6):
+
+        @app.workflow(f"w{number}")
+        def takes_none(ctx: SyncContext) -> str:
+            return "done"
+
+    async with Harness(app) as h:
+        runs = [
+            await h.submit("w0", "x"), await h.submit("w0", "x"), await h.submit("w1"),
+            await h.submit("nightly", "x", version=1), await h.submit("nightly", "x"),
+        ]  # fmt: skip
+        assert told() == ["w0", "nightly"]
+        assert [await h.result(run) for run in runs] == ["done", "done", "done", "done", "x"]
+        await h.client.submit_many([("w1", None), ("w1", "x")])
+        await h.client.groups.submit("g", {"a": ("w2", "x")})
+        await h.client.schedules.put("s", "w3", cron="0 3 * * *", payload="x")
+        await h.signal("r", "go", start=RunSpec("w4", "x"))
+        app.schedule("0 3 * * *", payload="x")(takes_none)
+        assert told() == ["w1", "w2", "w3", "w4", "w5"]
+        for _ in range(2):
+            with pytest.raises(
+                InvalidOption, match=r"^workflow 'w0' takes no input: nothing reads"
+            ):
+                await h.submit("w0", "x", strict=True)
