@@ -49,6 +49,7 @@ from stepflow import (
     Telemetry,
     UserCall,
     Webhook,
+    current,
     current_step,
     inject,
 )
@@ -577,3 +578,10 @@ def which_step(*, required: bool) -> str:
     assert_type(current_step(required=True), CurrentStep)
     str(current_step().idempotency_key)  # error
     return current_step(required=True).idempotency_key
+
+
+def which_workflow() -> None:
+    assert_type(current(), Context | SyncContext | None)
+    assert_type(current(Context), Context)
+    assert_type(current(SyncContext), SyncContext)
+    current(int)  # error

@@ -35,4 +35,4 @@ async def check(h, space):
         await later.submit("etl", "ok", run_id="a")
         begun = await later.client.kv("a", "report")
         assert await later.result(begun) == 3
-    assert chat.sent == ["b: Fail"]
+    assert chat.sent == ["b: Fail: no"]

@@ -13,7 +13,15 @@ import anyio
 import pytest
 
 import stepflow
-from stepflow import Context, CurrentStep, RetryPolicy, RunFailed, Stepflow, SyncContext
+from stepflow import (
+    Context,
+    CurrentStep,
+    InvalidOption,
+    RetryPolicy,
+    RunFailed,
+    Stepflow,
+    SyncContext,
+)
 from stepflow.core.journal import Entry, EntryKind
 from stepflow.core.outcomes import Park, Succeed
 from stepflow.errors import ClaimLost, NotInStep
@@ -190,6 +198,8 @@ async def test_code_finds_its_ctx_in_tasks_of_libraries_and_not_in_steps(h: Harn
     """[G7]"""
 
     async def in_a_step() -> bool:
+        with pytest.raises(InvalidOption, match="where no code of a workflow runs, such as in the"):
+            stepflow.current(Context)
         return stepflow.current() is None
 
     def in_a_thread() -> bool:
@@ -199,9 +209,11 @@ async def test_code_finds_its_ctx_in_tasks_of_libraries_and_not_in_steps(h: Harn
     async def finds(ctx: Context) -> list[Any]:
         seen: list[Any] = [stepflow.current() is ctx]
 
+        with pytest.raises(InvalidOption, match="where ctx is a Context; ask for that"):
+            stepflow.current(SyncContext)
+
         async def branch() -> None:
-            found = stepflow.current()
-            assert isinstance(found, Context)
+            found = stepflow.current(Context)
             seen.append(await found.step("a", str, "a"))
 
         async with anyio.create_task_group() as group:
@@ -218,8 +230,7 @@ async def test_a_plain_workflow_runs_coroutines_that_find_a_ctx_to_await(h: Harn
     """[G15]"""
 
     async def library() -> list[str]:
-        ctx = stepflow.current()
-        assert isinstance(ctx, Context)
+        ctx = stepflow.current(Context)
         async with asyncio.timeout(60):
             said = [await ctx.step("a", str, "a")]
         await asyncio.sleep(60)
@@ -227,7 +238,7 @@ async def test_a_plain_workflow_runs_coroutines_that_find_a_ctx_to_await(h: Harn
 
     @h.app.workflow("plain")
     def plain(ctx: SyncContext) -> list[str]:
-        assert isinstance(stepflow.current(), SyncContext)
+        assert isinstance(stepflow.current(SyncContext), SyncContext)
         return [*ctx.run(library()), ctx.step("c", str, "c")]
 
     run = await h.submit("plain")
