@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from stepflow.store.calls import OptionalCall, batch
+from stepflow.store.calls import Call, OptionalCall, batch
 from stepflow.store.connection.server_check import info_of
 from stepflow.store.durability.level import UNCONFIRMED, Durability
+from stepflow.store.rights import ask_rights
 
 #: what each `appendfsync` can lose when the machine fails; the last is for one that is not known
 _OF_THE_FILE = {
@@ -65,10 +66,17 @@ class Persistence(NamedTuple):
 
 
 async def load_persistence() -> Persistence:
-    """Read what a server can lose; settings that the user may not read stay unknown."""
-    info, appendfsync, save = await batch(_info_of("persistence"), _setting("appendfsync"),
-                                          _setting("save"))  # fmt: skip
-    replication = await _info_of("replication")
+    """
+    Read what a server can lose; settings that the user may not read stay unknown.
+
+    Whether it may is asked first: each refusal is a line in the server's ACL log.
+    """
+    info, replication, allowed = await batch(
+        _info_of("persistence"), _info_of("replication"), _may_read_settings()
+    )
+    appendfsync = save = ""
+    if allowed != [False]:
+        appendfsync, save = await batch(_setting("appendfsync"), _setting("save"))
     replicas = replication.get("connected_slaves", "0")
     return Persistence(
         info.get("aof_enabled", "1") == "1",
@@ -108,6 +116,12 @@ async def load_identity() -> ServerIdentity:
 
 def _info_of(section: str) -> OptionalCall[dict[str, str]]:
     return OptionalCall(None, ("INFO", section), info_of, misfit=dict)
+
+
+def _may_read_settings() -> Call[list[bool]]:
+    """Ask whether the user may read settings; no answer where the server cannot say."""
+    asked = ask_rights([("config", "get", "save")])
+    return OptionalCall(asked.script, asked.parts, asked.read, misfit=list)
 
 
 def _setting(name: str) -> OptionalCall[str]:

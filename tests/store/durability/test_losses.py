@@ -63,6 +63,29 @@ def test_a_user_who_may_not_read_the_settings_is_told_what_holds_for_all(real, s
         real.execute_command("ACL", "DELUSER", "looker")
 
 
+@pytest.mark.parametrize("may_read", [True, False])
+def test_a_user_who_may_not_read_the_settings_leaves_no_line_in_the_log(real, server, may_read):
+    rules = [
+        "-@all",
+        "+info",
+        "+ping",
+        "+evalsha",
+        "+script|load",
+        *(["+config|get"] if may_read else []),
+    ]
+    real.execute_command("ACL", "SETUSER", "looker", "reset", "on", ">pw", *rules)
+    real.acl_log_reset()
+    link = SyncConnection.to(
+        Address.parse(f"{server}{'&' if '?' in server else '?'}username=looker&password=pw")
+    )
+    try:
+        assert bool(carry_out(link, load_persistence()).appendfsync) is may_read
+        assert {entry["object"] for entry in real.acl_log()} <= {"client|setinfo", "client|setname"}
+    finally:
+        link.close()
+        real.execute_command("ACL", "DELUSER", "looker")
+
+
 BEFORE = ServerIdentity("process-1", "history-1", "0")
 
 
