@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from stepflow.settings import Settings
 from stepflow.store.clock import ServerClock
+from stepflow.store.connection.address import Address
 from stepflow.store.keys import Keys
 
 HooksOf = Callable[[str], "Sequence[Sequence[str]] | None"]
@@ -38,6 +39,13 @@ class Env:
             from stepflow.store.offload.use import use_store  # noqa: PLC0415  an extra
 
             use_store(self.settings.offload, self.settings.limits.payload_bytes)
+
+    def stand_at(self, address: Callable[[], Address]) -> None:
+        """Say where its Redis is: a store for large values asks there whether it may begin."""
+        if self.settings.offload.url is not None:
+            from stepflow.store.offload.use import begin_at  # noqa: PLC0415  an extra
+
+            begin_at(address, self.keys)
 
     def request_id(self) -> str:
         """Make the id by which a script recognizes its own second arrival."""

@@ -44,6 +44,7 @@ async def work_one(
     False when its record does not wait for it. Raises UnknownRunner when this app does not know the
     runner: the delivery is lost then, and recovery brings it back.
     """
+    env.stand_at(lambda: address)
     member = member_of_delivery(rq_id, env.keys)
     is_step = split_member(member)[0] == "run"
     async with (

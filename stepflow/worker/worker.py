@@ -83,6 +83,7 @@ class Worker:
         heartbeat: Callable[[], None] | None = None,
         on_blocked: Callable[[], None] | None = None,
     ) -> None:
+        env.stand_at(lambda: address)
         self._address = address
         self._env = env
         self._registry = registry

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from threading import Lock
 
 from stepflow.store.offload.blobs import Blob
 
@@ -16,18 +18,25 @@ _UNFINISHED = "."
 MARK = ".stepflow"
 #: times that a write makes its folder, should that be deleted, empty, just then
 _TRIES = 5
+#: how often, and after how many seconds each, the mark that another process makes is looked for
+_LOOKS, _LOOK_S = 20, 0.05
 
 
 class FolderStore:
     """
     Files below *root*, which must be there, with its mark.
 
-    A mount that is gone is no empty store.
+    A mount that is gone is no empty store. So an empty folder without a mark is asked about when it
+    is used first: *is_new* says whether a store may begin there, None that it may.
     """
 
     def __init__(self, root: Path) -> None:
         self._root = root
         self.shown = str(root)
+        self.is_new: Callable[[], bool] | None = None
+        #: whether the mark was seen: from then on none is made
+        self._has_begun = False
+        self._beginning = Lock()
 
     def write(self, path: str, data: bytes) -> None:
         """Write *data* at *path*: all of it or nothing, and durable on return."""
@@ -74,9 +83,31 @@ class FolderStore:
                     file.rmdir()
 
     def _check(self) -> None:
-        if not (self._root / MARK).is_file():
-            msg = f"there is no folder {self._root} with the file {MARK}; is it mounted?"
-            raise OSError(msg)
+        if (self._root / MARK).is_file():
+            self._has_begun = True
+            return
+        with self._beginning:
+            if (self._root / MARK).is_file() or (not self._has_begun and self._begin()):
+                self._has_begun = True
+                return
+        msg = f"there is no folder {self._root} with the file {MARK}; is it mounted?"
+        if not self._has_begun and self._root.is_dir():
+            msg = f"{msg} if a new store is to begin there, make that file"
+        raise OSError(msg)
+
+    def _begin(self) -> bool:
+        """Make the mark where a store may begin; say whether it is there."""
+        mark = self._root / MARK
+        if not self._root.is_dir():
+            return False
+        if self.is_new is None or any(self._root.iterdir()) or self.is_new():
+            mark.touch()
+            return True
+        for _ in range(_LOOKS):  # another process may be about to make it
+            if mark.is_file():
+                return True
+            time.sleep(_LOOK_S)
+        return False
 
     def _settle(self, folder: Path) -> None:
         """Have the names in *folder* and in those above it survive a crash of the machine."""

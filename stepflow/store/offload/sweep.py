@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from itertools import islice
 from typing import NamedTuple
 
 from stepflow.errors import InvalidOption
-from stepflow.store.calls import Call, batch_of, command, nothing, raw
+from stepflow.store.calls import Call, batch_of, command, raw
 from stepflow.store.keys import Keys
 from stepflow.store.offload.blobs import BlobStore
 from stepflow.store.offload.paths import fork_in, owners_of
@@ -66,14 +67,13 @@ async def check_owner(store: BlobStore, keys: Keys) -> None:
 
     A plan that blocks. Raises InvalidOption where it belongs to another one.
     """
+    path, owner = f"{keys.namespace}/{_OWNER}", b""
+    with suppress(FileNotFoundError):
+        owner = store.read(path)  # first: a store that is away is not to be named
     mine = await _name_of(keys)
-    path = f"{keys.namespace}/{_OWNER}"
-    try:
-        owner = store.read(path)
-    except FileNotFoundError:
+    if not owner:
         store.write(path, mine)
-        return
-    if owner != mine:
+    elif owner != mine:
         msg = (
             f"the store for large values at {store.shown} belongs to another Redis, or to this one "
             f"before it was emptied: {path} there has {owner.decode('ascii', 'replace')}, this "
@@ -84,10 +84,18 @@ async def check_owner(store: BlobStore, keys: Keys) -> None:
 
 async def _name_of(keys: Keys) -> bytes:
     """Give the name of this Redis in stores, which is made when it is first asked for."""
-    key = f"{keys.namespace}:store"
-    await command("HSETNX", key, "name", secrets.token_hex(8), read=nothing)
-    found: bytes = await command("HGET", key, "name", read=raw)
+    await name_store(keys)
+    found: bytes = await command("HGET", _store_key(keys), "name", read=raw)
     return found
+
+
+def name_store(keys: Keys) -> Call[bool]:
+    """Have this Redis have a name in stores; says whether it had none, nor a store."""
+    return command("HSETNX", _store_key(keys), "name", secrets.token_hex(8), read=bool)
+
+
+def _store_key(keys: Keys) -> str:
+    return f"{keys.namespace}:store"
 
 
 async def _clear(store: BlobStore, folder: str, keys: Keys, before: float) -> int:

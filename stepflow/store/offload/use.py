@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
-from stepflow.errors import InvalidOption
+from stepflow.errors import InvalidOption, StepflowError
+from stepflow.store.connection.address import Address
+from stepflow.store.connection.sync import SyncConnection
+from stepflow.store.keys import Keys
 from stepflow.store.offload.blobs import BlobStore
-from stepflow.store.offload.folder import MARK, FolderStore
+from stepflow.store.offload.folder import FolderStore
+from stepflow.store.offload.sweep import name_store
 from stepflow.store.values import offloaded
 from stepflow.value_settings import OffloadSettings
 
@@ -46,6 +51,29 @@ def use_store(settings: OffloadSettings, most: int) -> None:
     offloaded.use(offload)
 
 
+def begin_at(address: Callable[[], Address], keys: Keys) -> None:
+    """
+    Have the store of this process begin only where this Redis has had none yet.
+
+    What is asked is asked when a folder without a mark is used first, over a connection of its own.
+    """
+    offload = present()
+    if offload is None or not isinstance(offload.store, FolderStore):
+        return
+
+    def is_new() -> bool:
+        connection = SyncConnection.to(address())
+        try:
+            return connection.call(name_store(keys))
+        except StepflowError as error:
+            msg = f"whether it had a store before, Redis did not say ({error})"
+            raise OSError(msg) from error
+        finally:
+            connection.close()
+
+    offload.store.is_new = offload.store.is_new or is_new
+
+
 def present() -> Offload | None:
     """Give the store of this process; None in most."""
     return offloaded.in_use if isinstance(offloaded.in_use, Offload) else None
@@ -55,7 +83,8 @@ def open_store(url: str) -> BlobStore:
     """
     Open the store at a URL, or in a folder, which is made; raises InvalidOption.
 
-    The folder itself is made here and never again: one that vanishes is away, and not empty.
+    The folder itself is made here and never again, and its mark when it is used first: one that
+    vanishes is away, and not empty.
     """
     scheme, sign, _ = url.partition("://")
     if not sign or scheme == "file":
@@ -65,8 +94,6 @@ def open_store(url: str) -> BlobStore:
             if not os.access(root, os.W_OK | os.X_OK):
                 msg = f"this process may not write to the folder for large values, {root}"
                 raise InvalidOption(msg)
-            if not (root / MARK).is_file():
-                (root / MARK).touch()
         except OSError as error:
             msg = f"the folder for large values, {root}, cannot be made ({error.strerror})"
             raise InvalidOption(msg) from error

@@ -33,6 +33,7 @@ def archiver_of(
     address: Address, env: Env, settings: ArchiveSettings, *, until_empty: bool = False
 ) -> Archiver:
     """Make what archives beside a worker, and stands back for steps, over its own connection."""
+    env.stand_at(lambda: address)
     connection = SyncConnection.to(address)
     carrier, pace = Carrier(env, connection, settings), Pace(env, connection, settings)
     return Archiver(carrier, settings, pace, until_empty=until_empty, on_end=connection.close)
