@@ -94,6 +94,14 @@ def _json(shown: Any) -> str:
     return json.dumps(shown, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
+def json_text(value: Any) -> str:
+    """Write *value* as JSON; what JSON has no form for by the table above."""
+    try:
+        return json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        return json.dumps(json_value(value), allow_nan=False)
+
+
 def json_value(value: Any, depth: int = 0) -> Any:
     """Turn *value* into what JSON can carry, by the table above."""
     if depth > MAX_DEPTH:

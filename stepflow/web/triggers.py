@@ -20,8 +20,10 @@ from stepflow.client import AsyncClient
 from stepflow.client.definitions import begun_once, book_of
 from stepflow.engine.spec import RunSpec
 from stepflow.errors import RunCancelled, RunFailed, StepflowError
+from stepflow.hooks.body import json_value
 from stepflow.web.incoming import AROUND_PAYLOAD, check_head, parse, receive
 from stepflow.web.problems import RequestProblem, response_of
+from stepflow.web.written import written
 
 _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
@@ -95,7 +97,8 @@ async def _ended(run_id: str, wait_s: float, client: AsyncClient) -> Response:
         return JSONResponse({"id": run_id}, 202)
     except (RunFailed, RunCancelled) as error:
         return JSONResponse({"id": run_id, "detail": type(error).__name__}, 502)
-    return JSONResponse({"id": run_id, "result": result})
+    document = {"id": run_id, "result": json_value(result)}
+    return Response(written(document), media_type="application/json")
 
 
 def _said(detail: str, status: int) -> Response:

@@ -7,6 +7,8 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -62,6 +64,20 @@ async def test_an_answer_is_its_status_and_its_body(api: str) -> None:
     """[D6] JSON is read; what is sent is written as JSON."""
     found = await called(f"{api}/200", headers={"X-Token": "t"}, body={"n": 1})
     assert found == {"status": 200, "body": {"said": "t", "sent": {"n": 1}}}
+
+
+#: values that JSON has no form for, and what is written of them
+ODD = [datetime(2026, 11, 27, tzinfo=UTC), Decimal("0.10"), b"\0", {1, 2}, float("nan")]
+WRITTEN = ["2026-11-27T00:00:00+00:00", "0.10", "AA==", [1, 2], None]
+
+
+async def test_what_json_has_no_form_for_is_sent_as_webhooks_have_it(api: str) -> None:
+    """[D6] Tools return such values; Python's own error failed the step."""
+    found = await called(f"{api}/200", body={"odd": ODD, "big": 2**70})
+    assert found["body"]["sent"]["odd"] == WRITTEN
+    assert await run(argv=["cat"], stdin={"odd": ODD}) == {"odd": WRITTEN}
+    whole = await called(f"{api}/200", body={"big": 2**70})
+    assert whole["body"]["sent"] == {"big": 2**70}, "what has a form has it as it is"
 
 
 @pytest.mark.parametrize("status", [408, 425, 429, 500, 503])

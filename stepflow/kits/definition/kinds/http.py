@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from stepflow.errors import PermanentError, TransientError
+from stepflow.hooks.body import json_text
 from stepflow.kits.definition.checking.source import Way
 from stepflow.kits.definition.kinds.base import KindInput, Text, Work
 from stepflow.kits.definition.known import Known
@@ -25,7 +26,7 @@ class HttpInput(KindInput):
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"] = "GET"
     headers: dict[str, Text] = Field(default={})
     body: Any = None
-    """Text as it is; anything else as JSON."""
+    """Text as it is; anything else as JSON, times and the like as webhooks have them."""
 
 
 class Http(Work):
@@ -66,7 +67,7 @@ def _packed(body: Any) -> tuple[bytes, dict[str, str]]:
         return b"", {}
     if isinstance(body, str):
         return body.encode(), {"content-type": "text/plain; charset=utf-8"}
-    return json.dumps(body).encode(), {"content-type": "application/json"}
+    return json_text(body).encode(), {"content-type": "application/json"}
 
 
 def _body(text: str, content_type: str) -> Any:

@@ -14,6 +14,7 @@ from typing import Any, cast
 from pydantic import Field
 
 from stepflow.errors import PermanentError, StepError
+from stepflow.hooks.body import json_text
 from stepflow.kits.definition.checking.source import Way
 from stepflow.kits.definition.kinds.base import KindInput, Text, Work
 from stepflow.kits.definition.kinds.reaper import Reaper, reaper
@@ -93,7 +94,7 @@ def _argv(given: ScriptInput) -> list[str]:
 def _stdin(given: Any) -> bytes:
     if given is None:
         return b""
-    return given.encode() if isinstance(given, str) else json.dumps(given).encode()
+    return (given if isinstance(given, str) else json_text(given)).encode()
 
 
 def _value(output: str) -> Any:
