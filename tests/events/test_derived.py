@@ -24,7 +24,9 @@ from stepflow import (
     TransientError,
 )
 from stepflow.core import events as core_events
+from stepflow.core.journal import Entry
 from stepflow.errors import InvalidOption, RunNotFound
+from stepflow.store.keys import Keys
 from tests.conftest import Working
 from tests.support import until
 
@@ -293,3 +295,21 @@ def test_the_table_has_every_event_once() -> None:
     table = (core_events.__doc__ or "").split("------\n", 1)[1]
     names = re.findall(r"^    (\S+) +\S", table, re.MULTILINE)
     assert names == [str(kind) for kind in core_events.EventType]
+
+
+async def test_a_beginning_of_a_history_that_cannot_be_read_tells_nothing(
+    app: Stepflow, aclient: AsyncClient, working: Working, real: Any
+) -> None:
+    @app.workflow("again")
+    async def again(ctx: Context, count: int) -> Any:
+        await ctx.step(str, "a")
+        return "done" if count else await ctx.continue_as_new(1)
+
+    async with working(app):
+        run = await aclient.submit("again", 0)
+        await run.wait(10)
+    assert "restarted" in [str(event.type) for event in await read(aclient, run.id)]
+    journal = f"{Keys().run(run.id)}:journal"
+    entry = Entry.read(real.lindex(journal, 0))
+    real.lset(journal, 0, replace(entry, name="one").write())
+    assert [str(event.type) for event in await read(aclient, run.id)][-1] == "ended"

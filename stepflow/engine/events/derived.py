@@ -144,11 +144,12 @@ class EventReader:
         """Go over to the history that the run has begun since, if it has."""
         try:
             entry = Entry.read(first or b"")
-        except ValueError:
+            count = int(entry.name) if entry.kind is EntryKind.START else self._at.restarts
+        except ValueError:  # whoever replays the run says what is wrong
             return None
-        if entry.kind is not EntryKind.START or int(entry.name) == self._at.restarts:
+        if count == self._at.restarts:
             return None
-        count, step = int(entry.name), first_step(entry)
+        step = first_step(entry)
         told = EventType.RESTARTED, {"count": count}
         return _Fact(entry.at, told, lambda: self._at.begin_history(count, step))
 
