@@ -437,7 +437,7 @@ def attack(chaos: Chaos, cluster: Cluster, seconds: float) -> tuple[Findings, se
     stuck = chaos.groups.settle(PATIENCE_S)
     there |= chaos.groups.expected
     try:
-        cluster.all_ended([*there, *chaos.scheduled], PATIENCE_S)
+        cluster.all_ended([*there, *chaos.scheduled])
     except AssertionError as error:
         stuck.append(str(error))
     stuck += chaos.breakers.left()

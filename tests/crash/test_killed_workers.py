@@ -4,15 +4,14 @@ the issue has it.
 """
 
 import os
-import random
 import signal
-import time
 
 import pytest
 
 from stepflow import RunSpec
 from tests.crash.support.app import path
 from tests.crash.support.checker import check
+from tests.crash.support.killing import Killer
 from tests.crash.support.waiting import until
 
 pytestmark = pytest.mark.crash
@@ -20,38 +19,28 @@ pytestmark = pytest.mark.crash
 
 def test_three_hundred_runs_end_well_though_a_worker_is_killed_every_second(make_cluster):
     cluster = make_cluster()
-    dice = random.Random(7)
-    workers = [cluster.worker("--concurrency", "25") for _ in range(2)]
+    killer = Killer(cluster, "--concurrency", "25", seed=7, most=12, pause_s=1.0)
     runs = cluster.submit(
         RunSpec("chain", path(10, pause=0.05), run_id=f"a-{n}") for n in range(300)
     )
-    next_kill, kills = time.monotonic() + 1, 0
-
-    def kill_one() -> None:
-        nonlocal next_kill, kills
-        if time.monotonic() < next_kill:
-            return
-        victim = workers.pop(dice.randrange(len(workers)))
-        victim.kill()
-        kills += 1
-        workers.append(cluster.worker("--concurrency", "25", ready=False))
-        next_kill = time.monotonic() + 1
-
-    cluster.all_ended(runs, 60, also=kill_one)
+    cluster.all_ended(runs, also=killer)
     found = check(cluster, dict.fromkeys(runs, "succeeded"))
     assert found.all() == []
-    assert kills >= 3
+    assert killer.kills >= 3
     assert found.attempts_lost > 0, "no kill cost a step: the attack missed"
 
 
 def test_a_killed_workers_steps_run_elsewhere_once_its_lease_is_over(make_cluster):
     cluster = make_cluster(STEPFLOW_WORKER_LEASE_S=2)
     doomed = cluster.worker("--name", "doomed")
-    runs = cluster.submit(RunSpec("chain", path(2, pause=1.0), run_id=f"d-{n}") for n in range(5))
+    work = path(2, gate=cluster.gate.file)
+    runs = cluster.submit(RunSpec("chain", work, run_id=f"d-{n}") for n in range(5))
     for run_id in runs:
         cluster.reached(run_id, "running")
     doomed.kill()
-    heir = cluster.worker("--name", "heir", ready=False)
+    cluster.gate.open()
+    # it loses no claim of its own, however slow the machine is
+    heir = cluster.worker("--name", "heir", ready=False, STEPFLOW_WORKER_LEASE_S=60)
     redis = cluster.server.client
     leases = {run_id: redis.zscore("stepflow:claims", f"run:{run_id}") for run_id in runs}
     cluster.all_ended(runs)

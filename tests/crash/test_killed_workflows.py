@@ -3,8 +3,6 @@ Workers are killed while workflows are in all their states; what was durable is 
 end is the same.
 """
 
-import random
-import time
 from collections import Counter
 from contextlib import suppress
 
@@ -14,6 +12,7 @@ from stepflow import RunSpec, SignalRefused
 from stepflow.core.journal import read_batch
 from stepflow.store.values.codec import unpack
 from tests.crash.support.checker import nothing_left_over
+from tests.crash.support.killing import Killer
 from tests.support import runs_of
 
 pytestmark = pytest.mark.crash
@@ -25,28 +24,20 @@ BRANCHES = {f"branch-{n}-{k}" for n in range(2) for k in range(2)}
 def test_workflows_end_as_they_should_though_workers_are_killed_at_random(make_cluster):
     """[F1] [F2] [F4] [F9] [F10]"""
     cluster = make_cluster(STEPFLOW_WORKER_LEASE_S=1)
-    dice = random.Random(11)
-    workers = [cluster.worker("--concurrency", "10") for _ in range(2)]
+    killer = Killer(cluster, "--concurrency", "10", seed=11, most=8)
     runs = cluster.submit(RunSpec("flow", 0.3, run_id=f"f-{n}") for n in range(40))
     for run_id in runs[::2]:  # before they ask; the others are told while they wait
         cluster.client.signal(run_id, "word", "early", dedup="once")
-    next_kill, kills = time.monotonic() + 0.5, 0
 
     def attack() -> None:
-        nonlocal next_kill, kills
-        if time.monotonic() < next_kill or kills >= 8:
-            for run_id in runs[1::2]:
-                if kills >= 4 and not cluster.status(run_id).is_finished:
-                    with suppress(SignalRefused):  # it has ended meanwhile
-                        cluster.client.signal(run_id, "word", "late", dedup="once")
-            return
-        workers.pop(dice.randrange(len(workers))).kill()
-        kills += 1
-        workers.append(cluster.worker("--concurrency", "10", ready=False))
-        next_kill = time.monotonic() + 0.5
+        killer()
+        for run_id in runs[1::2] if killer.kills >= 4 else ():
+            if not cluster.status(run_id).is_finished:
+                with suppress(SignalRefused):  # it has ended meanwhile
+                    cluster.client.signal(run_id, "word", "late", dedup="once")
 
-    cluster.all_ended(runs, 90, also=attack)
-    assert kills >= 4
+    cluster.all_ended(runs, also=attack)
+    assert killer.kills >= 4
     redis = cluster.server.client
     done = Counter(cluster.witness.read_text().split("\n"))
     for n, run_id in enumerate(runs):
@@ -73,21 +64,10 @@ def test_workflows_end_as_they_should_though_workers_are_killed_at_random(make_c
 def test_timers_fire_once_and_memos_stay_though_workers_are_killed_at_random(make_cluster):
     """[G8] [G5]"""
     cluster = make_cluster(STEPFLOW_WORKER_LEASE_S=1)
-    dice = random.Random(17)
-    workers = [cluster.worker("--concurrency", "10") for _ in range(2)]
+    killer = Killer(cluster, "--concurrency", "10", seed=17, most=8, pause_s=0.4)
     runs = cluster.submit(RunSpec("timed", 4, run_id=f"t-{n}") for n in range(30))
-    next_kill, kills = time.monotonic() + 0.5, 0
-
-    def attack() -> None:
-        nonlocal next_kill, kills
-        if time.monotonic() >= next_kill and kills < 8:
-            workers.pop(dice.randrange(len(workers))).kill()
-            kills += 1
-            workers.append(cluster.worker("--concurrency", "10", ready=False))
-            next_kill = time.monotonic() + 0.4
-
-    cluster.all_ended(runs, 90, also=attack)
-    assert kills >= 4
+    cluster.all_ended(runs, also=killer)
+    assert killer.kills >= 4
     done = Counter(cluster.witness.read_text().split("\n"))
     for run_id in runs:
         assert cluster.status(run_id).result == {
@@ -99,10 +79,10 @@ def test_timers_fire_once_and_memos_stay_though_workers_are_killed_at_random(mak
         assert set(fired.values()) == {1}
         assert len([entry for entry in journal if entry.startswith(b"memo|")]) == 6
         for page in range(6):  # a page that is in the memo is not gone through again
-            assert done[f"{run_id} page {page}"] <= 1 + kills
+            assert done[f"{run_id} page {page}"] <= 1 + killer.kills
     again = sum(count - 1 for line, count in done.items() if line)
     assert again > 0, "no kill cost a step: the attack missed"
-    assert again < 10 * kills, "what was remembered was done again"
+    assert again < 10 * killer.kills, "what was remembered was done again"
     nothing_left_over(cluster)
 
 
@@ -112,19 +92,12 @@ def test_what_was_done_is_undone_once_though_workers_are_killed_at_random(make_c
     and counts once.
     """
     cluster = make_cluster(STEPFLOW_WORKER_LEASE_S=1)
-    dice = random.Random(12)
-    workers = [cluster.worker("--concurrency", "10") for _ in range(2)]
+    killer = Killer(cluster, "--concurrency", "10", seed=12, most=10, pause_s=0.4)
     runs = cluster.submit(RunSpec("saga", 0.2, run_id=f"s-{n}") for n in range(30))
-    next_kill, kills = time.monotonic() + 0.5, 0
 
     def attack() -> None:
-        nonlocal next_kill, kills
-        if time.monotonic() >= next_kill and kills < 10:
-            workers.pop(dice.randrange(len(workers))).kill()
-            kills += 1
-            workers.append(cluster.worker("--concurrency", "10", ready=False))
-            next_kill = time.monotonic() + 0.4
-        if kills == 3:
+        killer()
+        if killer.kills >= 3:
             for n, run_id in enumerate(runs):
                 with suppress(SignalRefused):
                     if n % 2:
@@ -132,8 +105,8 @@ def test_what_was_done_is_undone_once_though_workers_are_killed_at_random(make_c
                     else:
                         cluster.client.signal(run_id, "word", dedup="once")
 
-    cluster.all_ended(runs, 90, also=attack)
-    assert kills >= 5
+    cluster.all_ended(runs, also=attack)
+    assert killer.kills >= 3
     redis = cluster.server.client
     undone = 0
     for n, run_id in enumerate(runs):
@@ -156,29 +129,22 @@ def test_children_are_made_and_told_of_once_though_workers_are_killed_at_random(
     the middle of it.
     """
     cluster = make_cluster(STEPFLOW_WORKER_LEASE_S=1)
-    dice = random.Random(13)
-    workers = [cluster.worker("--concurrency", "20") for _ in range(2)]
+    killer = Killer(cluster, "--concurrency", "20", seed=13, most=8, pause_s=0.4)
     runs = cluster.submit(RunSpec("whole", 50, run_id=f"w-{n}") for n in range(4))
     (tree,) = cluster.submit([RunSpec("whole", -3, run_id="tree")])
     redis = cluster.server.client
-    next_kill, kills = time.monotonic() + 0.3, 0
 
     def leaves_that_wait() -> int:
         waits = [redis.hget(f"stepflow:run:{one}", "waits_for") for one in runs_of(redis, "whole")]
         return sum(b"never" in (waits_for or b"") for waits_for in waits)
 
     def attack() -> None:
-        nonlocal next_kill, kills
-        if time.monotonic() >= next_kill and kills < 8:
-            workers.pop(dice.randrange(len(workers))).kill()
-            kills += 1
-            workers.append(cluster.worker("--concurrency", "20", ready=False))
-            next_kill = time.monotonic() + 0.4
+        killer()
         if leaves_that_wait() == 8:
             cluster.client.cancel(tree, "enough")
 
-    cluster.all_ended([*runs, tree], 90, also=attack)
-    assert kills >= 4
+    cluster.all_ended([*runs, tree], also=attack)
+    assert killer.kills >= 4
     for run_id in runs:
         assert cluster.status(run_id).result == {"parts": [*range(50), -1]}, run_id
         assert redis.scard(f"stepflow:run:{run_id}:children:0") == 0
@@ -199,21 +165,10 @@ def test_children_are_made_and_told_of_once_though_workers_are_killed_at_random(
 def test_only_items_without_an_answer_are_done_again_though_workers_are_killed(make_cluster):
     """[K4] Each kill costs at most as many calls as were in progress."""
     cluster = make_cluster(STEPFLOW_WORKER_LEASE_S=1)
-    dice = random.Random(15)
-    workers = [cluster.worker("--concurrency", "4") for _ in range(2)]
+    killer = Killer(cluster, "--concurrency", "4", seed=15, most=6, pause_s=0.4)
     runs = cluster.submit(RunSpec("many", 500, run_id=f"m-{n}") for n in range(4))
-    next_kill, kills = time.monotonic() + 0.3, 0
-
-    def attack() -> None:
-        nonlocal next_kill, kills
-        if time.monotonic() >= next_kill and kills < 6:
-            workers.pop(dice.randrange(len(workers))).kill()
-            kills += 1
-            workers.append(cluster.worker("--concurrency", "4", ready=False))
-            next_kill = time.monotonic() + 0.4
-
-    cluster.all_ended(runs, 90, also=attack)
-    assert kills >= 3
+    cluster.all_ended(runs, also=killer)
+    assert killer.kills >= 3
     redis = cluster.server.client
     done = Counter(cluster.witness.read_text().split("\n"))
     for run_id in runs:
@@ -224,7 +179,7 @@ def test_only_items_without_an_answer_are_done_again_though_workers_are_killed(m
             answered.update(index for index, *_ in unpack(answers))
         assert set(answered.values()) == {1}, f"{run_id}: one answer for each item"
         again = sum(done[f"{run_id} item {number}"] - 1 for number in range(500))
-        assert again <= 10 * kills, run_id
+        assert again <= 10 * killer.kills, run_id
     assert sum(count - 1 for line, count in done.items() if line) > 0, "the attack missed"
     nothing_left_over(cluster)
 
@@ -235,23 +190,12 @@ def test_thirty_steps_with_everything_in_them_end_the_same_though_workers_are_ki
     end and are undone.
     """
     cluster = make_cluster(STEPFLOW_WORKER_LEASE_S=1)
-    dice = random.Random(14)
-    workers = [cluster.worker("--concurrency", "10") for _ in range(2)]
+    killer = Killer(cluster, "--concurrency", "10", seed=14, most=10, pause_s=0.35)
     runs = cluster.submit(RunSpec("thirty", n % 2 == 1, run_id=f"t-{n}") for n in range(16))
     for run_id in runs:
         cluster.client.signal(run_id, "word", "said", dedup="once")
-    next_kill, kills = time.monotonic() + 0.3, 0
-
-    def attack() -> None:
-        nonlocal next_kill, kills
-        if time.monotonic() >= next_kill and kills < 10:
-            workers.pop(dice.randrange(len(workers))).kill()
-            kills += 1
-            workers.append(cluster.worker("--concurrency", "10", ready=False))
-            next_kill = time.monotonic() + 0.35
-
-    cluster.all_ended(runs, 90, also=attack)
-    assert kills >= 5
+    cluster.all_ended(runs, also=killer)
+    assert killer.kills >= 4
     redis = cluster.server.client
     told = [cluster.status(run_id).result for run_id in runs[::2]]
     assert len(told[0]) == 4 + 8 + 3 + 3 + 8

@@ -55,7 +55,7 @@ def all_succeed(client, specs):
                 del left[run_id]
         return not left
 
-    until(none_left, what="all runs to end", look_s=0.1, patience_s=60)
+    until(none_left, what="all runs to end", look_s=0.1)
 
 
 def test_a_primary_killed_under_load_is_taken_over_and_comes_back_as_a_replica(watched):

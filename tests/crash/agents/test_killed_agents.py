@@ -48,7 +48,7 @@ def test_no_call_is_finished_twice_though_workers_are_killed_at_random(make_clus
         os.kill(pid, signal.SIGKILL)
         next_kill = time.monotonic() + 0.8
 
-    cluster.all_ended(runs, 60 + 3 * KILLS + RUNS, also=attack)
+    cluster.all_ended(runs, also=attack)
     assert len(killed) >= min(KILLS, 2)
     redis = cluster.server.client
     for run_id in runs:

@@ -37,7 +37,7 @@ def test_each_end_is_archived_once_though_postgres_crashes_and_a_worker_is_kille
             cluster.worker(*APP, ready=False), cluster.spawn("stepflow", "worker", APP[1]),
         ]  # fmt: skip
         for worker in workers:
-            worker.has_said("listens to", PATIENCE_S)
+            worker.has_said("listens to")
         submitted: list[str] = []
 
         def submit(count):
@@ -50,24 +50,24 @@ def test_each_end_is_archived_once_though_postgres_crashes_and_a_worker_is_kille
                 submit(RUNS // RESTARTS // 2)
                 until(
                     lambda before=before: archive.health().runs > before,
-                    what="an end in the archive", patience_s=PATIENCE_S,
+                    what="an end in the archive",
                 )  # fmt: skip
                 server.stop("immediate")
                 if number == 0:
                     workers[0].kill()
                 submit(RUNS // RESTARTS // 2)
-                cluster.all_ended(submitted, PATIENCE_S)  # steps go on
+                cluster.all_ended(submitted)  # steps go on
                 server.start()
             until(
                 lambda: archive.health().runs == len(submitted),
-                what="all ends", patience_s=PATIENCE_S,
+                what="all ends",
             )  # fmt: skip
             pages = archive.every()
             found = Counter(run.id for page in pages for run in page.runs)
         redis = cluster.server.client
         until(
             lambda: not redis.zcard("stepflow:hooks:live") and not redis.zcard("stepflow:claims"),
-            what="every delivery is settled", patience_s=PATIENCE_S,
+            what="every delivery is settled",
         )  # fmt: skip
         assert found == Counter(dict.fromkeys(submitted, 1))
         assert not redis.zcard("stepflow:hooks:dead")

@@ -34,7 +34,7 @@ def test_a_dead_endpoint_is_left_alone_and_comes_back_slowly(make_cluster):
 
         # who waits holds no slot
         others = [cluster.client.submit("quick", number).id for number in range(QUICK)]
-        cluster.all_ended(others, 20)
+        cluster.all_ended(others)
         assert cluster.server.client.zcard("stepflow:claims") <= 1
 
         # a worker that is killed in its trial gives that back
@@ -48,7 +48,7 @@ def test_a_dead_endpoint_is_left_alone_and_comes_back_slowly(make_cluster):
         victim.kill()
 
         # and they come back, two for each that went well
-        cluster.all_ended(runs, 60)
+        cluster.all_ended(runs)
         assert {cluster.status(run_id).state for run_id in runs} == {"succeeded"}
         assert sorted(endpoint.answered) == list(range(RUNS))
         back = endpoint.calls[before:]

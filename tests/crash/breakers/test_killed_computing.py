@@ -29,6 +29,6 @@ def test_another_computes_it_and_it_is_computed_once(make_cluster):
         endpoint.mode = "up"
         [victim] = [each for each in workers if each.popen.pid == endpoint.calls[0].pid]
         victim.kill()
-        cluster.all_ended(runs, 60)
+        cluster.all_ended(runs)
         assert {cluster.status(run_id).state for run_id in runs} == {"succeeded"}
         assert [call.order for call in endpoint.calls] == [7, 7]

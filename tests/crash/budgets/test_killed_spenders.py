@@ -33,7 +33,7 @@ def test_settled_and_lost_enclose_the_bill_and_the_budget_is_never_exceeded(make
             workers.append(cluster.worker(*APP, ready=False))
             assert _in_all(get("acme").spent) <= LIMIT
 
-        cluster.all_ended(runs, 120)
+        cluster.all_ended(runs)
         assert {cluster.status(run_id).result for run_id in runs} == {"spent"}
         spent = get("acme").spent
         assert _in_all(spent) <= LIMIT

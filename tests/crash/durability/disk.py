@@ -39,6 +39,11 @@ class Disk:
         client.config_set("appendfsync", "no")
         self.on_disk = self._file.stat().st_size
 
+    @property
+    def lags(self) -> bool:
+        """Whether something was written that is not on the disk."""
+        return self._file.stat().st_size > self.on_disk
+
     def cut_power(self) -> None:
         """Lose all that is not on disk, and start again on what is."""
         self._server.kill()

@@ -74,9 +74,14 @@ def lost_of(cluster: Cluster, run_ids: list[str]) -> list[str]:
     return [run_id for run_id in run_ids if not redis.exists(f"stepflow:run:{run_id}")]
 
 
+def submits_of(drivers: list[Driver]) -> list[str]:
+    """Name the runs whose submit was acknowledged."""
+    return [run_id for driver in drivers for run_id in list(driver.submitted)]
+
+
 def check_acknowledged(cluster: Cluster, drivers: list[Driver]) -> str:
     """Find every acknowledged submit, cancel and commit there; say how many there were."""
-    submitted = [run_id for driver in drivers for run_id in driver.submitted]
+    submitted = submits_of(drivers)
     cancelled = {run_id for driver in drivers for run_id in driver.cancelled}
     assert lost_of(cluster, submitted) == []
     cluster.all_ended(submitted)

@@ -63,6 +63,8 @@ class Pair:
         self._node = Path(server.folder)
         self._replica: subprocess.Popen[bytes] | None = None
         self._link: Link | None = None
+        #: how much the replica has at most, once it falls behind
+        self._received: int | None = None
         self.destroyed = 0
         #: bytes of the replication stream that replicas had not received
         self.lost_bytes = 0
@@ -84,7 +86,13 @@ class Pair:
         client.close()
         primary.close()
 
-    def destroy_primary(self, lag_s: float) -> None:
+    def fall_behind(self) -> None:
+        """Have the replica get nothing any more."""
+        assert self._link is not None
+        self._link.cut()
+        self._received = _written_to(self._server.client)
+
+    def destroy_primary(self, lag_s: float = 0.0) -> None:
         """
         Have the replica fall behind for *lag_s*, end the primary for good, promote the other.
 
@@ -95,8 +103,9 @@ class Pair:
         assert replica is not None
         assert old is not None
         assert self._link is not None
-        self._link.cut()
-        received = _written_to(server.client)
+        if self._received is None:
+            self.fall_behind()
+        received, self._received = self._received or 0, None
         time.sleep(lag_s)
         until(lambda: _written_to(server.client) > received, what="a write that no replica has")
         written = _written_to(server.client)

@@ -15,7 +15,14 @@ import time
 import pytest
 
 from tests.crash.durability.disk import Disk
-from tests.crash.durability.driver import check_acknowledged, driving, lost_of, went_back
+from tests.crash.durability.driver import (
+    check_acknowledged,
+    driving,
+    lost_of,
+    submits_of,
+    went_back,
+)
+from tests.crash.support.waiting import until
 
 pytestmark = pytest.mark.crash
 
@@ -32,6 +39,7 @@ def cut_often(disk: Disk, cuts: int) -> None:
             time.sleep(SYNC_S)
             disk.sync()
         time.sleep(chance.uniform(0, 2 * SYNC_S))
+        until(lambda: disk.lags, what="a write that is not on the disk")
         disk.cut_power()
 
 
@@ -67,7 +75,12 @@ def test_at_everysec_what_was_not_on_disk_is_lost(make_cluster):
         cluster.worker()
     with driving(cluster, "everysec") as drivers:
         cut_often(disk, 4)
-    submitted = [run_id for driver in drivers for run_id in driver.submitted]
+        disk.sync()
+        had = len(submits_of(drivers))
+        # each had one under way, which the sync may have brought there
+        until(lambda: len(submits_of(drivers)) > had + len(drivers), what="a submit since the sync")
+        disk.cut_power()
+    submitted = submits_of(drivers)
     lost, repeated = lost_of(cluster, submitted), went_back(cluster)
     print(f"everysec: {disk.cuts} power cuts lost {len(lost)} of {len(submitted)} submits, and "
           f"{len(repeated)} commits of runs that went on")  # fmt: skip

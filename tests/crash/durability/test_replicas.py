@@ -15,8 +15,9 @@ import pytest
 from stepflow.store.connection.address import Address
 from stepflow.store.connection.sync import SyncConnection
 from stepflow.store.durability.demand import Demand
-from tests.crash.durability.driver import check_acknowledged, driving, lost_of
+from tests.crash.durability.driver import check_acknowledged, driving, lost_of, submits_of
 from tests.crash.durability.replica import Pair
+from tests.crash.support.waiting import until
 
 pytestmark = pytest.mark.crash
 
@@ -46,18 +47,24 @@ def test_a_replica_that_syncs_at_once_confirms_at_once(make_cluster):
     """
     [S12] It tells what is on its disk once a second unless it is asked, and it is asked when it is.
 
-    One that is not asked again is in time for a fifth of these waits.
+    One that is not asked again is in time for a fifth of these waits. A machine may be busy
+    through some of them, but not through all.
     """
     cluster = make_cluster(appendfsync="always")
     pair = Pair(cluster.server)
     demand = Demand("replicated", 1, "a:barrier")
     connection = SyncConnection.to(Address.parse(cluster.server.url))
     try:
-        replies = [connection.calls([demand.barrier(), *demand.waits(400)])[-1] for _ in range(10)]
+        for _ in range(20):
+            calls = [demand.barrier(), *demand.waits(400)]
+            replies = [connection.calls(calls)[-1] for _ in range(10)]
+            in_time = sum(demand.is_met_by(reply) for reply in replies)
+            if in_time >= 9:
+                break
     finally:
         connection.close()
         pair.close()
-    assert [demand.is_met_by(reply) for reply in replies].count(True) > 5
+    assert in_time >= 9
 
 
 def test_at_everysec_what_no_replica_had_is_lost(make_cluster):
@@ -66,9 +73,16 @@ def test_at_everysec_what_no_replica_had_is_lost(make_cluster):
     pair = Pair(cluster.server)
     try:
         with driving(cluster, "everysec") as drivers:
-            time.sleep(0.2)
-            pair.destroy_primary(0.2)
-        submitted = [run_id for driver in drivers for run_id in driver.submitted]
+            until(lambda: submits_of(drivers), what="a submit")
+            pair.fall_behind()
+            had = len(submits_of(drivers))
+            until(
+                # each had one under way, which the replica may have
+                lambda: len(submits_of(drivers)) > had + len(drivers),
+                what="a submit that no replica has",
+            )
+            pair.destroy_primary()
+        submitted = submits_of(drivers)
         lost = lost_of(cluster, submitted)
         print(f"everysec: a primary took {len(lost)} of {len(submitted)} submits with it")
         assert lost

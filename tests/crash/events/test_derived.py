@@ -2,12 +2,12 @@
 
 import asyncio
 import random
-import time
 from collections import Counter
 
 import pytest
 
 from stepflow import AsyncClient, Event, EventType, RunSpec
+from tests.crash.support.killing import Killer
 
 pytestmark = pytest.mark.crash
 
@@ -36,31 +36,20 @@ def shown(event: Event) -> tuple[object, ...]:
 async def test_a_reader_that_is_cut_is_told_each_event_once_though_workers_are_killed(make_cluster):
     """[E2] Chains, eight branches, retries, a worker killed each second: 10,000 events."""
     cluster = make_cluster(STEPFLOW_WORKER_LEASE_S=1)
-    dice = random.Random(31)
-    workers = [cluster.worker(*APP) for _ in range(2)]
+    killer = Killer(cluster, *APP, seed=31, most=10, pause_s=1.0)
     runs = cluster.submit(
         RunSpec("branches", BRANCH, run_id=f"e-{n}") if n % 2 else
         RunSpec("long", CHAIN, run_id=f"e-{n}")
         for n in range(2 * RUNS)
     )  # fmt: skip
-    next_kill, kills = time.monotonic() + 1.0, 0
-
-    def attack() -> None:
-        nonlocal next_kill, kills
-        if time.monotonic() >= next_kill and kills < 10:
-            workers.pop(dice.randrange(len(workers))).kill()
-            kills += 1
-            workers.append(cluster.worker(*APP, ready=False))
-            next_kill = time.monotonic() + 1.0
-
     async with AsyncClient(cluster.server.url, settings=cluster.settings) as client:
         reading = [
             asyncio.create_task(cut_reader(client, run_id, random.Random(run_id)))
             for run_id in runs
         ]
-        await asyncio.to_thread(cluster.all_ended, runs, 240, attack)
+        await asyncio.to_thread(cluster.all_ended, runs, killer)
         told = await asyncio.gather(*reading)
-        assert kills >= 4
+        assert killer.kills >= 4
         for number, (run_id, live) in enumerate(zip(runs, told, strict=True)):
             late = [event async for event in client.events(run_id)]
             assert Counter(map(shown, live)) == Counter(map(shown, late)), run_id

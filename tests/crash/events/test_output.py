@@ -6,13 +6,13 @@ committed, and nothing else.
 import asyncio
 import random
 import signal
-import time
 
 import pytest
 
 from stepflow import AsyncClient, OutputEnd, OutputItem, OutputReset, OutputView, RunSpec
 from tests.crash.support.checker import nothing_left_over
 from tests.crash.support.cluster import Cluster
+from tests.crash.support.killing import Killer
 from tests.crash.support.waiting import until
 
 pytestmark = pytest.mark.crash
@@ -51,31 +51,20 @@ async def test_readers_show_exactly_what_was_committed_though_workers_are_killed
     killed each second.
     """
     cluster = make_cluster(STEPFLOW_WORKER_LEASE_S=1)
-    dice = random.Random(21)
-    workers = [cluster.worker(*APP) for _ in range(2)]
+    killer = Killer(cluster, *APP, seed=21, most=12, pause_s=1.0)
     runs = cluster.submit(
         RunSpec("talk", STEPS, run_id=f"t-{n}")
         if n % 2
         else RunSpec("talker", {"steps": STEPS, "told": []}, run_id=f"t-{n}")
         for n in range(RUNS)
     )
-    next_kill, kills = time.monotonic() + 1.0, 0
-
-    def attack() -> None:
-        nonlocal next_kill, kills
-        if time.monotonic() >= next_kill and kills < 12:
-            workers.pop(dice.randrange(len(workers))).kill()
-            kills += 1
-            workers.append(cluster.worker(*APP, ready=False))
-            next_kill = time.monotonic() + 1.0
-
     async with AsyncClient(cluster.server.url, settings=cluster.settings) as client:
         reading = [
             asyncio.create_task(follow(client, run_id, random.Random(run_id))) for run_id in runs
         ]
-        await asyncio.to_thread(cluster.all_ended, runs, 240, attack)
+        await asyncio.to_thread(cluster.all_ended, runs, killer)
         live = await asyncio.gather(*reading)
-        assert kills >= 2
+        assert killer.kills >= 2
         voided = 0
         for run_id, view in zip(runs, live, strict=True):
             committed = sorted((await client.status(run_id)).result)

@@ -27,7 +27,7 @@ def runs_there(cluster):
 
 def killed_at(cluster, point, count=MANY):
     client = cluster.program("group", "--prefix", "g", "--count", str(count), CRASH_AT=point)
-    assert client.wait(patience_s=120) == -signal.SIGKILL
+    assert client.wait() == -signal.SIGKILL
 
 
 def test_each_member_begins_once_though_its_client_is_killed_three_times(make_cluster):
@@ -46,7 +46,7 @@ def test_each_member_begins_once_though_its_client_is_killed_three_times(make_cl
     assert (info.state, info.succeeded, info.total) == ("succeeded", MANY, MANY)
     assert begun_by(cluster) == [f"g--m{number:06}" for number in range(MANY)]
     again = cluster.program("group", "--prefix", "g", "--count", str(MANY))
-    assert again.wait(patience_s=120) == 0
+    assert again.wait() == 0
     assert runs_there(cluster) == MANY
 
 
@@ -55,7 +55,7 @@ def test_two_machines_that_submit_one_group_begin_each_member_once(make_cluster)
     cluster = make_cluster()
     clients = [cluster.program("group", "--prefix", "g", "--count", "3000") for _ in range(3)]
     cluster.worker("--concurrency", "100")
-    assert [client.wait(patience_s=60) for client in clients] == [0, 0, 0]
+    assert [client.wait() for client in clients] == [0, 0, 0]
     assert cluster.client.groups.wait("g", timeout=60).succeeded == 3000
     assert len(begun_by(cluster)) == 3000
 
@@ -96,9 +96,9 @@ def test_a_worker_killed_there_costs_nothing_and_the_hook_is_told_once(make_clus
         client = cluster.program("retry", "--prefix", "g", CRASH_AT="group.retried:1")
         client.wait()
         ends = 2
-    assert doomed.wait(patience_s=60) == -signal.SIGKILL
+    assert doomed.wait() == -signal.SIGKILL
     cluster.worker("--concurrency", "20")
-    until(lambda: groups.status("g").end == ends, what="the last end", patience_s=60)
+    until(lambda: groups.status("g").end == ends, what="the last end")
     info = groups.wait("g", timeout=60)
     assert (info.state, info.succeeded, info.failed, info.cancelled) == expected
     if point != "submitted":

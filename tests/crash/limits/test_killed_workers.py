@@ -1,13 +1,12 @@
 """Limits while workers are killed and stopped past their leases, and the server is killed."""
 
 import random
-import signal
-import time
 
 import pytest
 
 from stepflow import RunSpec
 from tests.crash.limits.gauge import Gauge
+from tests.crash.limits.hurting import Hurter
 from tests.crash.support.app import path
 from tests.crash.support.checker import check
 
@@ -20,40 +19,22 @@ def test_never_above_the_limit_and_never_idle_whoever_dies(make_cluster):
     """[L20] [L7] Claims at any instant; slots of the dead are free with their claims."""
     cluster = make_cluster()
     cluster.client.limits.set("gate", concurrency=MOST)
-    dice, kills, stopped = random.Random(5), 0, []
-    workers = [cluster.worker("--concurrency", "20") for _ in range(3)]
+    dice = random.Random(5)
+    killer = Hurter(cluster, "--concurrency", "20", seed=5, most=9, workers=3, pause_s=1.0)
     gauge = Gauge(lambda: cluster.server.client, "gate", KEYS, MOST)
     gauge.start()
     runs = cluster.submit(
         RunSpec("chain", path(4, pause=0.05), run_id=f"a-{n}", limits={"gate": dice.choice(KEYS)})
         for n in range(240)
     )
-    last = time.monotonic()
 
-    def hurt() -> None:
-        nonlocal kills, last
-        now = time.monotonic()
-        for moment, process in list(stopped):
-            if now > moment:
-                stopped.remove((moment, process))
-                process.send(signal.SIGCONT)
-        if now < last + 1 or kills > 8:
-            return
-        last, kills = now, kills + 1
-        victim = workers.pop(dice.randrange(len(workers)))
-        if kills % 3 == 0:
-            victim.send(signal.SIGSTOP)
-            stopped.append((now + 3, victim))
-        else:
-            victim.kill()
-        if kills == 5:
-            cluster.server.kill()
-            cluster.server.start()
-        workers.append(cluster.worker("--concurrency", "20", ready=False))
+    def attack() -> None:
+        killer()
+        if killer.kills >= 5 and not cluster.server.kills:
+            cluster.server.restart()
 
-    cluster.all_ended(runs, 90, also=hurt)
-    for _, process in stopped:
-        process.send(signal.SIGCONT)
+    cluster.all_ended(runs, also=attack)
+    killer.let_go()
     gauge.stop()
     cluster.client.limits.forget("gate")
     found = check(cluster, dict.fromkeys(runs, "succeeded"))
@@ -61,8 +42,8 @@ def test_never_above_the_limit_and_never_idle_whoever_dies(make_cluster):
     assert gauge.wrong == []
     assert gauge.most == MOST
     assert gauge.looks > 100
-    print(f"{gauge.told}, {kills} kills")
-    assert kills >= 4
+    print(f"{gauge.told}, {killer.kills} kills")
+    assert killer.kills >= 4
     assert found.attempts_lost > 0
     redis = cluster.server.client
     assert not redis.exists("stepflow:slots", "stepflow:lines")

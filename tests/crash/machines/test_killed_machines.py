@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-import time
 from collections import Counter
 
 import pytest
@@ -11,6 +9,7 @@ import pytest
 from stepflow import RunSpec
 from tests.crash.support.checker import nothing_left_over
 from tests.crash.support.cluster import Cluster
+from tests.crash.support.killing import Killer
 
 pytestmark = pytest.mark.crash
 
@@ -22,24 +21,6 @@ DONE = [
     for name in (f"work-{visit}", *(f"page-{visit}-{at}" for at in (3, 4, 5)))
 ]
 WAY = ["work", "split", "pages"] * ROUNDS + ["end"]
-
-
-class Killer:
-    """Kills one of two workers every *pause_s* and starts another, *most* times."""
-
-    def __init__(self, cluster: Cluster, seed: int, pause_s: float, most: int) -> None:
-        self._cluster, self._dice = cluster, random.Random(seed)
-        self._pause_s, self._most, self.kills = pause_s, most, 0
-        self._workers = [cluster.worker(*OPTIONS) for _ in range(2)]
-        self._next = time.monotonic() + pause_s
-
-    def __call__(self) -> None:
-        if time.monotonic() < self._next or self.kills >= self._most:
-            return
-        self._workers.pop(self._dice.randrange(len(self._workers))).kill()
-        self.kills += 1
-        self._workers.append(self._cluster.worker(*OPTIONS, ready=False))
-        self._next = time.monotonic() + self._pause_s
 
 
 def journal_of(cluster: Cluster, run_id: str) -> list[tuple[str, str, str]]:
@@ -60,10 +41,10 @@ def seen_by_code(cluster: Cluster) -> Counter[str]:
 def test_machines_go_their_way_though_workers_are_killed_at_random(make_cluster):
     """[M1] [M4] [M6] Each state is entered once, each branch and page has one answer."""
     cluster = make_cluster(STEPFLOW_WORKER_LEASE_S=1)
-    attack = Killer(cluster, seed=16, pause_s=0.3, most=6)
+    attack = Killer(cluster, *OPTIONS, seed=16, pause_s=0.3, most=6)
     specs = (RunSpec("tour", {"rounds": ROUNDS}, run_id=f"t-{n}") for n in range(40))
     runs = cluster.submit(specs)
-    cluster.all_ended(runs, 60, also=attack)
+    cluster.all_ended(runs, also=attack)
     assert attack.kills >= 2
     for run_id in runs:
         result = cluster.status(run_id).result
@@ -86,11 +67,11 @@ def test_polls_timers_and_compensations_of_machines_hold_though_workers_are_kill
     A compensation may begin twice, and counts once; it gets the data as the state left them.
     """
     cluster = make_cluster(STEPFLOW_WORKER_LEASE_S=1)
-    attack = Killer(cluster, seed=17, pause_s=0.25, most=12)
+    attack = Killer(cluster, *OPTIONS, seed=17, pause_s=0.25, most=12)
     runs = cluster.submit(
         RunSpec("trip", {"fails": n % 2 == 0}, run_id=f"p-{n}") for n in range(40)
     )
-    cluster.all_ended(runs, 90, also=attack)
+    cluster.all_ended(runs, also=attack)
     assert attack.kills >= 3
     seen = seen_by_code(cluster)
     for n, run_id in enumerate(runs):

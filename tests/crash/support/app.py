@@ -60,13 +60,31 @@ def walked(step: Step[Any], **options: Any) -> Outcome:
 
 
 def path(steps: int, **more: Any) -> dict[str, Any]:
-    """Make the payload of a run of so many steps."""
+    """
+    Make the payload of a run of so many steps.
+
+    With *gate* (`Cluster.gate`) a step of a runner that looks at it waits until it is let through.
+    """
     return {"steps": steps, "trail": [], **more}
+
+
+def is_let_through(step: Step[Any]) -> bool:
+    """Look at the run's gate, a file with the number of the last step that it is open for."""
+    gate = step.payload.get("gate")
+    return gate is None or step.number <= int(Path(gate).read_text())
+
+
+def block(step: Step[Any]) -> None:
+    """Keep the thread until the step is let through."""
+    while not is_let_through(step):
+        time.sleep(0.01)
 
 
 @app.runner("chain", retry=QUICK)
 async def chain(step: Step[Any]) -> Outcome:
     witness(step, "begin")
+    while not is_let_through(step):
+        await asyncio.sleep(0.01)
     await asyncio.sleep(step.payload.get("pause", 0))
     return walked(step)
 
@@ -160,7 +178,7 @@ async def blocker(step: Step[Any]) -> Outcome:
     witness(step, "begin")
     if step.number == 0 and await step.memo.get("blocked") is None:
         await step.memo.put("blocked", 1)
-        time.sleep(step.payload["block"])
+        block(step)
     return walked(step)
 
 
@@ -168,7 +186,7 @@ async def blocker(step: Step[Any]) -> Outcome:
 def overrun(step: Step[Any]) -> Outcome:
     """A function that overruns once, and then tries to write as the attempt it no longer is."""
     if step.attempt == 1:
-        time.sleep(step.payload["block"])
+        block(step)
         try:
             step.memo.put("ghost", 1)
             witness(step, "ghost-wrote")

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 from stepflow.store.values.codec import unpack
 from tests.crash.support.cluster import Cluster
-from tests.crash.support.waiting import until
+from tests.crash.support.waiting import PATIENCE_S, until
 from tests.support import DECLARED
 
 #: keys that live without a time to live: indexes whose members go with their runs, and RQ's lists
@@ -67,14 +67,14 @@ def check(
     expected: Mapping[str, str],
     *,
     hooks: bool = True,
-    patience_s: float = 40.0,
-    quiet_s: float = 20.0,
+    besides: str | None = None,
+    patience_s: float = PATIENCE_S,
 ) -> Findings:
     """
     Read everything. *expected* gives for each run id the states it may end in, such as
-    `succeeded|cancelled`.
+    `succeeded|cancelled`; a key of the name *besides* may be left over.
 
-    Waits for hooks under way; all else must be there.
+    Waits for hooks under way, and for what goes when they have arrived.
     """
     found = Findings()
     if hooks:
@@ -82,8 +82,15 @@ def check(
     for run_id, states in expected.items():
         _check_run(cluster, run_id, states.split("|"), found, hooks=hooks)
     found.hooks_missing += cluster.sink.receiver.wrong
-    _wait_for_quiet(cluster, found, quiet_s)
-    found.left_over += leftovers(cluster)
+
+    def seen() -> tuple[list[str], list[str]]:
+        left = [said for said in leftovers(cluster) if said.split()[0] != besides]
+        return _unquiet(cluster), left
+
+    with suppress(AssertionError):  # the findings say what is there
+        until(lambda: not any(seen()), what="quiet", patience_s=patience_s)
+    stuck, found.left_over = seen()
+    found.stuck += stuck
     return found
 
 
@@ -93,14 +100,6 @@ def _wait_for_hooks(cluster: Cluster, expected: Mapping[str, str], patience_s: f
         until(lambda: len(told) >= len(expected), what="hooks", patience_s=patience_s)
     except AssertionError:
         return  # the findings say which
-
-
-def _wait_for_quiet(cluster: Cluster, found: Findings, quiet_s: float) -> None:
-    """The last hook has arrived before its worker notes it: give that a moment, and no more."""
-    try:
-        until(lambda: not _unquiet(cluster), what="quiet", patience_s=quiet_s)
-    except AssertionError:
-        found.stuck += _unquiet(cluster)
 
 
 def _unquiet(cluster: Cluster) -> list[str]:

@@ -8,9 +8,9 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from stepflow import Client, RunSpec, RunStatus
 from stepflow.settings import RedisSettings, Settings, WebhookSettings
@@ -29,6 +29,9 @@ FORKED = {OURS, "stepflow"}
 
 class Process:
     """One process of ours and its log."""
+
+    #: the name of the worker, if it is one that `Cluster.worker` has started
+    name: str | None = None
 
     def __init__(self, command: Sequence[str], log: Path, environment: dict[str, str]) -> None:
         self.log = log
@@ -86,6 +89,25 @@ class Process:
         )
 
 
+class Gate:
+    """
+    Where steps of chains wait until they are let through, so that a test need not be in time.
+
+    *file* is the payload's `gate`.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._file = folder / "gate"
+        self.file = str(self._file)
+        self.open(through=-1)
+
+    def open(self, through: int = 1000) -> None:
+        """Let steps with numbers up to *through* pass."""
+        new = self._file.with_suffix(".new")
+        new.write_text(str(through))
+        new.replace(self._file)
+
+
 class Cluster:
     """What one attack is about; as a context manager it leaves no process and no file."""
 
@@ -96,6 +118,7 @@ class Cluster:
         self.sink = Sink()
         self.processes: list[Process] = []
         self.witness = self.folder / "witness"
+        self.gate = Gate(self.folder)
         self.settings = Settings(
             redis=RedisSettings(retry_for_s=30.0), webhook=WebhookSettings(allow_cidrs=HERE)
         )
@@ -156,7 +179,10 @@ class Cluster:
 
     def worker(self, *arguments: str, ready: bool = True, **environment: object) -> Process:
         """Start a worker; with *ready* wait until it listens."""
+        if "--name" not in arguments:
+            arguments = (*arguments, "--name", f"worker-{len(self.processes)}")
         process = self.program("worker", *arguments, **environment)
+        process.name = arguments[arguments.index("--name") + 1]
         if ready:
             process.has_said("listens to")
         return process
@@ -188,15 +214,18 @@ class Cluster:
 
         return until(there, what=f"run {run_id} in {state} at {step}", patience_s=patience_s)
 
-    def all_ended(
-        self, run_ids: Iterable[str], patience_s: float = PATIENCE_S, also: Any = None
-    ) -> None:
-        """Wait until every run has ended; *also* is called at each look."""
+    def all_ended(self, run_ids: Iterable[str], also: Callable[[], object] | None = None) -> None:
+        """
+        Wait until every run has ended; *also* is called at each look.
+
+        Patience is for the next of them to end: how long all take depends on the machine.
+        """
         left = set(run_ids)
 
-        def none_left() -> bool:
+        def some_ended() -> bool:
             if also is not None:
                 also()
+            before = len(left)
             with self.server.client.pipeline(transaction=False) as pipe:
                 order = sorted(left)
                 for run_id in order:
@@ -204,13 +233,14 @@ class Cluster:
                 left.difference_update(
                     run_id for run_id, ended in zip(order, pipe.execute(), strict=True) if ended
                 )
-            return not left
+            return len(left) < before
 
-        try:
-            until(none_left, what="runs", patience_s=patience_s, look_s=0.05)
-        except AssertionError:
-            shown = [self.client.status(run_id) for run_id in sorted(left)[:5]]
-            raise AssertionError(f"{len(left)} runs are stuck, such as {shown}") from None
+        while left:
+            try:
+                until(some_ended, what="a run to end", look_s=0.05)
+            except AssertionError:
+                shown = [self.client.status(run_id) for run_id in sorted(left)[:5]]
+                raise AssertionError(f"{len(left)} runs are stuck, such as {shown}") from None
 
 
 def _with_hook(spec: RunSpec, sink: Sink) -> RunSpec:

@@ -35,7 +35,7 @@ def test_the_checker_finds_whatever_is_wrong(make_cluster):
     redis.rpush("stepflow:run:t-8:journal", redis.lindex("stepflow:run:t-8:journal", 0))
     redis.zadd("stepflow:claims", {"run:t-7": 1})
     redis.set("stepflow:stray", 1)
-    found = check(cluster, expected, patience_s=0.1, quiet_s=0.1)
+    found = check(cluster, expected, patience_s=0.1)
     assert [said for said in found.lost if "t-0" in said or "t-1" in said] == found.lost
     assert len(found.lost) == 2
     assert {run_id for run_id in runs for said in found.doubled if f"run {run_id}" in said} >= {

@@ -8,8 +8,8 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-#: seconds no condition may take, however busy the machine is
-PATIENCE_S = 40.0
+#: seconds no condition may take, however busy the machine is; reached only when a test fails
+PATIENCE_S = 120.0
 
 
 def until(
