@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import random
-import re
 import signal
 import sys
 import time
@@ -20,6 +19,7 @@ from stepflow import RunSpec
 from tests.crash.agents.app import TOOLS, UNITS
 from tests.crash.agents.nest import CONCURRENCY
 from tests.crash.support.checker import nothing_left_over
+from tests.crash.support.killing import pids_at_work
 
 pytestmark = pytest.mark.crash
 
@@ -39,11 +39,12 @@ def test_no_call_is_finished_twice_though_workers_are_killed_at_random(make_clus
 
     def attack() -> None:
         nonlocal next_kill
-        alive = {int(pid) for pid in re.findall(r"worker (\d+)", nest.said)} - killed
-        begun = cluster.witness.stat().st_size
-        if time.monotonic() < next_kill or len(killed) >= KILLS or not begun or not alive:
+        if time.monotonic() < next_kill or len(killed) >= KILLS:
             return
-        pid = dice.choice(sorted(alive))
+        busy = pids_at_work(cluster) - killed
+        if not busy or not cluster.witness.stat().st_size:
+            return
+        pid = dice.choice(sorted(busy))
         killed.add(pid)
         os.kill(pid, signal.SIGKILL)
         next_kill = time.monotonic() + 0.8

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-import re
 import signal
 import sys
 import time
@@ -19,6 +18,7 @@ import pytest
 from stepflow import AsyncClient, OutputReset, OutputView, RunSpec
 from stepflow.agents.streams import assemble, caught_up
 from tests.crash.support.checker import nothing_left_over
+from tests.crash.support.killing import pids_at_work
 
 pytestmark = pytest.mark.crash
 
@@ -69,10 +69,12 @@ async def test_readers_that_drop_show_what_counts_though_workers_are_killed(make
 
     def attack() -> None:
         nonlocal next_kill
-        alive = {int(pid) for pid in re.findall(r"worker (\d+)", nest.said)} - killed
-        if time.monotonic() < next_kill or len(killed) >= KILLS or not alive:
+        if time.monotonic() < next_kill or len(killed) >= KILLS:
             return
-        pid = dice.choice(sorted(alive))
+        busy = pids_at_work(cluster) - killed
+        if not busy:
+            return
+        pid = dice.choice(sorted(busy))
         killed.add(pid)
         os.kill(pid, signal.SIGKILL)
         next_kill = time.monotonic() + 0.8

@@ -42,8 +42,9 @@ async def quick(step: Step[int]) -> Succeed:
 
 
 class Call(NamedTuple):
-    """A call that arrived: its order, the process it came from, when it came and was answered."""
+    """A call that arrived: in which mode, its order, its process, when, how many had answers."""
 
+    mode: str
     order: int
     pid: int
     at: float
@@ -78,11 +79,15 @@ class Endpoint:
         self._server = Server(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
 
+    def last(self, mode: str) -> Call | None:
+        """Give the last call that came in *mode*."""
+        return next((call for call in reversed(self.calls) if call.mode == mode), None)
+
     def _answer(self, request: BaseHTTPRequestHandler) -> None:
         _, order, pid = request.path.split("/")
         with self._lock:
             mode = self.mode
-            known = Call(int(order), int(pid), time.monotonic(), len(self.answered))
+            known = Call(mode, int(order), int(pid), time.monotonic(), len(self.answered))
             self.calls.append(known)
         if mode == "hangs":
             self._freed.wait(30)

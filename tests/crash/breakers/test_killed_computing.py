@@ -14,7 +14,7 @@ WORKERS, RUNS = 3, 40
 def test_another_computes_it_and_it_is_computed_once(make_cluster):
     """[K17]"""
     with Endpoint() as endpoint:
-        cluster = make_cluster(CRASH_ENDPOINT=endpoint.url)
+        cluster = make_cluster(CRASH_ENDPOINT=endpoint.url, STEPFLOW_WORKER_LEASE_S=6)
         workers = [cluster.worker(*APP, "--concurrency", "4", ready=False) for _ in range(WORKERS)]
         for worker in workers:
             worker.has_said("listens to")

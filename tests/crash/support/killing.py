@@ -51,13 +51,23 @@ class Killer:
         victim.kill()
 
 
+def pids_at_work(cluster: Cluster) -> set[int]:
+    """Give the pids of the workers that have claims on runs at this moment."""
+    names = _names_at_work(cluster)
+    return {row.pid for row in cluster.client.workers() if row.name in names}
+
+
 def at_work(cluster: Cluster, workers: Sequence[Process]) -> list[Process]:
     """Give those that have claims on runs at this moment."""
+    names = _names_at_work(cluster)
+    return [worker for worker in workers if worker.name in names]
+
+
+def _names_at_work(cluster: Cluster) -> set[str]:
     redis = cluster.server.client
     claimed = [key for key in redis.zrange("stepflow:claims", 0, -1) if key.startswith(b"run:")]
     with redis.pipeline(transaction=False) as pipe:
         for key in claimed:
             pipe.hget(b"stepflow:" + key, "token")
         tokens = [token or b"" for token in pipe.execute()]
-    names = {token.split(b".")[0].decode() for token in tokens}
-    return [worker for worker in workers if worker.name in names]
+    return {token.split(b".")[0].decode() for token in tokens}
