@@ -14,7 +14,7 @@ RUNS, KILLS, APART = 100, 3, 20
 def test_settled_and_lost_enclose_the_bill_and_the_budget_is_never_exceeded(make_cluster):
     """[A12] At each look what is settled, lost and reserved is within the budget."""
     with Provider() as provider:
-        cluster = make_cluster(CRASH_PROVIDER=provider.url, STEPFLOW_WORKER_LEASE_S=6)
+        cluster = make_cluster(CRASH_PROVIDER=provider.url, STEPFLOW_WORKER_LEASE_S=4)
         workers = [cluster.worker(*APP, ready=False) for _ in range(2)]
         for worker in workers:
             worker.has_said("listens to")
