@@ -109,7 +109,7 @@ async def test_the_log_of_a_step_knows_its_name_and_attempt_in_threads_too(
         log.info("undoes")
 
     async with working(app):
-        await (await aclient.submit("flow", run_id="r1")).wait(10)
+        await (await aclient.submit("flow", run_id="r1")).wait(60)
     assert sorted(said()) == [
         ("run=r1 step='in_thread' attempt=1 in a thread", "r1", "flow", "in_thread", 1),
         ("run=r1 step='in_thread' attempt=2 in a thread", "r1", "flow", "in_thread", 2),
@@ -132,7 +132,7 @@ async def test_a_runner_has_step_log_and_hooks_know_their_run(app, aclient, work
         log.info("told")
 
     async with working(app):
-        await (await aclient.submit("chain", 1, run_id="r1")).wait(10)
+        await (await aclient.submit("chain", 1, run_id="r1")).wait(60)
     lines = said()
     assert lines[:4] == [
         ("run=r1 step=0 attempt=1 at 1", "r1", "chain", 0, 1),

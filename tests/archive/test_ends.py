@@ -74,7 +74,7 @@ async def test_every_way_of_ending_is_archived_and_then_redis_lets_the_run_go(
         await app.async_client.submit("etl", "fail", run_id="bad")
         await app.async_client.submit("flow", 7, run_id="flow")
         await aclient.cancel("idle", "by hand")
-        await good.result(10)
+        await good.result(60)
         found = {name: await archived(archive, name) for name in ("good", "bad", "flow", "idle")}
         assert {name: run.state for name, run in found.items()} == {
             "good": "succeeded", "bad": "failed", "flow": "succeeded", "idle": "cancelled",

@@ -63,8 +63,8 @@ async def test_steps_use_what_the_worker_opened_and_it_is_closed_after_them(
         _ = pool.value
     async with working(app):
         assert events == ["open pool", "open file"]
-        assert await (await aclient.submit("plain")).result(10) == "db"
-        assert await (await aclient.submit("flow")).result(10) == "db"
+        assert await (await aclient.submit("plain")).result(60) == "db"
+        assert await (await aclient.submit("flow")).result(60) == "db"
     assert events == ["open pool", "open file", "file", "close file", "close pool"]
     with pytest.raises(LifespanNotOpen):
         _ = pool.value
@@ -172,7 +172,7 @@ async def test_a_context_manager_does_as_well(app, aclient, working, make):
         return Succeed(pool.value)
 
     async with working(app):
-        assert await (await aclient.submit("plain")).result(10) == 7
+        assert await (await aclient.submit("plain")).result(60) == 7
 
 
 async def no_yield():

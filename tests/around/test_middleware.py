@@ -61,7 +61,7 @@ async def test_each_attempt_of_a_step_is_called_through_it_and_no_replay(
         raise ValueError("end")
 
     async with working(app):
-        await (await aclient.submit("flow")).wait(10)
+        await (await aclient.submit("flow")).wait(60)
     assert calls == [
         ("step", "plain", 1), ("step", "second", 1), ("step", "second", 2), ("step", "look", 1),
         ("step", "undo plain", 1),
@@ -103,9 +103,9 @@ async def test_runners_jobs_remote_steps_and_hooks_are_called_through_it(
     async with working(app, queues=["default", "other"]):
         for runner, run_id, payload in (("chain", "r1", None), ("flow", "f1", None)):
             run = await aclient.submit(runner, payload, run_id=run_id, headers={"trace": run_id})
-            await run.result(10)
+            await run.result(60)
         handle = await work.submit(7)
-        assert await handle.result(10) == 7
+        assert await handle.result(60) == 7
         await until(lambda: len([call for call in calls if call[0] == "hook"]) == 4)
     found = [call for call in calls if call[0] != "hook"]
     assert found[:2] == [("runner", "chain", "r1", {"trace": "r1"})] * 2
@@ -140,7 +140,7 @@ async def test_the_first_is_outermost_and_threads_see_its_context(app, aclient, 
         return await ctx.step(plain)
 
     async with working(app):
-        assert await (await aclient.submit("flow")).result(10) == "/outer/inner"
+        assert await (await aclient.submit("flow")).result(60) == "/outer/inner"
     assert calls == ["outer in", "inner in", "inner out", "outer out"]
     assert span.get() is None
 
@@ -171,7 +171,7 @@ async def test_exceptions_pass_through_and_its_own_count_as_the_steps(app, aclie
     async with working(app):
         run = await aclient.submit("flow")
         with pytest.raises(RunFailed, match="ZeroDivisionError"):
-            await run.result(10)
+            await run.result(60)
     assert [type(error) for error in calls] == [ZeroDivisionError] * 2
     steps = (await aclient.steps(run.id)).steps
     assert [(step.name, step.attempt, step.state) for step in steps] == [
@@ -213,8 +213,8 @@ async def test_without_any_a_step_is_called_as_before(app, aclient, working, mon
 
     async with working(app) as worker:
         assert isinstance(worker.worker_state, WorkerState)
-        assert await (await aclient.submit("flow")).result(10) == 1
-        assert await (await aclient.submit("plain")).result(10) == 2
+        assert await (await aclient.submit("flow")).result(60) == 1
+        assert await (await aclient.submit("plain")).result(60) == 2
 
 
 def one_parameter(call):

@@ -16,9 +16,12 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, Request, sync_playwright
+from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
 
 ROOT = Path(__file__).parents[2]
+#: milliseconds a page may take to show something; reached only when a test fails
+PATIENCE_MS = 60_000
+expect.set_options(timeout=PATIENCE_MS)
 CHROMIUM = Path(os.environ.get("STEPFLOW_CHROMIUM", "/usr/bin/chromium"))
 _QUIET = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
@@ -128,7 +131,7 @@ def open_tab(chromium: Browser, site: str) -> Iterator[Callable[..., Tab]]:
         address = str(options.pop("site", site))
         options = {"viewport": {"width": 1280, "height": 820}, "reduced_motion": "reduce"} | options
         context = chromium.new_context(**options)
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(PATIENCE_MS)
         tabs.append(Tab(context.new_page(), address))
         return tabs[-1]
 

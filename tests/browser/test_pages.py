@@ -194,19 +194,19 @@ def test_questions_are_answered_by_a_click_and_by_words(client, working, tab):
     approval, triage = client.submit("approval", "Menu"), client.submit("triage", "T-1")
     page = tab.open("questions")
     page.locator("section", has_text="Publish 'Menu'?").get_by_role("button", name="Yes").click()
-    assert approval.result(15) == "published"
+    assert approval.result(60) == "published"
     page.locator("section", has_text="How urgent").get_by_role("button", name="urgent").click()
     section = page.locator("section", has_text="What shall we tell")
     section.get_by_label("Answer").fill('that "it" works')
     section.get_by_role("button", name="Answer").click()
-    assert triage.result(15) == 'urgent: that "it" works'
+    assert triage.result(60) == 'urgent: that "it" works'
 
 
 def test_a_delivery_is_sent_again(client, working, tab, monkeypatch):
     """[O27]"""
     monkeypatch.setattr(client, "_allowed", Allowlist.parse(("127.0.0.0/8",)))
     hook = Webhook(seed.receiver())
-    client.submit("order", 1, run_id="o-1", webhooks=[hook]).wait(15)
+    client.submit("order", 1, run_id="o-1", webhooks=[hook]).wait(60)
     until_blocking(client.hooks)
     before, page = seed.Gone.asked, tab.open("hooks")
     expect(page.locator("tbody tr")).to_have_count(1)

@@ -131,7 +131,7 @@ def test_a_run_that_changes_while_one_looks_is_seen_to_change(client, tab, url):
     page = tab.open(f"runs/{run_id}")
     expect(page.locator(".chip")).to_have_text("pending")
     with seed.worker(url):
-        expect(page.locator(".chip")).to_have_text("waiting", timeout=20_000)
+        expect(page.locator(".chip")).to_have_text("waiting")
         expect(page.locator(".tr.now .tn", has_text="email-confirmed")).to_be_visible()
         page.locator(".tl", has_text="create account").click()
         expect(page.locator("#panel")).to_contain_text("step create account")
@@ -204,10 +204,10 @@ def test_a_run_keeps_its_picture_while_redis_is_away(tmp_path, serve_pages, open
         client.submit("nobody", 1, run_id="r1")
     page = open_tab(site=serve_pages(server.url)).open("runs/r1")
     server.kill()
-    expect(page.locator("#away")).to_contain_text("Redis is unavailable", timeout=15_000)
+    expect(page.locator("#away")).to_contain_text("Redis is unavailable")
     expect(page.locator(".chart")).to_be_visible()
     server.start()
-    expect(page.locator("#away")).to_be_hidden(timeout=15_000)
+    expect(page.locator("#away")).to_be_hidden()
     server.close()
 
 

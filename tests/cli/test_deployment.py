@@ -83,7 +83,7 @@ class Deployed:
     def end(self) -> int:
         """Tell it to leave, and give its exit code."""
         os.killpg(self.process.pid, signal.SIGTERM)
-        return self.process.wait(timeout=30)
+        return self.process.wait(timeout=60)
 
 
 Deploy = Callable[..., Deployed]

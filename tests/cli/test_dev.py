@@ -22,11 +22,11 @@ def test_dev_works_the_app_restarts_on_a_change_and_ends_whole(start, folder):
     )
     with Client(server.url) as client:
         (first,) = until_blocking(client.workers)
-        assert client.submit("countdown", {"n": 2}).result(30) == {"steps": 3}
+        assert client.submit("countdown", {"n": 2}).result(60) == {"steps": 3}
         source = (folder / "capp.py").read_text()
         (folder / "capp.py").write_text(source.replace("step.number + 1", "'changed'"))
         until_blocking(lambda: [worker for worker in client.workers() if worker.name != first.name])
-        assert client.submit("countdown", {"n": 1}).result(30) == {"steps": "changed"}
+        assert client.submit("countdown", {"n": 1}).result(60) == {"steps": "changed"}
     process.send_signal(signal.SIGINT)
     out, err = process.communicate()
     assert process.returncode == 0, err

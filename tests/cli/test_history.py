@@ -44,7 +44,7 @@ def ended(flow: Path, start: Any, url: str, client: Client) -> Iterator[str]:
     run = client.submit("trip", "a", run_id="a1")
     until_blocking(lambda: worker.poll() is not None or run.status().state == "waiting")
     client.signal("a1", "word", {"ok": True})
-    assert run.result(10) == ["A", {"ok": True}, "LAST"]
+    assert run.result(60) == ["A", {"ok": True}, "LAST"]
     yield run.id
     worker.terminate()
     _, said = worker.communicate(timeout=60)

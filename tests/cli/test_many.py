@@ -52,7 +52,7 @@ async def test_many_are_retried_and_resumed(run, app, client, aclient, working):
 
     async with working(app):
         for name in ("a1", "b1"):
-            await (await aclient.submit("fails", run_id=name)).wait(10)
+            await (await aclient.submit("fails", run_id=name)).wait(60)
     done = run("retry", "a1", "b1")
     assert (done.exit_code, done.stdout) == (0, "run a1 goes on\nrun b1 goes on\n")
     again = run("resume", "a1", "b1")

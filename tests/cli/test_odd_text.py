@@ -94,7 +94,7 @@ async def test_values_that_json_cannot_carry_are_exported_and_check_reads_them(
 
     async with working(app):
         submitted = await aclient.submit("huge", {"n": -(10**5000)}, run_id="h")
-        await submitted.wait(10)
+        await submitted.wait(60)
     for verb in ("show", "result"):
         result = run(verb, "h")
         assert (result.exit_code, "0x" in result.stdout) == (0, True)

@@ -64,7 +64,7 @@ def test_show_and_watch_tell_the_steps_of_a_workflow(flow, at_work, start, clien
     assert "run o1 waiting: waits for signal 'paid' or 'cancelled'" in watching.stdout.readline()
     client.signal("o1", "paid", "fail")
     out = watching.stdout.read()
-    assert watching.wait(30) == 3
+    assert watching.wait(60) == 3
     assert "signal 'paid' succeeded" in out
     assert "step 'charge again' failed in " in out
     assert "after 2 attempts: KeyError: 'missing'" in out

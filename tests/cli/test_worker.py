@@ -18,7 +18,7 @@ def test_submit_and_wait_prints_the_result_and_exits_as_the_run_did(program, at_
 
 
 def test_show_has_the_steps_and_who_did_them(program, at_work, client, run):
-    client.submit("countdown", {"n": 2}, run_id="c1").wait(30)
+    client.submit("countdown", {"n": 2}, run_id="c1").wait(60)
     (worker,) = client.workers()
     shown = json.loads(run("show", "c1", "--json").stdout)
     assert [(step["number"], step["outcome"], step["worker"]) for step in shown["steps"]] == [
@@ -50,7 +50,7 @@ def test_watch_follows_a_run_to_its_end(start, at_work, client, url):
 
 
 def test_a_dead_letter_is_retried(program, at_work, client):
-    client.submit("fails", run_id="f1").wait(30)
+    client.submit("fails", run_id="f1").wait(60)
     assert program("retry", "f1").returncode == 0
     assert client.wait("f1", 30).state == "failed"
 

@@ -52,7 +52,7 @@ def talking(start, url, folder, client):
 def test_a_worker_logs_one_json_object_a_line(talking, client):
     """[U13] With the step it is about, the worker, and a traceback as one field."""
     process = talking("--json")
-    client.submit("talks", run_id="t1").wait(30)
+    client.submit("talks", run_id="t1").wait(60)
     client.submit("raises", run_id="r1").wait(30)
     (worker,) = client.workers()
     process.terminate()

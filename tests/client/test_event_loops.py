@@ -56,7 +56,7 @@ def test_connections_of_many_loops_are_closed_with_them(shared, connections, run
 
     async def submit_and_wait(number):
         submitted = await shared.submit("x", number)
-        waiting = asyncio.ensure_future(submitted.wait(5))
+        waiting = asyncio.ensure_future(submitted.wait(60))
         await asyncio.sleep(0)
         await submitted.cancel()
         await waiting

@@ -57,7 +57,7 @@ async def test_a_runner_is_exported_with_its_steps_its_output_and_its_hooks(
     hook = Webhook("https://example.com/?key=hidden", "whsec_c2VjcmV0LXNlY3JldC1zZWNyZXQ=")
     async with working(app):
         run = await aclient.submit("counts", 9, tags={"tenant": "acme"}, webhooks=[hook])
-        await aclient.wait(run.id, timeout=10)
+        await aclient.wait(run.id, timeout=60)
     parts = [part async for part in aclient.export(run.id)]
     assert max(len(part.get("steps", ())) for part in parts) == 4
     document = joined(parts)

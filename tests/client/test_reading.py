@@ -27,7 +27,7 @@ async def test_the_variables_of_a_run_and_a_session_are_read_from_outside(
 
     async with working(app):
         run = await aclient.submit("counts")
-        await run.wait(10)
+        await run.wait(60)
     expected = {"last": {"a": [1]}, "turns": 3}
     assert client.vars(run.id) == await aclient.vars(run.id) == expected
     assert client.session("user-7").vars() == {"name": "Ada"}
@@ -57,7 +57,7 @@ async def test_children_and_roots_are_listed(app, client, working):
     async with working(app):
         first, second = [await app.async_client.submit("parent") for _ in range(2)]
         for run in (first, second):
-            await run.wait(10)
+            await run.wait(60)
         await until(lambda: len(client.list(state="succeeded")) == 8)
     children = client.list(parent=first.id)
     assert len(children) == 3

@@ -31,7 +31,7 @@ async def main():
     async with AsyncClient(url) as client:
         run = await client.submit("x", run_id="r2")
         await run.cancel()
-        print((await run.wait(10)).state)
+        print((await run.wait(60)).state)
 
 asyncio.run(main())
 """

@@ -49,7 +49,7 @@ async def test_a_runner_that_no_live_worker_knows_is_a_warning_once(
         await announced("charge", "refund")
         await aclient.submit("chrage", 1)
         await aclient.submit("chrage", 2)
-        assert (await (await aclient.submit("charge", 3)).result(10)) == 3
+        assert (await (await aclient.submit("charge", 3)).result(60)) == 3
     (said,) = warnings(caplog)
     assert "no live worker knows runner 'chrage'" in said
     assert said.endswith("known: charge, refund; did you mean 'charge'?")
@@ -76,7 +76,7 @@ async def test_a_strict_submit_of_an_unknown_runner_raises_and_makes_nothing(
         with pytest.raises(UnknownRunner, match="known: charge, refund; did you mean 'charge'"):
             await aclient.submit("chrage", strict=True, version=1)
         assert list(await aclient.list()) == []
-        assert (await (await aclient.submit("charge", 3, strict=True)).result(10)) == 3
+        assert (await (await aclient.submit("charge", 3, strict=True)).result(60)) == 3
 
 
 async def test_a_worker_that_came_since_the_last_look_is_known(
@@ -144,7 +144,7 @@ async def test_a_child_of_an_unknown_workflow_fails_the_call(
 
     async with working(app):
         await announced("parent", "child")
-        kind, message = await (await aclient.submit("parent")).result(10)
+        kind, message = await (await aclient.submit("parent")).result(60)
     assert kind == "UnknownChild"
     assert sum("of 4 failed: UnknownChild" in one.getMessage() for one in caplog.records) == 3
     assert "no worker knows a runner 'chidl' to begin" in message
@@ -169,7 +169,7 @@ async def test_a_child_whose_workers_are_away_is_begun_and_waits(
         run = await aclient.submit("parent")
         await until(lambda: real.exists(f"stepflow:run:{run.id}"))
         async with working(other):
-            assert await run.result(10) == 7
+            assert await run.result(60) == 7
 
 
 async def _seven(ctx):

@@ -244,7 +244,7 @@ async def test_an_input_that_one_type_cannot_read_is_read_by_the_other(
             for run in runs:
                 await aclient.signal(run.id, "go")
             for run in runs:
-                assert await run.result(20) == "a b"
+                assert await run.result(60) == "a b"
         late = await aclient.submit("order", payload)
         status = await until(lambda: in_state(aclient, late.id, "failed"))
         assert status.error.type == "PayloadMismatch"
@@ -266,7 +266,7 @@ async def test_a_job_whose_arguments_changed_is_done_by_the_code_that_knows_them
     async with working(old), working(new):
         small = [await aclient.submit("add", {"a": 1}) for _ in range(5)]
         large = [await aclient.submit("add", {"a": 1, "b": 2}) for _ in range(5)]
-        assert [await run.result(20) for run in small + large] == [1] * 5 + [3] * 5
+        assert [await run.result(60) for run in small + large] == [1] * 5 + [3] * 5
 
 
 async def test_a_runner_whose_payload_changed_is_run_by_the_code_that_reads_it(
@@ -284,7 +284,7 @@ async def test_a_runner_whose_payload_changed_is_run_by_the_code_that_reads_it(
 
     async with working(old), working(new):
         runs = [await aclient.submit("r", {"a": 1}) for _ in range(8)]
-        assert [await run.result(20) for run in runs] == [1] * 8
+        assert [await run.result(60) for run in runs] == [1] * 8
 
 
 async def test_a_value_that_a_changed_type_cannot_read_pauses_the_run_instead_of_failing_it(

@@ -69,7 +69,7 @@ async def test_nothing_of_a_secret_is_left_and_the_history_still_replays(shop, a
             headers={"authorization": SECRET, "tenant": "t1"},
         )  # fmt: skip
         await aclient.signal(run.id, "word", {"password": SECRET, "ok": True})
-        await run.result(10)
+        await run.result(60)
         history = await aclient.history(run.id)
     assert SECRET in json.dumps(history)
     document = json.loads(json.dumps(redact(history, KEYS)))
@@ -96,7 +96,7 @@ async def test_without_such_a_key_a_history_stays_byte_for_byte(shop, aclient, w
     async with working(shop):
         run = await aclient.submit("pay", {"a": 1})
         await aclient.signal(run.id, "word", {"ok": True})
-        await run.result(10)
+        await run.result(60)
         history = await aclient.history(run.id)
     assert redact(history, ["unknown"]) == history
 
@@ -129,7 +129,7 @@ async def test_a_blank_value_has_the_type_of_the_one_before(value, app, aclient,
 
     async with working(app):
         run = await aclient.submit("w")
-        await run.result(10)
+        await run.result(60)
         history = await aclient.history(run.id)
     before, after = (
         unpack(read_history(document).journal[0].split(b"|", 4)[4])

@@ -64,7 +64,7 @@ async def test_a_step_begins_when_the_one_before_is_on_disk(app, working, real, 
         await until(lambda: int(real.info("clients")["blocked_clients"]) > 2)  # beside those idle
         assert begun == [0]
         disk.works()
-        assert await run.result(10) == "done"
+        assert await run.result(60) == "done"
     assert begun == [0, 1]
     await app.async_client.close()
 
@@ -91,7 +91,7 @@ async def test_a_step_of_a_workflow_begins_when_the_one_before_is_on_disk(app, w
         await until(lambda: int(real.info("clients")["blocked_clients"]) > 2)
         assert begun == ["first"]
         disk.works()
-        await run.result(10)
+        await run.result(60)
     assert begun == ["first", "second"]
     await app.async_client.close()
 
@@ -184,14 +184,14 @@ async def test_the_runs_of_a_runner_may_wait_and_others_do_not(url, working, rea
     async with working(app):
         run = await client.submit("sure", {}, run_id="sure")
         await until(lambda: fields_of(real, "sure").get(b"step") == b"1")
-        assert await (await client.submit("quick", {}, run_id="quick")).result(10) == "quickly"
+        assert await (await client.submit("quick", {}, run_id="quick")).result(60) == "quickly"
         await until(lambda: told == ["quick"])
         assert begun == [0]
         another = asyncio.ensure_future(client.submit("sure", {}, run_id="another", delay=3600))
         await until(lambda: real.exists("stepflow:run:another"))
         assert not another.done()
         disk.works()
-        assert await run.result(10) == "done"
+        assert await run.result(60) == "done"
         await until(lambda: told == ["quick", "sure"])
         await client.cancel((await another).id)
     await client.close()
@@ -216,7 +216,7 @@ async def test_a_step_that_another_worker_has_handed_over_waits_for_that_commit(
         await until(lambda: int(real.info("clients")["blocked_clients"]) > 2)
         assert begun == []
         disk.works()
-        assert await run.result(10) == "done"
+        assert await run.result(60) == "done"
     await client.close()
 
 
@@ -230,7 +230,7 @@ async def test_a_runner_may_wait_for_less_than_its_app(url, working, real, disk)
 
     async with working(app):
         run = await app.async_client.submit(quick, run_id="quick")
-        assert await run.result(10) == "quickly"
+        assert await run.result(60) == "quickly"
     await app.async_client.close()
 
 
@@ -268,7 +268,7 @@ async def test_a_result_is_told_when_the_end_is_on_disk(url, working, real, disk
             result = asyncio.ensure_future(asking.result("one"))
         else:
             result = asyncio.ensure_future(asyncio.to_thread(asking.result, "one"))
-        assert await run.result(10) == "done"
+        assert await run.result(60) == "done"
         await until(lambda: int(real.info("clients")["blocked_clients"]) > 2)
         assert not result.done()
         disk.works()

@@ -100,7 +100,7 @@ async def test_each_way_to_end_before_the_first_worker_is_told(
     await (await aclient.submit("x", run_id="again")).cancel()
     await aclient.submit("x", run_id="again", on_conflict="restart", queue="nobody")
     async with working(other, queues=["other"]):
-        await late.wait(10)
+        await late.wait(60)
     await aclient.retry("failed")
     async with working(late_app, queues=["quiet"]):
         await until(lambda: len(seen) == 8)

@@ -94,7 +94,7 @@ async def test_the_id_left_in_the_queue_is_dropped_when_popped(app, aclient, wor
     await gone.cancel()
     assert real.llen("rq:queue:default") == 2
     async with working(app):
-        await stays.result(10)
+        await stays.result(60)
     assert ran == [stays.id]
     assert real.llen("rq:queue:default") == 0
 
@@ -117,7 +117,7 @@ async def test_a_running_run_shows_cancelling_and_its_token_fires(app, aclient, 
         await held.started.wait()
         assert (await run.status()).state == "cancelling"
         release.set()
-        status = await run.wait(10)
+        status = await run.wait(60)
     assert (status.state, status.reason) == ("cancelled", "enough")
 
 
@@ -137,7 +137,7 @@ async def test_a_thread_sees_the_token_too(app, aclient, working):
         run = await aclient.submit("plain")
         await until(started.is_set)
         await run.cancel()
-        assert (await run.wait(10)).state == "cancelled"
+        assert (await run.wait(60)).state == "cancelled"
     assert seen == [True, True]
 
 
@@ -152,7 +152,7 @@ async def test_a_cancel_from_outside_beats_every_outcome_but_the_runners_own_can
         run = await aclient.submit("held", what)
         await held.started.wait()
         assert await run.cancel("outside")
-        status = await run.wait(10)
+        status = await run.wait(60)
     assert (status.state, status.reason, status.result, status.error) == (
         "cancelled",
         "outside",
@@ -169,7 +169,7 @@ async def test_the_runners_own_cancel_keeps_its_reason(aclient, working, app, he
         await held.started.wait()
         await run.cancel("outside")
         with pytest.raises(RunCancelled, match="my own reason"):
-            await run.result(10)
+            await run.result(60)
 
 
 async def test_a_runner_may_cancel_its_run_itself(app, aclient, working):
@@ -180,7 +180,7 @@ async def test_a_runner_may_cancel_its_run_itself(app, aclient, working):
         return Cancel("nothing to do")
 
     async with working(app):
-        status = await (await aclient.submit("quits")).wait(10)
+        status = await (await aclient.submit("quits")).wait(60)
     assert (status.state, status.reason) == ("cancelled", "nothing to do")
 
 
@@ -198,7 +198,7 @@ async def test_a_cancel_between_two_kept_steps_is_seen_by_the_next_commit(app, a
         run = await aclient.submit("endless")
         await until(lambda: len(steps) > 5)
         assert await run.cancel()
-        assert (await run.wait(10)).state == "cancelled"
+        assert (await run.wait(60)).state == "cancelled"
         count = len(steps)
         await asyncio.sleep(0.05)
         assert len(steps) == count
@@ -219,7 +219,7 @@ async def test_a_step_deaf_to_its_token_is_cancelled_after_its_grace(app, aclien
         run = await aclient.submit("deaf")
         await until(lambda: in_state(run, "running"))
         await run.cancel("now")
-        status = await run.wait(10)
+        status = await run.wait(60)
     assert (status.state, status.reason, ended) == ("cancelled", "now", [1])
 
 
@@ -232,14 +232,14 @@ async def test_a_deaf_function_ends_as_cancelled_too_and_its_thread_is_left_behi
     @app.runner("deaf")
     def deaf(step):
         started.set()
-        release.wait(20)
+        release.wait(60)
         return Succeed()
 
     async with working(app) as worker:
         run = await aclient.submit("deaf")
         await until(started.is_set)
         await run.cancel("now")
-        assert (await run.wait(10)).state == "cancelled"
+        assert (await run.wait(60)).state == "cancelled"
         release.set()
         await until(lambda: worker.worker_state.slots.used == 0)
 
@@ -254,7 +254,7 @@ async def test_cancel_says_false_for_an_unknown_and_for_a_finished_run(app, acli
     assert await aclient.cancel("nobody") is False
     async with working(app):
         run = await aclient.submit("fine")
-        await run.wait(10)
+        await run.wait(60)
     assert await run.cancel() is False
     assert (await run.status()).state == "succeeded"
 
@@ -276,7 +276,7 @@ async def test_a_second_cancel_says_whether_the_run_will_end_and_the_first_reaso
     assert [await running.cancel("one"), await running.cancel("two")] == [True, True]
     ghost.die()
     async with working(app):
-        assert (await running.wait(10)).reason == "one"
+        assert (await running.wait(60)).reason == "one"
     assert await running.cancel("three") is False
 
 
@@ -334,7 +334,7 @@ async def test_a_cancelled_run_whose_worker_dies_does_not_come_back(
     assert (await run.status()).state == "cancelling"
     ghost.die()
     async with working(app):
-        status = await run.wait(10)
+        status = await run.wait(60)
     assert (status.state, status.reason, ran) == ("cancelled", "enough", [])
 
 

@@ -63,7 +63,7 @@ async def test_a_listing_is_by_state_and_runner(app, aclient, working, ends):
         bad = [await aclient.submit("ends", "fail", run_id=f"bad{number}") for number in range(3)]
         good = await aclient.submit("ends", "fine", run_id="good")
         for run in (*bad, good):
-            await run.wait(10)
+            await run.wait(60)
     await aclient.submit("other", run_id="pends", queue="q")
     await aclient.submit("ends", run_id="sleeps", delay=99)
     await aclient.submit("ends", run_id="gone", queue="q")
@@ -86,7 +86,7 @@ async def test_a_page_of_dead_letters_goes_on_in_the_next(app, aclient, working,
     """[C21]"""
     async with working(app):
         for run in await aclient.submit_many([("ends", "fail")] * 7):
-            await run.wait(10)
+            await run.wait(60)
     one = await aclient.list(state="failed", limit=4)
     two = await aclient.list(state="failed", limit=4, cursor=one.cursor)
     assert (len(one), len(two), two.cursor) == (4, 3, None)
@@ -124,7 +124,7 @@ async def test_what_has_ended_goes_after_its_time_and_its_index_entries_with_it(
 
     async with working(app):
         run = await aclient.submit("x", run_id="a")
-        await run.wait(10)
+        await run.wait(60)
         assert {real.ttl(key) > 0 for key in real.scan_iter("stepflow:run:a*")} == {True}
         for key in real.scan_iter("stepflow:run:a*"):
             real.pexpire(key, 1)
@@ -149,7 +149,7 @@ async def test_after_any_ending_nothing_lasts_but_the_static_keys(
 
     async with working(app):
         for what in ("fine", "fail"):
-            await (await aclient.submit("ends", what)).wait(10)
+            await (await aclient.submit("ends", what)).wait(60)
         await (await aclient.submit("ends", delay=50)).cancel()
         await until(
             lambda: not real.llen("rq:queue:stepflow.hooks") and not real.zcard("stepflow:claims")
@@ -169,7 +169,7 @@ async def test_after_any_ending_nothing_lasts_but_the_static_keys(
 async def test_wait_gives_the_status_at_once_when_the_run_has_ended(app, aclient, working, ends):
     async with working(app):
         run = await aclient.submit("ends", 5)
-        assert (await run.wait(10)).result == (await run.wait(0)).result == 5
+        assert (await run.wait(60)).result == (await run.wait(0)).result == 5
 
 
 async def test_wait_raises_timeout_error_and_says_where_the_run_stands(aclient, url, settings):
@@ -205,12 +205,12 @@ async def test_a_new_run_that_is_gone_before_it_is_waited_for_is_not_found(
     run = await aclient.submit("x", run_id="a")
     real.flushdb()
     with pytest.raises(RunNotFound):
-        await run.wait(5)
+        await run.wait(60)
     with Client(url, settings=settings) as client:
         run = client.submit("x", run_id="b")
         real.flushdb()
         with pytest.raises(RunNotFound):
-            run.wait(5)
+            run.wait(60)
 
 
 async def test_a_new_run_is_waited_for_on_a_loop_that_the_client_has_not_used(
@@ -278,7 +278,7 @@ async def test_many_wait_for_one_run(app, aclient, working):
 
     async with working(app):
         run = await aclient.submit("slow")
-        waiting = [asyncio.ensure_future(run.result(10)) for _ in range(20)]
+        waiting = [asyncio.ensure_future(run.result(60)) for _ in range(20)]
         impatient = [asyncio.ensure_future(run.wait(0.01)) for _ in range(5)]
         assert {
             type(error) for error in await asyncio.gather(*impatient, return_exceptions=True)
@@ -290,7 +290,7 @@ async def test_many_wait_for_one_run(app, aclient, working):
 async def test_nobody_listens_any_more_once_waiting_is_over(app, aclient, working, ends, real):
     async with working(app):
         run = await aclient.submit("ends", 1, delay=0.05)
-        await run.wait(10)
+        await run.wait(60)
         await until(lambda: real.pubsub_channels("stepflow:done:*") == [])
 
 
@@ -316,7 +316,7 @@ async def test_result_raises_what_became_of_the_run(app, aclient, working, ends)
     async with working(app):
         run = await aclient.submit("ends", "fail", run_id="r")
         with pytest.raises(RunFailed, match=r"run 'r' failed \(PermanentError\): boom") as caught:
-            await run.result(10)
+            await run.result(60)
     assert (caught.value.error_type, caught.value.error_message, caught.value.run_id) == (
         "PermanentError",
         "boom",
@@ -373,7 +373,7 @@ async def test_a_job_is_a_typed_function_as_a_run_of_one_step(app, working):
     assert (await resize("a.png", 80)).width == 80
     async with working(app):
         handle = await resize.submit("a.png", px="80")
-        result = await handle.result(10)
+        result = await handle.result(60)
     assert result == Size(80, 5)
     await app.async_client.close()
 
@@ -390,7 +390,7 @@ async def test_a_plain_function_can_be_a_job_and_the_id_may_follow_from_the_argu
     async with working(app):
         first, again = await add.submit(1), await add.submit(a=1)
         other = await add.submit(2)
-        assert [await run.result(10) for run in (first, again, other)] == [2, 2, 3]
+        assert [await run.result(60) for run in (first, again, other)] == [2, 2, 3]
         blocking = await asyncio.to_thread(add.submit_blocking, 1)
         assert (first.id, first.created, again.created, blocking.created) == (
             again.id,
@@ -422,7 +422,7 @@ async def test_arguments_of_the_wrong_type_fail_the_job_naming_the_parameter(app
 
     async with working(app):
         with pytest.raises(RunFailed, match="a: "):
-            await (await add.submit("one")).result(10)
+            await (await add.submit("one")).result(60)
     await app.async_client.close()
 
 

@@ -66,7 +66,7 @@ async def test_what_an_ended_run_keeps_is_shown_in_words_and_its_result_is_a_typ
 
     run = await aclient.submit("x", run_id="bad")
     async with working(app):
-        assert await run.result(10) == "fine"
+        assert await run.result(60) == "fine"
     real.hset(f"{RUN}:data", field, held)
     shown = await run.status()
     assert [status.id for status in await aclient.list()] == ["bad"]
@@ -75,12 +75,12 @@ async def test_what_an_ended_run_keeps_is_shown_in_words_and_its_result_is_a_typ
     if held == b"\xc1" and field != "reason":
         assert not is_sound
     if field != "result":
-        assert await run.result(10) == "fine"
+        assert await run.result(60) == "fine"
     elif not is_sound:
         with pytest.raises(
             UnreadableRecord, match=f"run 'bad' cannot be read: field '{field}' of its data"
         ):
-            await run.result(10)
+            await run.result(60)
 
 
 ENTRIES = {
@@ -119,12 +119,12 @@ async def test_a_journal_that_cannot_be_read_pauses_its_run_and_never_fails_it(
             real.set(f"{RUN}:journal", "x")
         for each in ("bad", "good"):
             await aclient.signal(each, "go")
-        assert await good.result(10) == "hello"
+        assert await good.result(60) == "hello"
         assert "unreadable: " in (await until(lambda: paused(aclient))).reason
         real.delete(f"{RUN}:journal")
         real.rpush(f"{RUN}:journal", *entries)
         await aclient.resume("bad")
-        assert await run.result(10) == "hello"
+        assert await run.result(60) == "hello"
 
 
 async def is_waiting(run):
@@ -211,7 +211,7 @@ async def test_a_damaged_parent_does_not_keep_its_child_from_ending(app, aclient
         await until(lambda: paused(aclient))
         real.hset(RUN, mapping={"inbox": "1", "rev": "9"})
         await aclient.resume("bad")
-        assert await run.result(10) == "grown"
+        assert await run.result(60) == "grown"
 
 
 async def is_in(aclient, run_id, state):
@@ -242,4 +242,4 @@ async def test_a_client_goes_on_beside_a_message_that_says_nothing(app, aclient,
             real.publish(f"stepflow:tell:{worker._options.name}", message)
         await asyncio.sleep(0)
         assert await run.cancel()
-        assert (await run.wait(10)).state == "cancelled"
+        assert (await run.wait(60)).state == "cancelled"

@@ -34,7 +34,7 @@ async def test_an_effect_after_the_step_has_returned_raises(
 
     async with working(app):
         run = await aclient.submit("leaves")
-        await run.wait(10)
+        await run.wait(60)
     for late in (lambda: kept[0].effects.put("late", 1), lambda: kept[0].effects.delete("late")):
         with pytest.raises(StepOver, match="effect 'late' comes too late: its step has returned"):
             late()
@@ -51,7 +51,7 @@ async def test_so_it_does_after_an_attempt_that_raised_or_a_thread_that_was_left
     @app.runner("ends", retry=RetryPolicy(max_attempts=1), step_timeout=0.05)
     def ends_(step: Step[Any]) -> Any:
         def write() -> None:
-            go_on.wait(10)
+            go_on.wait(60)
             try:
                 step.effects.put("late", 1)
             except StepOver as error:
@@ -63,7 +63,7 @@ async def test_so_it_does_after_an_attempt_that_raised_or_a_thread_that_was_left
         write()
 
     async with working(app):
-        status = await (await aclient.submit("ends")).wait(10)
+        status = await (await aclient.submit("ends")).wait(60)
         assert status.state == "failed"
         go_on.set()
         await until(lambda: late)

@@ -28,7 +28,7 @@ async def test_an_error_is_retried_until_it_works_and_the_step_counts_its_attemp
         return Succeed("at last")
 
     async with working(app):
-        assert await (await aclient.submit("flaky")).result(10) == "at last"
+        assert await (await aclient.submit("flaky")).result(60) == "at last"
     assert attempts == [1, 2, 3]
 
 
@@ -44,7 +44,7 @@ async def test_a_plain_function_is_retried_like_an_async_one(app, aclient, worki
         return Succeed(threading.current_thread() is threading.main_thread())
 
     async with working(app):
-        assert await (await aclient.submit("flaky")).result(10) is False
+        assert await (await aclient.submit("flaky")).result(60) is False
     assert attempts == [1, 2]
 
 
@@ -58,7 +58,7 @@ async def test_when_attempts_are_used_up_the_run_fails_with_the_last_error(app, 
     async with working(app):
         run = await aclient.submit("broken", run_id="b1")
         with pytest.raises(RunFailed, match=r"run 'b1' failed \(KeyError\): 'attempt 3'"):
-            await run.result(10)
+            await run.result(60)
     status = await run.status()
     assert (status.state, status.attempt, status.error.type) == ("failed", 3, "KeyError")
     assert "in broken" in status.error.traceback
@@ -74,7 +74,7 @@ async def test_three_attempts_are_the_default(app, aclient, working):
         raise RuntimeError
 
     async with working(app):
-        await (await aclient.submit("broken")).wait(10)
+        await (await aclient.submit("broken")).wait(60)
     assert attempts == [1, 2, 3]
 
 
@@ -88,7 +88,7 @@ async def test_the_policy_of_the_submit_beats_that_of_the_runner(app, aclient, w
         raise RuntimeError
 
     async with working(app):
-        await (await aclient.submit("broken", retry=RetryPolicy(max_attempts=1))).wait(10)
+        await (await aclient.submit("broken", retry=RetryPolicy(max_attempts=1))).wait(60)
     assert attempts == [1]
 
 
@@ -129,7 +129,7 @@ async def test_a_permanent_error_ends_the_run_at_once(app, aclient, working):
         raise PermanentError("no such account")
 
     async with working(app):
-        status = await (await aclient.submit("wrong")).wait(10)
+        status = await (await aclient.submit("wrong")).wait(60)
     assert (status.state, status.attempt) == ("failed", 1)
     assert (status.error.type, status.error.message) == ("PermanentError", "no such account")
 
@@ -148,7 +148,7 @@ async def test_retry_on_and_give_up_on_choose_what_is_tried_again(app, aclient, 
 
     async with working(app):
         ends = {
-            kind: await (await aclient.submit("choosy", kind)).wait(10)
+            kind: await (await aclient.submit("choosy", kind)).wait(60)
             for kind in ("os", "value", "file")
         }
     assert {kind: end.attempt for kind, end in ends.items()} == {"os": 2, "value": 1, "file": 1}
@@ -166,7 +166,7 @@ async def test_fail_is_a_verdict_and_is_not_retried(app, aclient, working):
     async with working(app):
         run = await aclient.submit("judge", run_id="j")
         with pytest.raises(RunFailed, match="out of stock"):
-            await run.result(10)
+            await run.result(60)
     assert attempts == [1]
 
 
@@ -184,7 +184,7 @@ async def test_an_error_in_a_later_step_is_retried_there_and_the_count_starts_an
         return Continue() if step.number < 2 else Succeed()
 
     async with working(app):
-        await (await aclient.submit("chain")).result(10)
+        await (await aclient.submit("chain")).result(60)
     assert seen == [(0, 1), (0, 2), (1, 1), (1, 2), (2, 1), (2, 2)]
 
 
@@ -201,7 +201,7 @@ async def test_what_is_not_an_outcome_fails_the_run_in_words_that_say_what_is_al
         return value
 
     async with working(app):
-        status = await (await aclient.submit("odd")).wait(10)
+        status = await (await aclient.submit("odd")).wait(60)
     assert (status.state, status.attempt, status.error.type) == ("failed", 1, "NotAnOutcome")
     assert f"returned {type(value).__name__}" in status.error.message
     assert "Continue, Succeed, Fail, Cancel" in status.error.message
@@ -221,7 +221,7 @@ async def test_a_payload_or_result_over_the_limit_fails_the_step_for_good_with_s
         return outcome("x" * 2000)
 
     async with working(app):
-        status = await (await aclient.submit("big")).wait(10)
+        status = await (await aclient.submit("big")).wait(60)
     assert (status.state, status.attempt, status.error.type) == ("failed", 1, "PayloadTooLarge")
     assert "2,003 bytes packed, over the limit of 1,000" in status.error.message
 
@@ -238,7 +238,7 @@ async def test_an_effect_over_the_limit_fails_the_step_for_good(url, aclient, wo
         return Succeed()
 
     async with working(app):
-        status = await (await aclient.submit("big")).wait(10)
+        status = await (await aclient.submit("big")).wait(60)
     assert (status.state, status.error.type) == ("failed", "PayloadTooLarge")
 
 
@@ -253,7 +253,7 @@ async def test_a_value_that_cannot_be_stored_fails_the_step_for_good_naming_its_
         return outcome({"items": [1, object()]})
 
     async with working(app):
-        status = await (await aclient.submit("odd")).wait(10)
+        status = await (await aclient.submit("odd")).wait(60)
     assert (status.state, status.attempt, status.error.type) == ("failed", 1, "UnsupportedValue")
     assert "items" in status.error.message
 
@@ -270,7 +270,7 @@ async def test_any_text_can_be_an_error_or_a_reason(app, aclient, working, text)
 
     async with working(app):
         for how in ("raise", "fail"):
-            status = await (await aclient.submit("odd", how)).wait(10)
+            status = await (await aclient.submit("odd", how)).wait(60)
             assert (status.state, status.crashes) == ("failed", 0)
             assert status.error.type in ("ValueError", "Fail")
 
@@ -287,7 +287,7 @@ async def test_an_error_that_cannot_say_what_it_is_still_ends_the_attempt(app, a
         raise MuteError
 
     async with working(app):
-        status = await (await aclient.submit("odd")).wait(10)
+        status = await (await aclient.submit("odd")).wait(60)
     assert (status.state, status.error.type) == ("failed", "MuteError")
 
 
@@ -308,9 +308,9 @@ async def test_a_step_that_calls_exit_fails_and_its_worker_lives(app, aclient, w
         return Succeed("alive")
 
     async with working(app):
-        status = await (await aclient.submit("exits")).wait(10)
+        status = await (await aclient.submit("exits")).wait(60)
         assert (status.state, status.error.type) == ("failed", "SystemExit")
-        assert await (await aclient.submit("fine")).result(10) == "alive"
+        assert await (await aclient.submit("fine")).result(60) == "alive"
 
 
 async def test_a_cancelled_error_of_the_runners_own_making_is_an_error_like_any_other(
@@ -327,7 +327,7 @@ async def test_a_cancelled_error_of_the_runners_own_making_is_an_error_like_any_
         await task
 
     async with working(app):
-        status = await (await aclient.submit("waits")).wait(10)
+        status = await (await aclient.submit("waits")).wait(60)
     assert (status.state, status.crashes, status.error.type) == ("failed", 0, "CancelledError")
 
 
@@ -350,7 +350,7 @@ async def test_a_delay_that_is_none_fails_the_run_instead_of_losing_it(app, acli
         return make()
 
     async with working(app):
-        status = await (await aclient.submit("odd")).wait(10)
+        status = await (await aclient.submit("odd")).wait(60)
     assert (status.state, status.crashes) == ("failed", 0)
 
 
@@ -368,7 +368,7 @@ async def test_an_async_step_past_its_timeout_is_cancelled_and_retried(app, acli
         return Succeed(step.attempt)
 
     async with working(app):
-        assert await (await aclient.submit("slow")).result(10) == 2
+        assert await (await aclient.submit("slow")).result(60) == 2
     assert ended == [1]
 
 
@@ -380,7 +380,7 @@ async def test_timeouts_use_up_the_attempts_and_the_error_says_so(app, aclient, 
         await asyncio.Event().wait()
 
     async with working(app):
-        status = await (await aclient.submit("slow")).wait(10)
+        status = await (await aclient.submit("slow")).wait(60)
     assert (status.state, status.attempt, status.error.type) == ("failed", 2, "StepTimeout")
     assert "longer than its timeout of 0.02 s" in status.error.message
 
@@ -395,12 +395,12 @@ async def test_a_plain_function_past_its_timeout_keeps_its_slot_and_its_result_i
     def slow(step):
         if step.attempt == 1:
             stuck.set()
-            release.wait(30)
+            release.wait(60)
             return Succeed("too late")
         return Succeed("in time")
 
     async with working(app, concurrency=3) as worker:
-        assert await (await aclient.submit("slow")).result(10) == "in time"
+        assert await (await aclient.submit("slow")).result(60) == "in time"
         assert stuck.is_set()
         await until(lambda: worker.worker_state.slots.used == 1)
         assert worker.worker_state.stray_threads == 1
@@ -417,7 +417,7 @@ async def test_a_function_left_behind_writes_no_memo(app, aclient, working):
     def slow(step):
         if step.attempt > 1:
             return Succeed(step.memo.get("k"))
-        release.wait(30)
+        release.wait(60)
         try:
             step.memo.put("k", "late")
         except BaseException as error:
@@ -425,7 +425,7 @@ async def test_a_function_left_behind_writes_no_memo(app, aclient, working):
             raise
 
     async with working(app, concurrency=2) as worker:
-        assert await (await aclient.submit("slow")).result(10) is None
+        assert await (await aclient.submit("slow")).result(60) is None
         release.set()
         await until(lambda: worker.worker_state.stray_threads == 0)
     assert refused == ["ClaimLost"]
@@ -437,7 +437,7 @@ async def test_a_worker_whose_slots_are_all_stuck_stops_claiming_and_leaves(app,
 
     @app.runner("stuck", retry=QUICK, step_timeout=0.05)
     def stuck(step):
-        release.wait(30)
+        release.wait(60)
         return Succeed()
 
     async with working(app, concurrency=1) as worker:
@@ -476,7 +476,7 @@ async def test_a_blocked_loop_loses_its_step_after_timeout_and_grace_and_its_lat
 
     async with working(app):
         run = await aclient.submit("blocks")
-        assert await run.result(10) == "the second"
+        assert await run.result(60) == "the second"
     assert (await run.status()).crashes == 1
     # of each line the first: the stack below it may show this function
     said = [record.getMessage().splitlines()[0] for record in caplog.records]

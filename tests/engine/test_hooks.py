@@ -51,7 +51,7 @@ async def test_a_function_hook_hears_of_every_end_with_all_there_is_to_know(
     app.on_terminal(note_async if is_async else note)
     async with working(app):
         run = await aclient.submit("ends", how, run_id="r", headers={"t": "1"})
-        status = await run.wait(10)
+        status = await run.wait(60)
         await until(lambda: seen)
     [outcome] = seen
     wanted = {"succeed": "succeeded", "fail": "failed", "cancel": "cancelled", "raise": "failed"}[
@@ -94,7 +94,7 @@ async def test_attempts_and_final_step_are_those_of_the_end(app, aclient, workin
         seen.append((outcome.final_step, outcome.attempts))
 
     async with working(app):
-        await (await aclient.submit("tries")).wait(10)
+        await (await aclient.submit("tries")).wait(60)
         await until(lambda: seen)
     assert seen == [(1, 3)]
 
@@ -102,7 +102,7 @@ async def test_attempts_and_final_step_are_those_of_the_end(app, aclient, workin
 async def test_a_run_without_hooks_writes_no_hook_job(app, aclient, working, ends, real):
     """[C32]"""
     async with working(app):
-        await (await aclient.submit("ends", "succeed")).wait(10)
+        await (await aclient.submit("ends", "succeed")).wait(60)
     assert not [key for key in dump(real) if b"hook" in key and key != b"stepflow:app_hooks"]
     assert b"rq:queue:stepflow.hooks" not in real.smembers("rq:queues")
 
@@ -183,8 +183,8 @@ async def test_a_webhook_hears_only_of_the_ends_it_asked_for(app, aclient, worki
     async with Receiver() as receiver, working(app):
         hook = Webhook(receiver.url, events=("failed",))
         happy = await aclient.submit("ends", "succeed", webhooks=[hook])
-        await happy.wait(10)
-        await (await aclient.submit("ends", "fail", run_id="sad", webhooks=[hook])).wait(10)
+        await happy.wait(60)
+        await (await aclient.submit("ends", "fail", run_id="sad", webhooks=[hook])).wait(60)
         [got] = await receiver.arrived(1)
     assert b'"sad"' in got.body
     assert await aclient.hooks(happy.id) == []
@@ -342,7 +342,7 @@ async def test_a_hook_waits_for_a_worker_of_its_app(app, aclient, working, url, 
     run = await aclient.submit("ends", "succeed", delay=100)
     await run.cancel()
     async with working(other):
-        await (await aclient.submit("else")).wait(10)
+        await (await aclient.submit("else")).wait(60)
     assert seen == []
     async with working(app):
         await until(lambda: seen)
@@ -422,11 +422,11 @@ async def test_a_failed_run_is_retried_with_fresh_attempts_and_its_hooks_fire_ag
 
     async with working(app):
         run = await aclient.submit("chain", run_id="c")
-        assert (await run.wait(10)).state == "failed"
+        assert (await run.wait(60)).state == "failed"
         assert [dead.id for dead in await aclient.list(state="failed")] == ["c"]
         broken.clear()
         await aclient.retry("c")
-        assert await run.result(10) == [1, "handed on"]
+        assert await run.result(60) == [1, "handed on"]
         await until(lambda: len(seen) == 2)
         hooks = await until(lambda: _hook_in(aclient, run.id, "delivered"))
     assert seen == [("failed", 1), ("succeeded", 2)]
@@ -441,7 +441,7 @@ async def test_only_a_failed_run_can_be_retried(app, aclient, working, ends, how
 
     async with working(app):
         run = await aclient.submit("ends", how)
-        await run.wait(10)
+        await run.wait(60)
     with pytest.raises(NotRetryable):
         await aclient.retry(run.id)
     with pytest.raises(RunNotFound):
@@ -457,10 +457,10 @@ async def test_a_run_past_its_deadline_is_retried_without_it(app, aclient, worki
 
     async with working(app, queues=["elsewhere"]):
         run = await aclient.submit("x", timeout=0.01)
-        await run.wait(10)
+        await run.wait(60)
         await aclient.retry(run.id)
     async with working(app):
-        assert await run.result(10) == "late but done"
+        assert await run.result(60) == "late but done"
     assert (await run.status()).deadline_at is None
 
 
@@ -468,7 +468,7 @@ async def test_a_retried_run_keeps_no_time_to_live(app, aclient, working, ends, 
     """[C37]"""
     async with working(app):
         run = await aclient.submit("ends", "raise")
-        await run.wait(10)
+        await run.wait(60)
     assert real.ttl(keys.run(run.id)) > 0
     await aclient.retry(run.id)
     assert real.ttl(keys.run(run.id)) == real.ttl(keys.run(run.id) + ":data") == -1

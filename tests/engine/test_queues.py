@@ -40,7 +40,7 @@ async def test_high_goes_before_normal_before_low_and_first_in_first_out_within(
     ]
     handles = await aclient.submit_many(specs)
     async with working(app, concurrency=1):
-        await asyncio.gather(*[handle.wait(10) for handle in handles])
+        await asyncio.gather(*[handle.wait(60) for handle in handles])
     assert ran == [
         f"{priority}{number}" for priority in ("high", "normal", "low") for number in (1, 2, 3)
     ]
@@ -57,7 +57,7 @@ async def test_priority_holds_for_every_step_and_every_attempt(app, aclient, wor
 
     async with working(app):
         run = await aclient.submit("chain", priority="high", queue="default")
-        status = await run.wait(10)
+        status = await run.wait(60)
     assert (status.priority, status.queue, status.step) == ("high", "default", 2)
 
 
@@ -68,7 +68,7 @@ async def test_a_worker_takes_only_from_its_queues_and_those_in_their_order(
         [RunSpec("note", run_id=name, queue=name) for name in ("c", "b", "a")]
     )
     async with working(app, queues=["a", "b"], concurrency=1):
-        await asyncio.gather(*[handle.wait(10) for handle in handles[1:]])
+        await asyncio.gather(*[handle.wait(60) for handle in handles[1:]])
         assert await in_state(handles[0], "pending")
     assert ran == ["a", "b"]
 
@@ -85,8 +85,8 @@ async def test_a_long_chain_lets_a_short_run_through(app, aclient, working, ran)
         long = await aclient.submit("chain")
         await until(lambda: in_state(long, "running"))
         short = await aclient.submit("note")
-        await short.wait(10)
-        assert await long.result(10) > 0
+        await short.wait(60)
+        assert await long.result(60) > 0
 
 
 async def test_a_chain_on_one_queue_lets_a_run_on_the_workers_other_queue_through(
@@ -102,8 +102,8 @@ async def test_a_chain_on_one_queue_lets_a_run_on_the_workers_other_queue_throug
     async with working(app, queues=["first", "second"], concurrency=1):
         long = await aclient.submit("chain", queue="second")
         await until(lambda: in_state(long, "running"))
-        await (await aclient.submit("note", queue="first")).wait(10)
-        await long.wait(10)
+        await (await aclient.submit("note", queue="first")).wait(60)
+        await long.wait(60)
 
 
 async def test_a_kept_chain_makes_way_for_something_more_urgent_at_its_next_commit(
@@ -122,8 +122,8 @@ async def test_a_kept_chain_makes_way_for_something_more_urgent_at_its_next_comm
     async with working(app, concurrency=1):
         long = await aclient.submit("chain")
         await until(lambda: len(steps) > 3)
-        await (await aclient.submit("note", priority="high")).wait(10)
-        await long.wait(10)
+        await (await aclient.submit("note", priority="high")).wait(60)
+        await long.wait(60)
 
 
 async def test_a_worker_takes_its_fair_share_only(app, aclient, working, settings):
@@ -141,7 +141,7 @@ async def test_a_worker_takes_its_fair_share_only(app, aclient, working, setting
         await until(lambda: len(one.worker_state.runs) + len(two.worker_state.runs) == 20)
         held += [len(one.worker_state.runs), len(two.worker_state.runs)]
         go.set()
-        await asyncio.gather(*[handle.wait(10) for handle in handles])
+        await asyncio.gather(*[handle.wait(60) for handle in handles])
     assert min(held) > 0
 
 
@@ -157,7 +157,7 @@ async def test_while_rq_is_suspended_nothing_is_claimed_and_resume_goes_on(
         assert (batch.waiting, batch.taken) == (-1, [])
         assert await in_state(run, "pending")
         resume(real)
-        await run.wait(10)
+        await run.wait(60)
 
 
 async def test_a_kept_chain_is_let_go_when_rq_is_suspended(app, aclient, working, real):
@@ -177,7 +177,7 @@ async def test_a_kept_chain_is_let_go_when_rq_is_suspended(app, aclient, working
         assert (status.attempt, status.crashes) == (1, 0)
         done.append(True)
         resume(real)
-        await run.wait(10)
+        await run.wait(60)
 
 
 @pytest.fixture
@@ -204,7 +204,7 @@ async def test_a_run_whose_runner_no_worker_knows_waits_and_says_so_and_runs_whe
         )
         assert (status.state, status.attempt, status.crashes) == ("pending", 1, 0)
         async with working(knowing):
-            assert await run.result(10) == [1, "p"]
+            assert await run.result(60) == [1, "p"]
     assert (await run.status()).waits_for is None
 
 
@@ -219,7 +219,7 @@ async def test_a_worker_that_knows_the_runner_and_idles_is_woken(
     """[C24] Whoever pops it first: neither the idle nor the wrong worker makes it wait for long."""
     async with working(app), working(knowing):
         for number in range(20):
-            assert await (await aclient.submit("special", number)).result(3) == [1, number]
+            assert await (await aclient.submit("special", number)).result(60) == [1, number]
 
 
 async def test_the_worker_that_does_not_know_a_runner_does_not_spin(
@@ -230,7 +230,7 @@ async def test_the_worker_that_does_not_know_a_runner_does_not_spin(
         run = await aclient.submit("special", run_id="s")
         await until(lambda: _blocked(run))
         claims = _calls(real)
-        await (await aclient.submit("note")).wait(10)
+        await (await aclient.submit("note")).wait(60)
         assert real.lrange(keys.waiting_list("default", "special"), 0, -1) == [b"run-s-0"]
         assert real.llen("rq:queue:default") == 0
         assert _calls(real) - claims < 100
@@ -265,7 +265,7 @@ async def test_runs_of_all_priorities_wait_for_their_runner(app, aclient, workin
         for run in runs:
             await until(lambda run=run: _blocked(run))
     async with working(knowing):
-        assert [await run.result(10) for run in runs] == [[1, "low"], [1, "normal"], [1, "high"]]
+        assert [await run.result(60) for run in runs] == [[1, "low"], [1, "normal"], [1, "high"]]
 
 
 async def test_a_foreign_job_goes_to_rqs_failed_registry_and_harms_nothing(
@@ -278,7 +278,7 @@ async def test_a_foreign_job_goes_to_rqs_failed_registry_and_harms_nothing(
     queue = rq.Queue("default", connection=real, serializer=JSONSerializer)
     job = queue.enqueue("os.getcwd")
     async with working(app):
-        await (await aclient.submit("note")).wait(10)
+        await (await aclient.submit("note")).wait(60)
         await until(lambda: job.id in queue.failed_job_registry.get_job_ids())
     assert job.get_status(refresh=True) == "failed"
     assert "was not written by stepflow" in real.hget(f"rq:job:{job.id}", "exc_info").decode()

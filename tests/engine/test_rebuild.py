@@ -25,7 +25,7 @@ async def test_runs_that_the_due_set_the_claims_and_the_queues_lost_go_on(
         real.delete(f"stepflow:{key}")
     real.delete("rq:queue:default", "stepflow:wake:default")
     async with working(app):
-        assert [await run.result(10) for run in (later, queued, held)] == [0, 0, 0]
+        assert [await run.result(60) for run in (later, queued, held)] == [0, 0, 0]
 
 
 async def test_a_parent_is_told_that_a_child_failed_whose_record_is_gone(
@@ -61,7 +61,7 @@ async def test_a_parent_is_told_that_a_child_failed_whose_record_is_gone(
         await until(lambda: is_in(aclient, siblings[2], "waiting"))
         await until(lambda: listens(aclient, siblings[2]))
         await aclient.signal(siblings[2], "go")
-        lost, results = await run.result(10)
+        lost, results = await run.result(60)
     assert lost == f"child {one!r} failed (RecordGone): its record is gone"
     gone = [
         f"child {child_id!r} failed (RecordGone): its record is gone" for child_id in siblings[:2]

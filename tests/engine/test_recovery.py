@@ -41,7 +41,7 @@ async def test_the_steps_of_a_dead_worker_run_again_and_no_attempt_is_counted(
     async with working(app):
         assert await in_state(run, "running")
         ghost.die()
-        assert await run.result(10) == [0, 1]
+        assert await run.result(60) == [0, 1]
     assert (await run.status()).crashes == 1
 
 
@@ -81,7 +81,7 @@ async def test_when_a_step_was_lost_too_often_the_run_fails_and_says_so_and_its_
     ghost.claim("poison")
     ghost.die()
     async with working(app):
-        status = await run.wait(10)
+        status = await run.wait(60)
         await until(lambda: seen)
     assert (status.state, status.error.type) == ("failed", "WorkerLost")
     assert "was lost with its worker 1 times, max_crashes is 0" in status.error.message
@@ -172,7 +172,7 @@ async def test_a_late_commit_changes_nothing_and_is_logged(
 
     async with working(app):
         run = await aclient.submit("slow", "p")
-        assert await run.result(10) == "in time"
+        assert await run.result(60) == "in time"
     status = await run.status()
     assert (status.crashes, status.payload, attempts) == (1, "p", [1, 1])
     assert "late commit refused" in caplog.text
@@ -198,7 +198,7 @@ async def test_a_worker_that_finds_a_lower_rev_drops_what_it_holds_and_says_so(
 
     async with working(app):
         run = await aclient.submit("chain")
-        assert await run.result(10) == "done"
+        assert await run.result(60) == "done"
     assert seen == [0, 1, 2, 3, 1, 2, 3, 4]
     assert "the server lost its last writes" in caplog.text
 
@@ -211,7 +211,7 @@ async def test_a_run_whose_queue_entry_is_gone_is_handed_over_again(
     real.delete("rq:queue:default", f"rq:job:run-{run.id}-0")
     real.zadd("stepflow:queued_at:default", {f"run:{run.id}": 1.0})
     async with working(app):
-        assert await run.result(10) == [0, 1]
+        assert await run.result(60) == [0, 1]
     assert (await run.status()).crashes == 0
 
 
@@ -223,7 +223,7 @@ async def test_what_a_killed_stock_worker_left_in_rqs_intermediate_queue_is_tidi
     real.lmove("rq:queue:default", "rq:queue:default:intermediate", "LEFT", "RIGHT")
     real.zadd("stepflow:queued_at:default", {f"run:{run.id}": 1.0})
     async with working(app):
-        assert await run.result(10) == [0, 1]
+        assert await run.result(60) == [0, 1]
     assert real.llen("rq:queue:default:intermediate") == 0
 
 
@@ -233,7 +233,7 @@ async def test_a_run_that_only_waits_its_turn_is_not_handed_over_again(
     """[C13] Negative control: what is queued later than the queue's head has its entry."""
     async with working(app, queues=["default"], concurrency=1) as worker:
         runs = await aclient.submit_many([("fine", number) for number in range(50)])
-        await asyncio.gather(*[run.wait(10) for run in runs])
+        await asyncio.gather(*[run.wait(60) for run in runs])
         assert worker.worker_state.finished_steps == 50
 
 
@@ -268,7 +268,7 @@ async def test_what_does_not_finish_within_the_grace_is_handed_back_and_counts_n
         await asyncio.Event().wait()
 
     def deaf(step):
-        release.wait(20)
+        release.wait(60)
         return Succeed("ignored")
 
     app.register("deaf", deaf_async if is_async else deaf, retry=QUICK)
@@ -298,7 +298,7 @@ async def test_a_kept_chain_is_let_go_by_a_leaving_worker_and_goes_on_elsewhere(
     assert await in_state(run, "pending")
     over.append(True)
     async with working(app):
-        await run.result(10)
+        await run.result(60)
     assert seen == [(number, 1) for number in range(len(seen))]
 
 
@@ -329,7 +329,7 @@ async def test_workers_and_clients_go_on_after_their_connections_were_cut(
             await until(lambda count=count: len(seen) > count)
             real.client_kill_filter(_type="normal", skipme=True)
             real.client_kill_filter(_type="pubsub", skipme=True)
-        assert [await run.result(20) for run in runs] == ["done"] * 3
+        assert [await run.result(60) for run in runs] == ["done"] * 3
     assert [(await run.status()).crashes for run in runs] == [0, 0, 0]
     assert len(seen) == 61 * 3
 
@@ -349,7 +349,7 @@ async def test_a_claim_whose_reply_was_lost_is_taken_up_by_its_worker(
         )  # fmt: skip
         assert len(link_to_real.call(call).taken) == 1
         real.client_kill_filter(_type="normal", skipme=True)
-        assert await run.result(10) == [0, 1]
+        assert await run.result(60) == [0, 1]
     assert (await run.status()).crashes == 0
 
 
@@ -358,7 +358,7 @@ async def test_scripts_that_the_server_forgot_are_loaded_again(app, aclient, wor
     async with working(app):
         for _ in range(5):
             real.script_flush()
-            assert await (await aclient.submit("fine")).result(10) == [0, 1]
+            assert await (await aclient.submit("fine")).result(60) == [0, 1]
 
 
 async def test_while_redis_refuses_to_write_a_step_is_kept_and_committed_later(
@@ -381,7 +381,7 @@ async def test_while_redis_refuses_to_write_a_step_is_kept_and_committed_later(
             await until(lambda: "cannot be committed" in caplog.text)
         finally:
             real.config_set("maxmemory", 0)
-        assert await run.result(10) == "kept"
+        assert await run.result(60) == "kept"
     assert "give it more memory" in caplog.text
 
 

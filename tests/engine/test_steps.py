@@ -36,7 +36,7 @@ async def test_a_runner_sees_its_run_number_payload_headers_attempt_and_deadline
         run = await aclient.submit(
             "look", {"a": 1}, run_id="r1", headers={"tenant": "t1"}, timeout=3600
         )
-        status = await run.wait(10)
+        status = await run.wait(60)
     first, second = seen
     assert (first.run_id, first.number, first.payload, first.headers, first.attempt) == (
         "r1",
@@ -63,7 +63,7 @@ async def test_a_run_without_a_timeout_has_no_deadline(app, aclient, working):
         return Succeed(step.deadline)
 
     async with working(app):
-        assert await (await aclient.submit("look")).result(10) is None
+        assert await (await aclient.submit("look")).result(60) is None
 
 
 async def test_the_class_form_is_one_object_that_runs_every_step(app, aclient, working):
@@ -77,7 +77,7 @@ async def test_the_class_form_is_one_object_that_runs_every_step(app, aclient, w
 
     app.register("etl", Etl())
     async with working(app):
-        assert await (await aclient.submit("etl")).result(10) == 3
+        assert await (await aclient.submit("etl")).result(60) == 3
 
 
 async def test_steps_of_a_run_come_one_at_a_time_and_without_a_gap_while_runs_interleave(
@@ -97,7 +97,7 @@ async def test_steps_of_a_run_come_one_at_a_time_and_without_a_gap_while_runs_in
 
     async with working(app):
         handles = await aclient.submit_many([("chain", number) for number in range(20)])
-        await asyncio.gather(*[handle.result(10) for handle in handles])
+        await asyncio.gather(*[handle.result(60) for handle in handles])
     assert not any(overlaps)
     assert all(numbers == list(range(21)) for numbers in seen.values())
     assert len(seen) == 20
@@ -115,7 +115,7 @@ async def test_two_workers_share_the_runs_and_no_step_runs_twice(app, aclient, w
 
     async with working(app, concurrency=4), working(app, concurrency=4):
         handles = await aclient.submit_many([("chain", number) for number in range(30)])
-        await asyncio.gather(*[handle.result(10) for handle in handles])
+        await asyncio.gather(*[handle.result(60) for handle in handles])
     assert len(seen) == len(set(seen)) == 180
 
 
@@ -133,8 +133,8 @@ async def test_the_key_of_a_step_is_the_same_for_all_its_attempts_and_no_other_s
         return Continue() if step.number == 0 else Succeed()
 
     async with working(app):
-        await (await aclient.submit("keys")).result(10)
-        await (await aclient.submit("keys")).result(10)
+        await (await aclient.submit("keys")).result(60)
+        await (await aclient.submit("keys")).result(60)
     assert [keys.count(key) for key in dict.fromkeys(keys)] == [2, 2, 2, 2]
 
 
@@ -149,7 +149,7 @@ async def test_the_key_of_a_restarted_run_is_another(app, aclient, working):
 
     async with working(app):
         for _ in range(2):
-            await (await aclient.submit("keys", run_id="k", on_conflict="restart")).result(10)
+            await (await aclient.submit("keys", run_id="k", on_conflict="restart")).result(60)
     assert len(set(keys)) == 2
 
 
@@ -171,7 +171,7 @@ async def test_a_memo_survives_attempts(app, aclient, working, is_async):
 
     register(app, "pay", is_async, pay, pay_async, retry=QUICK)
     async with working(app):
-        receipt, attempt = await (await aclient.submit("pay")).result(10)
+        receipt, attempt = await (await aclient.submit("pay")).result(60)
     assert (receipt, attempt) == ({"id": 7, "at": datetime(2030, 1, 1, tzinfo=UTC)}, 2)
 
 
@@ -187,7 +187,7 @@ async def test_a_memo_is_of_its_step_only(app, aclient, working):
         return Continue() if step.number < 2 else Succeed()
 
     async with working(app):
-        await (await aclient.submit("memo")).result(10)
+        await (await aclient.submit("memo")).result(60)
     assert seen == ["nothing", 0, "nothing", 1, "nothing", 2]
 
 
@@ -207,7 +207,7 @@ async def test_a_memo_of_one_step_does_not_show_in_a_step_whose_number_begins_al
         return Continue() if step.number < 10 else Succeed()
 
     async with working(app):
-        await (await aclient.submit("memo")).result(10)
+        await (await aclient.submit("memo")).result(60)
     assert seen == [[None, 1], [10, None]]
 
 
@@ -227,7 +227,7 @@ async def test_a_memo_value_over_the_limit_or_unstorable_raises_where_it_is_put(
         return Succeed(problems)
 
     async with working(app):
-        assert await (await aclient.submit("memo")).result(10) == [
+        assert await (await aclient.submit("memo")).result(60) == [
             "PayloadTooLarge",
             "UnsupportedValue",
         ]
@@ -253,7 +253,7 @@ async def test_effects_are_applied_with_the_outcome_and_read_with_kv(app, aclien
 
     async with working(app):
         run = await aclient.submit("fx", run_id="fx")
-        await run.result(10)
+        await run.result(60)
     assert [await aclient.kv("fx", key) for key in "abc"] == [None, 2, 3]
 
 
@@ -273,7 +273,7 @@ async def test_effects_are_not_seen_before_the_step_commits(app, aclient, workin
         await put.wait()
         assert await aclient.kv("fx", "a") is None
         go.set()
-        await run.result(10)
+        await run.result(60)
     assert await aclient.kv("fx", "a") == 1
 
 
@@ -289,7 +289,7 @@ async def test_effects_are_dropped_when_the_step_raises_for_good_or_not(
         raise error
 
     async with working(app):
-        await (await aclient.submit("fx", run_id="fx")).wait(10)
+        await (await aclient.submit("fx", run_id="fx")).wait(60)
     assert await aclient.kv("fx", "a") is None
 
 
@@ -305,7 +305,7 @@ async def test_effects_of_a_verdict_are_applied(app, aclient, working, outcome, 
         return outcome
 
     async with working(app):
-        await (await aclient.submit("fx", run_id="fx")).wait(10)
+        await (await aclient.submit("fx", run_id="fx")).wait(60)
     assert await aclient.kv("fx", "a") == kept
 
 
@@ -329,7 +329,7 @@ async def test_effects_are_dropped_when_the_run_is_cancelled_from_outside(
         run = await aclient.submit("fx", run_id="fx")
         await started.wait()
         await run.cancel()
-        await run.wait(10)
+        await run.wait(60)
     assert await aclient.kv("fx", "a") is None
 
 
@@ -343,7 +343,7 @@ async def test_put_and_delete_of_one_key_in_one_step_is_an_error(app, aclient, w
         return Succeed()
 
     async with working(app):
-        status = await (await aclient.submit("fx", run_id="fx")).wait(10)
+        status = await (await aclient.submit("fx", run_id="fx")).wait(60)
     assert (status.state, status.attempt, status.error.type) == ("failed", 1, "InvalidOption")
 
 
@@ -368,7 +368,7 @@ async def test_extend_moves_the_timeout_of_the_step(app, aclient, working, is_as
 
     register(app, "slow", is_async, slow, slow_async, step_timeout=0.1, retry=QUICK)
     async with working(app):
-        assert await (await aclient.submit("slow")).result(10) == 1
+        assert await (await aclient.submit("slow")).result(60) == 1
 
 
 async def test_extend_keeps_the_claim_that_long_and_never_shortens_it(
@@ -385,7 +385,7 @@ async def test_extend_keeps_the_claim_that_long_and_never_shortens_it(
         return Succeed()
 
     async with working(app):
-        await (await aclient.submit("slow")).result(10)
+        await (await aclient.submit("slow")).result(60)
     assert all(990 < lease < 1001 for lease in leases)
 
 
@@ -415,7 +415,7 @@ async def test_extend_ends_the_activation_when_the_claim_is_gone(
         return Succeed(len(after))
 
     async with working(app):
-        assert await (await aclient.submit("slow")).result(10) == 1
+        assert await (await aclient.submit("slow")).result(60) == 1
     assert after == ["first"]
 
 
@@ -464,7 +464,7 @@ async def test_a_step_whose_time_comes_runs(app, aclient, working, when):
         }[when]
 
     async with working(app):
-        assert await (await aclient.submit("naps")).result(10) >= -0.001
+        assert await (await aclient.submit("naps")).result(60) >= -0.001
 
 
 async def test_a_delay_far_away_does_not_hold_up_a_shorter_one(app, aclient, working):
@@ -477,7 +477,7 @@ async def test_a_delay_far_away_does_not_hold_up_a_shorter_one(app, aclient, wor
     async with working(app):
         await aclient.submit("fine", delay=3600)
         await aclient.submit("fine", delay=0.05, queue="elsewhere", run_id="elsewhere")
-        assert await (await aclient.submit("fine", delay=0.1)).result(10) == "done"
+        assert await (await aclient.submit("fine", delay=0.1)).result(60) == "done"
         assert (await aclient.status("elsewhere")).state == "pending"
 
 

@@ -92,7 +92,7 @@ async def test_any_valid_run_id_runs(app, aclient, working, run_id):
         return Succeed(step.run_id)
 
     async with working(app):
-        assert await (await aclient.submit("x", run_id=run_id)).result(10) == run_id
+        assert await (await aclient.submit("x", run_id=run_id)).result(60) == run_id
 
 
 async def test_the_same_submit_again_finds_the_run_at_every_stage_of_its_life(
@@ -119,7 +119,7 @@ async def test_the_same_submit_again_finds_the_run_at_every_stage_of_its_life(
         await run.cancel()
         assert await again() == (False, "cancelling")
         go.set()
-        await run.wait(10)
+        await run.wait(60)
         assert await again() == (False, "cancelled")
 
 
@@ -255,7 +255,7 @@ async def test_headers_travel_unchanged_to_every_step(app, aclient, working):
 
     headers = {"tenant": "t1", "Ü": "ñ\n", "": ""}
     async with working(app):
-        await (await aclient.submit("x", headers=headers)).result(10)
+        await (await aclient.submit("x", headers=headers)).result(60)
     assert seen == [headers] * 4
 
 
@@ -284,7 +284,7 @@ async def test_values_of_every_supported_kind_arrive_as_they_were_sent(app, acli
         return Succeed(step.payload)
 
     async with working(app):
-        assert await (await aclient.submit("echo", value)).result(10) == value
+        assert await (await aclient.submit("echo", value)).result(60) == value
 
 
 @pytest.mark.parametrize("is_async", [True, False])
@@ -302,7 +302,7 @@ async def test_a_payload_comes_as_the_type_the_annotation_asks_for(app, aclient,
         Order(id=UUID(int=1), price=Decimal(3), day=date(2030, 1, 1)) if is_async else Box("b", {1})
     )
     async with working(app):
-        result = await (await aclient.submit("typed", payload)).result(10)
+        result = await (await aclient.submit("typed", payload)).result(60)
     assert result == (["Order", Decimal(3)] if is_async else ["Box", {1}])
 
 
@@ -320,7 +320,7 @@ async def test_a_payload_that_does_not_fit_fails_the_run_for_good_naming_the_fie
     async with working(app):
         status = await (
             await aclient.submit("typed", {"id": "no uuid", "price": 1, "day": "2030-01-01"})
-        ).wait(10)
+        ).wait(60)
     assert (status.state, status.attempt, status.error.type, ran) == (
         "failed",
         1,
@@ -348,7 +348,7 @@ async def test_a_validator_that_fails_in_its_own_way_is_an_error_like_any_other(
         return Succeed()
 
     async with working(app):
-        status = await (await aclient.submit("typed", {"id": 1})).wait(10)
+        status = await (await aclient.submit("typed", {"id": 1})).wait(60)
     assert (status.state, status.attempt, status.crashes, status.error.type) == (
         "failed",
         2,
@@ -382,7 +382,7 @@ async def test_a_stored_payload_that_cannot_be_read_pauses_its_run_and_no_other(
     real.hset("stepflow:run:c:data", "spec", pack({"policy": {"of_a_later_version": 1}}))
     fine = await aclient.submit("x")
     async with working(app):
-        assert await fine.result(10) == "fine"
+        assert await fine.result(60) == "fine"
         found = [await until(lambda run_id=run_id: is_paused(aclient, run_id)) for run_id in "abc"]
         for run, what in zip(
             found, ("packed value", "packed value", "of_a_later_version"), strict=True
@@ -407,11 +407,11 @@ async def test_after_its_end_the_same_submit_gives_the_ended_run_and_restart_a_n
         return Succeed(next(results))
 
     async with working(app):
-        assert await (await aclient.submit("x", run_id="a")).result(10) == "one"
+        assert await (await aclient.submit("x", run_id="a")).result(60) == "one"
         same = await aclient.submit("x", run_id="a")
-        assert (same.created, await same.result(10)) == (False, "one")
+        assert (same.created, await same.result(60)) == (False, "one")
         anew = await aclient.submit("x", run_id="a", on_conflict="restart")
-        assert (anew.created, await anew.result(10)) == (True, "two")
+        assert (anew.created, await anew.result(60)) == (True, "two")
     assert (await anew.status()).generation == 1
 
 
@@ -427,9 +427,9 @@ async def test_a_restart_takes_another_input_runner_and_queue(app, aclient, work
         return Succeed([step.payload, await step.memo.get("k"), dict(step.headers)])
 
     async with working(app), working(app, queues=["other"]):
-        await (await aclient.submit("x", 1, run_id="a", headers={"h": "1"})).wait(10)
+        await (await aclient.submit("x", 1, run_id="a", headers={"h": "1"})).wait(60)
         anew = await aclient.submit("y", 2, run_id="a", queue="other", on_conflict="restart")
-        assert await anew.result(10) == [2, None, {}]
+        assert await anew.result(60) == [2, None, {}]
     assert [run.id for run in await aclient.list(runner="x")] == []
     assert [run.id for run in await aclient.list(state="failed")] == []
     assert [run.id for run in await aclient.list(state="succeeded", runner="y")] == ["a"]
@@ -453,7 +453,7 @@ async def test_of_concurrent_restarts_one_creates(app, aclient, working, url, se
         raise PermanentError
 
     async with working(app):
-        await (await aclient.submit("x", run_id="a")).wait(10)
+        await (await aclient.submit("x", run_id="a")).wait(60)
     handles = await asyncio.gather(
         *[aclient.submit("x", run_id="a", on_conflict="restart") for _ in range(10)]
     )
@@ -478,9 +478,9 @@ async def test_the_commit_of_an_old_generation_is_refused(app, aclient, working)
 
     async with working(app):
         run = await aclient.submit("x", run_id="a", timeout=0.01)
-        assert (await run.wait(10)).error.type == "DeadlineExceeded"
+        assert (await run.wait(60)).error.type == "DeadlineExceeded"
         anew = await aclient.submit("x", run_id="a", on_conflict="restart")
-        assert await anew.result(10) == "new"
+        assert await anew.result(60) == "new"
         release.set()
     assert (await anew.status()).result == "new"
     assert len(set(seen)) == 2
@@ -544,7 +544,7 @@ async def test_two_name_spaces_on_one_redis_do_not_see_each_other(real, server, 
         app.register("x", runner)
     async with working(apps[0]), working(apps[1]):
         runs = [await app.async_client.submit("x", app.namespace, run_id="same") for app in apps]
-        assert [await run.result(10) for run in runs] == ["stepflow", "other"]
+        assert [await run.result(60) for run in runs] == ["stepflow", "other"]
         assert [len(await app.async_client.list()) for app in apps] == [1, 1]
     for app in apps:
         await app.async_client.close()

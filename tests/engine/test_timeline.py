@@ -151,7 +151,7 @@ async def test_what_was_asked_is_told_as_far_as_it_is_known(app, aclient, workin
         for number in range(2):
             [question] = await until(aclient.questions)
             await aclient.answer(question.token, number)
-        assert await run.result(10) == [0, 1]
+        assert await run.result(60) == [0, 1]
 
     async def names():
         return [step.name for step in await aclient.steps("r")]
@@ -309,7 +309,7 @@ async def test_an_attempt_that_takes_its_time_is_told_by_name(app, aclient, work
         (claimed,) = worker.worker_state.runs.values()
         assert doing.started_at.timestamp() == pytest.approx(claimed.attempt.started_at, abs=0.001)
         go.set()
-        await run.wait(10)
+        await run.wait(60)
 
 
 async def _ended(client, run_id, count):

@@ -65,8 +65,8 @@ async def test_a_run_in_flight_over_a_deploy_ends_on_the_version_it_began_with(
     async with working(new):
         later = await new.async_client.submit("w", False)
         await aclient.signal(run.id, "go", "signal")
-        assert await run.result(10) == "1 signal"
-        assert await later.result(10) == "2 at once"
+        assert await run.result(60) == "1 signal"
+        assert await later.result(60) == "2 at once"
         assert [(await each.status()).version for each in (run, later)] == [1, 2]
         assert [(await each.status()).runner for each in (run, later)] == ["w", "w"]
     for app in (old, new):
@@ -93,7 +93,7 @@ async def test_a_run_waits_for_a_worker_that_holds_its_version_and_status_says_w
         assert status.waits_for.startswith(start)
         assert (status.attempt, status.crashes, status.version) == (1, 0, 1)
     async with working(holding(1)):
-        assert await run.result(10) == "1 signal"
+        assert await run.result(60) == "1 signal"
     assert (await run.status()).waits_for is None
 
 
@@ -114,7 +114,7 @@ async def test_runs_of_all_priorities_wait_for_their_version_and_one_that_waits_
         assert await gone.cancel("never mind")
         assert gone.id not in str(real.lrange("stepflow:waiting:default:w@2", 0, -1))
     async with working(holding(2)):
-        assert [await run.result(10) for run in runs] == ["2 at once"] * 3
+        assert [await run.result(60) for run in runs] == ["2 at once"] * 3
     assert len(await aclient.list(runner="w")) == 4
 
 
@@ -196,11 +196,11 @@ async def test_retries_and_hooks_work_for_a_later_version(url, settings, aclient
     async with working(app):
         run = await aclient.submit("w", version=2)
         with pytest.raises(RunFailed):
-            await run.result(10)
+            await run.result(60)
         await until(lambda: seen == [("w", "failed")])
         is_mended = True
         await aclient.retry(run.id)
-        assert await run.result(10) == "mended"
+        assert await run.result(60) == "mended"
         await until(lambda: seen == [("w", "failed"), ("w", "succeeded")])
     other = await aclient.submit("w", version=2)
     assert await other.cancel()
@@ -216,7 +216,7 @@ async def test_a_run_of_a_later_version_whose_worker_died_runs_again_on_it(
     ghost.claim("w@2")
     async with working(holding(1, 2)):
         ghost.die()
-        assert await run.result(10) == "2 at once"
+        assert await run.result(60) == "2 at once"
     assert (await run.status()).crashes == 1
 
 

@@ -35,7 +35,7 @@ QUICK = RetryPolicy(max_attempts=3, initial=0.001, jitter=False)
 
 async def read(client: AsyncClient, run_id: str, **options: Any) -> list[Event]:
     """Read the events of a run up to its end."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         return [event async for event in client.events(run_id, **options)]
 
 
@@ -204,13 +204,13 @@ async def test_a_new_history_begins_with_restarted_and_a_new_generation_with_its
 
     async with working(app):
         run = await aclient.submit("again", 0, run_id="same")
-        await run.wait(10)
+        await run.wait(60)
         late = await read(aclient, "same")
         assert brief(late, "count", "step") == [
             ("submitted",), ("started",), ("restarted", 2), ("step.done", "turn-2"), ("ended",),
         ]  # fmt: skip
         assert brief(await one_by_one(aclient, "same")) == brief(late)
-        await (await aclient.submit("again", 2, run_id="same", on_conflict="restart")).wait(10)
+        await (await aclient.submit("again", 2, run_id="same", on_conflict="restart")).wait(60)
         assert brief(await read(aclient, "same", after=late[-1].id), "generation") == [
             ("submitted", 1), ("started",), ("step.done",), ("ended",),
         ]  # fmt: skip
@@ -259,7 +259,7 @@ async def test_many_steps_are_told_in_pages(
     async with working(app):
         runs = [await aclient.submit(name) for name in ("chain", "flow")]
         for run in runs:
-            await run.wait(10)
+            await run.wait(60)
     numbers = [event.details.get("step") for event in await read(aclient, runs[0].id)]
     assert numbers == [None, None, *range(31), None]
     names = [event.details.get("step") for event in await read(aclient, runs[1].id)]
@@ -276,7 +276,7 @@ async def test_damaged_records_end_no_reader(
 
     async with working(app):
         run = await aclient.submit("flow")
-        await run.wait(10)
+        await run.wait(60)
     real.rpush(f"stepflow:run:{run.id}:journal", "nonsense", "value|x|y|not a time|")
     real.hset(f"stepflow:run:{run.id}:steps", "0.x", "nonsense")
     assert brief(await read(aclient, run.id))[-2:] == [("step.done",), ("ended",)]

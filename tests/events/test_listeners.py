@@ -90,7 +90,7 @@ async def test_nobody_waits_for_a_listener_and_one_that_raises_is_dropped(
 
     with caplog.at_level(logging.ERROR, "stepflow.worker"):
         async with working(app):
-            assert await (await aclient.submit("chain")).result(10) == "done"
+            assert await (await aclient.submit("chain")).result(60) == "done"
             await until(lambda: "it is told nothing more" in caplog.text)
         hangs.set()
         await asyncio.sleep(0)

@@ -43,7 +43,7 @@ QUICK = RetryPolicy(max_attempts=3, initial=0.001, jitter=False)
 
 async def read(client: AsyncClient, run_id: str, **options: Any) -> list[OutputEvent]:
     """Read a stream to the end of its run."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         return [event async for event in client.output(run_id, **options)]
 
 
@@ -114,7 +114,7 @@ async def test_a_reader_that_is_there_gets_an_item_while_the_step_goes_on(
     async with working(app):
         run = await aclient.submit("slow")
         seen = []
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             async for event in run.output():
                 seen.append(event)
                 go_on.set()
@@ -150,7 +150,7 @@ def aworker(app: Stepflow, working: Working) -> Any:
 
     thread = threading.Thread(target=asyncio.run, args=(work(),))
     thread.start()
-    assert ready.wait(10)
+    assert ready.wait(60)
     yield
     done.set()
     thread.join()
@@ -185,7 +185,7 @@ async def test_threads_of_a_step_emit_and_those_without_its_context_are_told(
         assert brief(await read(aclient, run.id)) == [
             "of a thread", "of the step", "end succeeded",
         ]  # fmt: skip
-        assert "copy_context" in (await run.result(10))[0]
+        assert "copy_context" in (await run.result(60))[0]
 
 
 async def test_what_an_attempt_said_that_is_tried_again_is_void(
@@ -329,7 +329,7 @@ async def test_workflow_code_itself_is_told_to_use_ctx(
 
     async with working(app):
         run = await aclient.submit("wrong")
-        status = await run.wait(10)
+        status = await run.wait(60)
     assert "in workflow code call ctx.emit" in status.error.message
 
 
@@ -351,7 +351,7 @@ async def test_committed_items_come_only_once_their_step_is_committed(
     async with working(app):
         run = await aclient.submit("twice")
         seen = []
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             async for event in aclient.output(run.id, committed=True):
                 seen.append(event)
                 go_on.set()
@@ -386,7 +386,7 @@ async def test_committed_items_of_a_workflow_follow_its_journal(
 
     async with working(app):
         run = await aclient.submit("flow", 0)
-        await run.wait(10)
+        await run.wait(60)
         said = [
             f"{word} {turn}" for turn in (0, 1) for word in ("plain", "first", "second", "fact")
         ]
@@ -415,8 +415,8 @@ async def test_the_oldest_items_go_first_and_a_reader_hears_of_it(
 
     async with working(app):
         run, other = await aclient.submit("many"), await aclient.submit("heavy")
-        await run.wait(10)
-        await other.wait(10)
+        await run.wait(60)
+        await other.wait(60)
     events = await read(aclient, run.id)
     assert brief(events) == ["gap", *range(15, 25), "end succeeded"]
     assert brief(await read(aclient, run.id, after=events[3].id)) == [
@@ -451,7 +451,7 @@ async def test_an_item_that_is_too_large_or_cannot_be_stored_fails_where_it_is_e
 
     async with working(app):
         run = await aclient.submit("large")
-        assert await run.result(10) == "fine"
+        assert await run.result(60) == "fine"
         assert brief(await read(aclient, run.id)) == ["end succeeded"]
 
 
@@ -480,7 +480,7 @@ async def test_a_step_that_never_waits_is_told_and_one_that_waits_is_held_back(
 
     async with working(app):
         run = await aclient.submit("flood")
-        assert await run.result(10) == "told"
+        assert await run.result(60) == "told"
         assert brief(await read(aclient, run.id)) == [*range(100), "end succeeded"]
         run = await aclient.submit("waits")
         assert brief(await read(aclient, run.id))[-2:] == [100, "end succeeded"]
@@ -523,7 +523,7 @@ async def test_nothing_is_emitted_after_the_step(
 
     async with working(app):
         for name in ("flow", "leaves"):
-            await (await aclient.submit(name)).wait(10)
+            await (await aclient.submit(name)).wait(60)
         for context in kept:
             with pytest.raises(StepOver, match="what it emits comes too late"):
                 context.run(stepflow.emit, "late")
@@ -571,7 +571,7 @@ async def test_a_new_generation_begins_a_new_stream(
     async with working(app):
         for turn in (1, 2):
             run = await aclient.submit("talk", turn, run_id="same", on_conflict="restart")
-            await run.wait(10)
+            await run.wait(60)
             assert brief(await read(aclient, "same")) == [turn, "end succeeded"]
 
 
@@ -615,7 +615,7 @@ async def test_a_run_that_emits_nothing_costs_no_key_and_no_command(
 
     async with working(app):
         run = await aclient.submit("silent")
-        await run.wait(10)
+        await run.wait(60)
     assert not real.exists(f"stepflow:run:{run.id}:out")
     assert not {b"out", b"out_gone"} & set(real.hgetall(f"stepflow:run:{run.id}"))
     assert not any(name.startswith(("emit", "xadd")) for name in real.info("commandstats"))
@@ -677,6 +677,6 @@ async def test_a_step_whose_output_redis_refuses_for_good_fails(
         return await ctx.step("say", say, retry=RetryPolicy(max_attempts=1))
 
     async with working(app):
-        status = await (await aclient.submit("flow")).wait(10)
+        status = await (await aclient.submit("flow")).wait(60)
     assert status.state == "failed"
     assert "wrong number of arguments" in status.error.message

@@ -89,7 +89,7 @@ def background(environment: dict[str, str]) -> Background:
             yield process
         finally:
             process.terminate()
-            _, said = process.communicate(timeout=30)
+            _, said = process.communicate(timeout=60)
         assert process.returncode in (0, -signal.SIGTERM), said
 
     return start

@@ -31,7 +31,7 @@ LOOKS = re.compile(
     r"|(cat|tail) |curl -s localhost\S+$"
 )
 #: seconds until what a page says must have come true
-PATIENCE_S = 15
+PATIENCE_S = 60
 
 
 class Reader:

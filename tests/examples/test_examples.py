@@ -183,7 +183,7 @@ def api(background):
     with (
         background("stepflow", "worker", "examples.web.04_fastapi:app"),
         background("uvicorn", "examples.web.04_fastapi:api", "--port", str(port)),
-        httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client,
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client,
     ):
         until_blocking(lambda: is_up(client))
         yield client

@@ -42,7 +42,7 @@ def site(background: Any) -> Site:
         with (
             background("stepflow", "worker", f"examples.web.{example}:app"),
             background(*command, "--port", port),
-            httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as http,
+            httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as http,
         ):
             until_blocking(lambda: answers(http))
             yield http

@@ -50,12 +50,12 @@ async def test_while_one_lives_the_same_key_is_the_same_run(app, aclient, workin
         await until(lambda: len(seen) == 2)
         assert (await aclient.submit("sync", 4, singleton="shop")).id == first.id
         go.set()
-        await first.wait(10)
-        await other.wait(10)
+        await first.wait(60)
+        await other.wait(60)
         assert not list(real.scan_iter("stepflow:once:*"))
         later = await aclient.submit("sync", 5, singleton="shop")
         assert later.created
-        await later.wait(10)
+        await later.wait(60)
     assert sorted(seen) == [1, 3, 5]
 
 
@@ -89,10 +89,10 @@ async def test_a_submit_may_take_the_place_of_the_one_that_lives(app, aclient, w
     async with working(app):
         await until(lambda: seen == [2])
         last = await aclient.submit("sync", 3, singleton=Singleton("k", "replace"))
-        assert (await runs.wait(10)).state == "cancelled"
+        assert (await runs.wait(60)).state == "cancelled"
         assert (await aclient.submit("sync", 4, singleton="k")).id == last.id
         go.set()
-        assert await last.result(10) == 3
+        assert await last.result(60) == 3
 
 
 async def test_an_end_that_nobody_told_of_frees_the_key(aclient, real):
@@ -113,7 +113,7 @@ async def test_a_retry_by_hand_takes_the_key_if_it_is_free(app, aclient, working
     """[L18]"""
     async with working(app):
         failed = await aclient.submit("sync", "bad", singleton="k")
-        await failed.wait(10)
+        await failed.wait(60)
     await aclient.retry(failed.id)
     assert (await aclient.submit("sync", 2, singleton="k")).id == failed.id
     await aclient.cancel(failed.id)
@@ -125,10 +125,10 @@ async def test_a_restart_of_the_same_id_keeps_its_key(app, aclient, working, see
     go.set()
     async with working(app):
         first = await aclient.submit("sync", 1, run_id="a", singleton="k")
-        await first.wait(10)
+        await first.wait(60)
         again = await aclient.submit("sync", 2, run_id="a", singleton="k", on_conflict="restart")
         assert again.created
-        assert await again.result(10) == 2
+        assert await again.result(60) == 2
 
 
 async def test_many_submits_are_one_run_with_the_last_payload(
@@ -143,12 +143,12 @@ async def test_many_submits_are_one_run_with_the_last_payload(
         ]
         assert len({handle.id for handle in handles}) == 1
         assert [handle.created for handle in handles] == [True, *[False] * 4]
-        status = await handles[0].wait(10)
+        status = await handles[0].wait(60)
         assert status.result == 4
         assert (status.started_at - status.created_at).total_seconds() >= 0.3
         later = await aclient.submit("sync", 9, debounce=Debounce("k", wait=0.05))
         assert later.created
-        await later.wait(10)
+        await later.wait(60)
     assert seen == [4, 9]
     assert not list(real.scan_iter("stepflow:once:*"))
 
@@ -177,7 +177,7 @@ async def test_what_has_begun_is_left_alone(app, aclient, working, seen, go):
         second = await aclient.submit("sync", 2, debounce=Debounce("k", wait=0.01))
         assert second.created
         go.set()
-        assert [await first.result(10), await second.result(10)] == [1, 2]
+        assert [await first.result(60), await second.result(60)] == [1, 2]
 
 
 @pytest.mark.parametrize(

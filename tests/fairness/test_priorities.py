@@ -37,7 +37,7 @@ async def test_runs_go_by_priority_and_first_in_first_out_within(app, aclient, w
     ]
     handles = await aclient.submit_many(specs)
     async with working(app, concurrency=1):
-        await asyncio.gather(*[handle.wait(10) for handle in handles])
+        await asyncio.gather(*[handle.wait(60) for handle in handles])
     wanted = sorted(specs, key=lambda spec: int(str(spec.run_id).rpartition("-")[2]))
     assert ran == [spec.run_id for spec in wanted]
 
@@ -46,12 +46,12 @@ async def test_a_worker_learns_of_a_priority_that_nobody_had_used(app, aclient, 
     """[K16] By its next round, and the run shows it."""
     async with working(app):
         run = await aclient.submit("note", priority=7)
-        status = await run.wait(10)
+        status = await run.wait(60)
         assert status.priority == "7"
         infos = {info.priority: info for info in await aclient.queues()}
         assert set(infos) == {"7"}
         again = await aclient.submit("note", priority=0)
-        await again.wait(10)
+        await again.wait(60)
     assert [info.priority for info in await aclient.queues()] == ["0", "7"]
 
 
@@ -60,10 +60,10 @@ async def test_a_worker_forgets_a_priority_that_nobody_uses_any_more(
 ):
     """[K16] By its next round, and learns of it again."""
     async with working(app):
-        await (await aclient.submit("note", priority=7)).wait(10)
+        await (await aclient.submit("note", priority=7)).wait(60)
         real.delete("stepflow:level:default.level7")
         await until(lambda: not real.exists("stepflow:levels"))
-        await (await aclient.submit("note", priority=7)).wait(10)
+        await (await aclient.submit("note", priority=7)).wait(60)
     assert len(ran) == 2
 
 
@@ -79,8 +79,8 @@ async def test_a_kept_run_gives_way_to_a_more_urgent_one(app, aclient, working, 
         long = await aclient.submit("chain", priority="high")
         await until(lambda: is_running(long))
         urgent = await aclient.submit("note", priority=1)
-        await urgent.wait(10)
-        await long.wait(10)
+        await urgent.wait(60)
+        await long.wait(60)
 
 
 async def test_a_priority_that_nobody_uses_costs_no_command_and_no_key(app, working, client, real):

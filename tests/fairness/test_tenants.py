@@ -36,7 +36,7 @@ async def test_one_with_much_does_not_hold_up_one_with_little(app, aclient, work
     handles = await aclient.submit_many(specs)
     assert (await handles[0].status()).lane == "big"
     async with working(app, concurrency=1):
-        await asyncio.gather(*[handle.wait(10) for handle in handles])
+        await asyncio.gather(*[handle.wait(60) for handle in handles])
     assert ran[:9].count("small") == 3
     assert not list(real.scan_iter("stepflow:lane*"))
 
@@ -86,7 +86,7 @@ async def test_children_wait_in_the_lane_of_their_parent(app, aclient, working, 
 
     async with working(app):
         run = await aclient.submit("parent", headers={"tenant": "acme"})
-        found = await run.result(10)
+        found = await run.result(60)
         await until(lambda: len(ran) == 2)
         lanes = [(await aclient.status(child)).lane for child in found]
     assert lanes == ["acme", "other"]
@@ -107,7 +107,7 @@ async def test_each_hand_over_is_a_turn(app, aclient, working, ran):
             for tenant in "aab"
             for _ in "12"
         ]
-        await asyncio.gather(*[run.wait(10) for run in runs])
+        await asyncio.gather(*[run.wait(60) for run in runs])
     assert sorted(seen) == sorted((run.id, number) for run in runs for number in range(4))
 
 
@@ -139,7 +139,7 @@ async def test_a_retry_by_hand_waits_in_its_lane(app, aclient, working, real):
     real.hset("stepflow:fair", "default", 1)
     async with working(app):
         run = await aclient.submit("fails", lane="a")
-        await run.wait(10)
+        await run.wait(60)
     await aclient.submit("fails", lane="b", run_id="first")
     await aclient.retry(run.id)
     assert real.zcard("stepflow:lane:default:a") == 1

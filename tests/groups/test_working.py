@@ -38,7 +38,7 @@ def members(runner, count):
 async def test_workers_run_a_group_to_its_end(app, working, aclient, etl):
     async with working(app):
         made = await aclient.groups.submit("g", members("etl", 20))
-        info = await aclient.groups.wait("g", timeout=10)
+        info = await aclient.groups.wait("g", timeout=60)
     assert (made.total, info.state, info.succeeded) == (20, "succeeded", 20)
     assert [each.id for each in await aclient.groups.list()] == ["g"]
     assert await aclient.groups.forget("g")

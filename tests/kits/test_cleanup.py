@@ -75,7 +75,7 @@ async def test_a_failed_run_undoes_what_it_did_and_ends_with_its_own_error(
     async with working(app):
         run = await waiting(aclient)
         await aclient.signal(run.id, "go")
-        status = await run.wait(10)
+        status = await run.wait(60)
         assert status.state is RunState.FAILED
         assert status.error.type == "StepFailed"
         assert "declined" in status.error.message
@@ -102,7 +102,7 @@ async def test_a_parked_run_that_is_cancelled_undoes_what_it_did_and_ends_as_can
     async with working(app):
         run = await waiting(aclient)
         assert await run.cancel("changed my mind")
-        status = await run.wait(10)
+        status = await run.wait(60)
         assert (status.state, status.reason) == (RunState.CANCELLED, "changed my mind")
         assert done == UNDONE
 
@@ -123,7 +123,7 @@ async def test_a_cancelled_run_waits_for_a_worker_to_undo_what_it_did_and_says_s
     assert (status.state, status.is_finished) == (RunState.CANCELLING, False)
     assert done == UNDONE[:2]
     async with working(app):
-        assert (await run.wait(10)).reason == "enough"
+        assert (await run.wait(60)).reason == "enough"
     assert done == UNDONE
 
 
@@ -135,7 +135,7 @@ async def test_a_deadline_undoes_as_well(
     booking(app, done)
     async with working(app):
         run = await waiting(aclient, timeout=timedelta(seconds=1))
-        status = await run.wait(20)
+        status = await run.wait(60)
         assert (status.state, status.reason) == (RunState.FAILED, "deadline")
         assert done == UNDONE
 
@@ -160,7 +160,7 @@ async def test_undoing_may_take_longer_than_the_deadline_and_the_lease(
 
     async with working(app):
         run = await aclient.submit("slow", timeout=0.5)
-        status = await run.wait(20)
+        status = await run.wait(60)
         assert (status.reason, status.crashes) == ("deadline", 0)
         assert begun == ["a"]
 
@@ -188,7 +188,7 @@ async def test_a_cancel_while_a_failed_run_waits_to_undo_changes_nothing_and_kee
         run = await aclient.submit("w")
         await until(lambda: _is(aclient, run.id, RunState.WAITING))
         assert await run.cancel("enough")
-        status = await run.wait(10)
+        status = await run.wait(60)
         assert (status.state, status.error.message) == (RunState.FAILED, "wrong")
         assert tries == ["a", "a"]
         assert status.step <= 3
@@ -225,7 +225,7 @@ async def test_a_running_workflow_that_is_cancelled_undoes_what_it_did(
         run = await aclient.submit("long")
         await started.wait()
         assert await run.cancel("stop")
-        assert (await run.wait(10)).state is RunState.CANCELLED
+        assert (await run.wait(60)).state is RunState.CANCELLED
     assert done == ["tidy", "undone a"]
     assert real.zcard("stepflow:deadlines") == 0
 
@@ -248,7 +248,7 @@ async def test_a_parked_workflow_runs_its_finally_steps_when_it_is_cancelled(
         await until(lambda: _is(aclient, run.id, RunState.WAITING))
         assert done == []
         assert await run.cancel()
-        assert (await run.wait(10)).state is RunState.CANCELLED
+        assert (await run.wait(60)).state is RunState.CANCELLED
         assert done == ["closed"]
 
 

@@ -115,7 +115,7 @@ class Book:
         self.undone[run_id] += 1
 
     async def ended(self, run: Any) -> Ended:
-        status = await run.wait(15)
+        status = await run.wait(60)
         await until(lambda: self.told[run.id])
         return Ended(
             status.state, status.error and status.error.type, self.undone[run.id], self.told[run.id]
@@ -192,11 +192,11 @@ async def test_a_verdict_is_kept_with_its_reason(
 ) -> None:
     async with working(flows):
         for kind in ("flow", "plain", "stepless", "parent"):
-            failed = await (await aclient.submit(kind, "Fail")).wait(10)
+            failed = await (await aclient.submit(kind, "Fail")).wait(60)
             assert (failed.error.message, failed.reason, failed.result) == ("no", "no", None)
-            cancelled = await (await aclient.submit(kind, "Cancel")).wait(10)
+            cancelled = await (await aclient.submit(kind, "Cancel")).wait(60)
             assert (cancelled.reason, cancelled.error, cancelled.result) == ("no more", None, None)
-            assert await (await aclient.submit(kind, "Succeed")).result(10) == "value"
+            assert await (await aclient.submit(kind, "Succeed")).result(60) == "value"
 
 
 async def test_what_a_runner_returns_besides_outcomes_fails_its_run(
@@ -241,7 +241,7 @@ async def test_a_parent_is_told_how_each_child_ended(
 
     async with working(flows):
         for kind in ("flow", "stepless"):
-            told = await (await aclient.submit("family", kind)).result(15)
+            told = await (await aclient.submit("family", kind)).result(60)
             assert told == {way: [end.state, end.error] for way, (_, end) in BY_ITSELF.items()}
 
 
@@ -256,7 +256,7 @@ async def test_a_map_is_told_how_its_children_ended(
         return [getattr(end, "status", end) for end in ends]
 
     async with working(flows):
-        assert await (await aclient.submit("mapper")).result(15) == [
+        assert await (await aclient.submit("mapper")).result(60) == [
             "failed",
             "failed",
             "cancelled",

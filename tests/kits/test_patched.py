@@ -186,10 +186,10 @@ async def test_a_paused_run_goes_on_with_patched_code_and_a_new_run_takes_the_ne
         )
     async with working(patched):
         await aclient.resume(run.id)
-        assert await run.result(10) == "on by upper"
+        assert await run.result(60) == "on by upper"
         fresh = await aclient.submit("w")
         await aclient.signal(fresh.id, "go", "on")
-        assert await fresh.result(10) == "on by other"
+        assert await fresh.result(60) == "on by other"
 
 
 async def test_a_history_that_ends_at_a_patch_is_checked_without_writing_anything() -> None:

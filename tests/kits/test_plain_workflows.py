@@ -343,7 +343,7 @@ async def test_plain_workflows_run_beside_each_other_and_wait_for_signals(
         runs = [await aclient.submit("greet", str(k)) for k in range(20)]
         for run in runs:
             await aclient.signal(run.id, "go", run.id)
-        assert [await run.result(10) for run in runs] == [
+        assert [await run.result(60) for run in runs] == [
             f"HELLO {k} {run.id}" for k, run in enumerate(runs)
         ]
 
@@ -376,7 +376,7 @@ async def test_a_cancel_is_raised_in_the_blocking_call_and_finally_may_use_ctx(
         run = await aclient.submit("long")
         await started.wait()
         assert await run.cancel("stop")
-        assert (await run.wait(10)).state is RunState.CANCELLED
+        assert (await run.wait(60)).state is RunState.CANCELLED
         assert cleaned.is_set()
         assert caught == [asyncio.CancelledError]
 
@@ -410,7 +410,7 @@ async def test_a_worker_that_leaves_ends_its_greenlets(
         await until(lambda: not worker.worker_state.runs)  # type: ignore[union-attr]
     is_held_up = False
     async with working(app):
-        assert await run.result(10) == "done"
+        assert await run.result(60) == "done"
     assert len(ended) >= 2
 
 
@@ -438,7 +438,7 @@ async def test_a_parked_plain_workflow_is_undone_and_runs_its_finally_steps_when
         run = await aclient.submit("trip")
         await until(lambda: _is_waiting(aclient, run.id))
         assert await run.cancel("stop")
-        assert (await run.wait(10)).state is RunState.CANCELLED
+        assert (await run.wait(60)).state is RunState.CANCELLED
     assert done == ["hotel", "train", "note", "undo train", "undo hotel"]
 
 

@@ -75,7 +75,7 @@ async def test_an_ask_is_listed_answered_once_and_comes_as_its_type(
         assert "an answer to 'Publish page 7?'" in status.waits_for
         assert await asyncio.to_thread(client.questions) == [ask]
         await asyncio.to_thread(client.answer, ask.token, {"ok": True, "why": "it is good"})
-        assert await run.result(10) == [True, "it is good"]
+        assert await run.result(60) == [True, "it is good"]
         assert await aclient.questions() == []
         assert not real.exists("stepflow:questions")
         with pytest.raises(
@@ -105,7 +105,7 @@ async def test_an_answer_that_does_not_fit_or_a_wrong_token_changes_nothing(
                 await aclient.answer(token, {"ok": True})
         assert dump(real)[f"stepflow:run:{run.id}".encode()] == before
         await aclient.answer(ask.token, {"ok": False})
-        assert await run.result(10) == [False, ""]
+        assert await run.result(60) == [False, ""]
 
 
 async def test_of_many_answers_at_once_one_counts(
@@ -122,7 +122,7 @@ async def test_of_many_answers_at_once_one_counts(
             QuestionClosed,
             QuestionNotFound,
         }
-        assert await run.result(10) == [True, str(winner)]
+        assert await run.result(60) == [True, str(winner)]
 
 
 async def test_the_script_of_an_answer_that_arrives_twice_is_answered_as_the_first_time(
@@ -140,7 +140,7 @@ async def test_the_script_of_an_answer_that_arrives_twice_is_answered_as_the_fir
         mark, other = QuestionOutcome("answered", 5.0, "r1"), QuestionOutcome("answered", 6.0, "r2")
         call = answer_question(keys, row, digest, pack({"ok": True}), mark=mark, now=5.0)
         assert link_to_real.call(call) == mark
-        assert await run.result(10) == [True, ""]
+        assert await run.result(60) == [True, ""]
         before = dump(real)[f"stepflow:run:{run.id}:replies".encode()]
         assert link_to_real.call(call) == mark
         assert (
@@ -265,7 +265,7 @@ async def test_questions_leave_the_list_with_their_run_and_come_back_when_it_is_
         [second] = await aclient.questions()
         assert second.token != first.token
         await aclient.signal(run.id, "go", "break")
-        assert (await run.wait(10)).state is RunState.FAILED
+        assert (await run.wait(60)).state is RunState.FAILED
         assert await aclient.questions() == []
         with pytest.raises(QuestionNotFound):
             await aclient.answer(second.token, "it has failed")
@@ -273,7 +273,7 @@ async def test_questions_leave_the_list_with_their_run_and_come_back_when_it_is_
         await aclient.retry(run.id)
         assert [ask.token for ask in await listed(aclient)] == [second.token]
         await aclient.answer(second.token, "yes")
-        assert await run.result(10) == "yes"
+        assert await run.result(60) == "yes"
         other = await aclient.submit("w", 7)
         await listed(aclient)
         await until(lambda: _waiting(aclient, other.id))
@@ -310,7 +310,7 @@ async def test_an_ask_that_lost_a_race_is_taken_off_the_list(
                 await aclient.answer(ask.token, True)
             await until(lambda run=run: _waiting(aclient, run.id))
             await aclient.signal(run.id, "go", "on")
-            assert await run.result(10) == ["skipped", "on"]
+            assert await run.result(60) == ["skipped", "on"]
             assert await aclient.questions() == []
 
 
@@ -330,7 +330,7 @@ async def test_many_asks_of_one_run_are_answered_in_any_order_and_listed_first_a
         assert await aclient.questions(limit=2) == asks[:2]
         for number, ask in reversed(list(enumerate(asks))):
             await aclient.answer(ask.token, number)
-        assert await run.result(10) == [0, 1, 2, 3, 4]
+        assert await run.result(60) == [0, 1, 2, 3, 4]
 
 
 async def test_an_answer_reaches_a_run_that_is_busy_with_something_else(
@@ -361,7 +361,7 @@ async def test_an_answer_reaches_a_run_that_is_busy_with_something_else(
         run = await aclient.submit("w")
         [ask] = await listed(aclient)
         await aclient.answer(ask.token, "now")
-        assert await run.result(10) == ["done", "now"]
+        assert await run.result(60) == ["done", "now"]
 
 
 async def _step(ctx: Context, function: Any) -> Any:

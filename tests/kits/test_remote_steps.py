@@ -49,7 +49,7 @@ async def test_a_step_on_another_queue_is_done_by_the_worker_there_and_its_value
 
         await until(waits)
         async with working(app, queues=["gpu"]):
-            assert await run.result(10) == 7
+            assert await run.result(60) == 7
 
 
 async def test_its_failure_is_the_steps_and_its_attempts_are_the_childs(
@@ -73,7 +73,7 @@ async def test_its_failure_is_the_steps_and_its_attempts_are_the_childs(
 
     async with working(app, queues=["default", "gpu"]):
         run = await aclient.submit("w")
-        assert await run.result(10) == "render ValueError no gpu"
+        assert await run.result(60) == "render ValueError no gpu"
         assert tries == [1, 1]
 
 
@@ -98,7 +98,7 @@ async def test_what_was_done_elsewhere_is_undone_here(
     async with working(app, queues=["default", "gpu"]):
         run = await aclient.submit("w")
         with pytest.raises(RunFailed, match="wrong"):
-            await run.result(10)
+            await run.result(60)
         assert undone == ["image of a"]
 
 
@@ -126,4 +126,4 @@ async def test_what_nobody_there_could_find_is_refused(
         ):
             run = await aclient.submit("w", which)
             with pytest.raises(RunFailed, match=words):
-                await run.result(10)
+                await run.result(60)

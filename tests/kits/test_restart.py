@@ -43,7 +43,7 @@ async def test_a_loop_of_fifty_restarts_keeps_its_id_and_its_journal_short(
     async with working(app):
         run = await aclient.submit("loop", 0)
         await aclient.signal(run.id, "go", "kept in the mailbox")
-        assert await run.result(30) == [50, "kept in the mailbox"]
+        assert await run.result(60) == [50, "kept in the mailbox"]
     assert real.llen(f"stepflow:run:{run.id}:journal") == 1 + 3 + 1
     assert real.lindex(f"stepflow:run:{run.id}:journal", 0).startswith(b"start|start|50|")
     assert real.hlen(f"stepflow:run:{run.id}:steps") <= 2
@@ -64,7 +64,7 @@ async def test_a_plain_workflow_restarts_too(
 
     async with working(app):
         run = await aclient.submit("loop", 0)
-        assert await run.result(10) == 2
+        assert await run.result(60) == 2
 
 
 async def test_the_commit_of_a_restart_is_refused_or_known_again_and_leaves_no_half(
@@ -237,7 +237,7 @@ async def test_a_cancel_reaches_the_history_that_runs(
         run = await aclient.submit("loop", 0)
         await until(is_waiting)
         assert await run.cancel("enough")
-        assert (await run.wait(10)).state is RunState.CANCELLED
+        assert (await run.wait(60)).state is RunState.CANCELLED
 
 
 async def test_a_fork_of_a_restarted_run_begins_in_its_present_history_with_the_variables_of_now(
@@ -258,12 +258,12 @@ async def test_a_fork_of_a_restarted_run_begins_in_its_present_history_with_the_
 
     async with working(app):
         run = await aclient.submit("loop", 0)
-        turn, turns, drawn, last = await run.result(10)
+        turn, turns, drawn, last = await run.result(60)
         assert (turn, turns, last) == (2, 3, 4)
         with pytest.raises(UnknownStep, match="upper"):
             await aclient.fork(run.id, "start")
         forked = await aclient.fork(run.id, "upper")
-        assert await forked.result(10) == [2, 3, drawn, 5]
+        assert await forked.result(60) == [2, 3, drawn, 5]
     assert real.hget(f"stepflow:run:{run.id}:vars", "turns") == b"4"
 
 
@@ -299,7 +299,7 @@ async def test_children_outlive_a_restart_and_are_stopped_with_their_parent(
         assert len(set(await children())) == 2
         await until(lambda: _is_waiting(state_of, run.id))
         assert await run.cancel("enough")
-        ended = await run.wait(10)
+        ended = await run.wait(60)
         assert ended.state is RunState.CANCELLED
         for each in await children():
             status = await aclient.status(each)

@@ -72,7 +72,7 @@ async def test_a_sender_is_refused_what_the_parked_run_cannot_take(
         assert await aclient.signal(run.id, "other", "nobody waits for it") == "delivered"
         await until(lambda: is_in(aclient, run.id, RunState.WAITING))
         assert await aclient.signal(run.id, "review", Review(ok=True, at=moment)) == "delivered"
-        assert await run.result(10) == [True, 2026]
+        assert await run.result(60) == [True, 2026]
 
 
 async def test_one_sent_before_is_set_aside_with_a_line_and_the_wait_goes_on(
@@ -167,7 +167,7 @@ async def test_a_park_keeps_the_schemas_of_all_its_waits_and_the_next_one_only_i
         await until(lambda: is_in(aclient, run.id, RunState.WAITING))
         assert not real.hexists(f"stepflow:run:{run.id}:data", "expects")
         assert await aclient.signal(run.id, "x", "text") == "delivered"
-        assert await run.result(10) == [7, "text"]
+        assert await run.result(60) == [7, "text"]
 
 
 async def test_the_same_dedup_is_answered_as_the_first_time_whatever_the_run_waits_for_now(
@@ -191,7 +191,7 @@ async def test_the_same_dedup_is_answered_as_the_first_time_whatever_the_run_wai
             await aclient.signal(run.id, "x", 1, dedup="another")
         assert await aclient.signal(run.id, "x", 1, dedup="click") == "delivered"
         await aclient.signal(run.id, "x", "text")
-        assert await run.result(10) == [1, "text"]
+        assert await run.result(60) == [1, "text"]
 
 
 def test_what_does_not_fit_is_said_with_its_place() -> None:

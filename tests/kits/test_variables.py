@@ -56,7 +56,7 @@ async def test_values_are_read_written_counted_and_swapped(
 
     async with working(app):
         run = await aclient.submit("w")
-        assert await run.result(10) == EVERYTHING
+        assert await run.result(60) == EVERYTHING
     assert 0 < real.ttl(f"stepflow:run:{run.id}:vars") <= 7 * 86400
     assert 29 * 86400 < real.ttl("stepflow:session:user 1") <= 30 * 86400
 
@@ -181,7 +181,7 @@ async def test_whole_numbers_of_64_bits_are_counted_exactly_and_beyond_is_an_err
 
     async with working(app):
         run = await aclient.submit("w")
-        assert await run.result(10) == [2**63 - 1, 2**63 - 1, 2**63, "7", True]
+        assert await run.result(60) == [2**63 - 1, 2**63 - 1, 2**63, "7", True]
 
 
 async def test_a_session_is_shared_by_runs_and_a_runs_own_variables_are_not(
@@ -199,7 +199,7 @@ async def test_a_session_is_shared_by_runs_and_a_runs_own_variables_are_not(
 
     async with working(app):
         runs = [await aclient.submit("w") for _ in range(5)]
-        results = [await run.result(10) for run in runs]
+        results = [await run.result(60) for run in runs]
         assert [result[0] for result in results] == [1] * 5
         assert sorted(result[1] for result in results) == [1, 2, 3, 4, 5]
         real.expire("stepflow:session:s", 10)
@@ -209,7 +209,7 @@ async def test_a_session_is_shared_by_runs_and_a_runs_own_variables_are_not(
             return await ctx.session("s").vars.get("n")
 
     async with working(app):
-        assert await (await aclient.submit("look")).result(10) == 5
+        assert await (await aclient.submit("look")).result(60) == 5
     assert real.ttl("stepflow:session:s") > 1000
 
 
@@ -230,12 +230,12 @@ async def test_variables_outlive_a_restart_of_the_history_and_a_retry_but_no_new
 
     async with working(app):
         run = await aclient.submit("w", 0, run_id="a")
-        assert (await run.wait(10)).state == "failed"
+        assert (await run.wait(60)).state == "failed"
         is_mended = True
         await aclient.retry("a")
-        assert await run.result(10) == 3
+        assert await run.result(60) == 3
         again = await aclient.submit("w", 0, run_id="a", on_conflict="restart")
-        assert await again.result(10) == 3
+        assert await again.result(60) == 3
         assert real.hgetall("stepflow:run:a:vars") == {b"turns": b"3"}
 
 

@@ -63,7 +63,7 @@ async def test_values_come_typed_by_the_function_and_plain_functions_run_in_thre
 
     async with working(app):
         run = await aclient.submit("report", Topic("two words"))
-        assert await run.result(10) == "2 TWO WORDS"
+        assert await run.result(60) == "2 TWO WORDS"
 
 
 async def test_a_parked_run_is_held_by_nobody_and_goes_on_at_its_time(
@@ -87,7 +87,7 @@ async def test_a_parked_run_is_held_by_nobody_and_goes_on_at_its_time(
         status = await run.status()
         assert status is not None
         assert "sleep" in (status.waits_for or "")
-        assert await run.result(10) == "awake"
+        assert await run.result(60) == "awake"
 
 
 async def test_a_signal_wakes_a_parked_run_and_the_same_one_again_changes_nothing(
@@ -107,7 +107,7 @@ async def test_a_signal_wakes_a_parked_run_and_the_same_one_again_changes_nothin
         await until(lambda: _is(aclient, run.id, RunState.WAITING))
         assert await aclient.signal(run.id, "review", {"ok": True}, dedup="click-1") == "delivered"
         assert await aclient.signal(run.id, "review", {"ok": True}, dedup="click-1") == "delivered"
-        assert await run.result(10) == [{"ok": True}, None]
+        assert await run.result(60) == [{"ok": True}, None]
         with pytest.raises(SignalRefused):
             await aclient.signal(run.id, "review")
         with pytest.raises(RunNotFound):
@@ -147,7 +147,7 @@ async def test_a_signal_reaches_a_run_that_is_busy_with_something_else(
         run = await aclient.submit("both")
         await started.wait()
         await aclient.signal(run.id, "word", "now")
-        assert await run.result(10) == ["done", "now"]
+        assert await run.result(60) == ["done", "now"]
 
 
 async def _step(ctx: Context, function: Any) -> Any:
@@ -196,7 +196,7 @@ async def test_changed_code_pauses_after_one_attempt_and_the_old_code_resumes(
         assert status.attempt == 1
     async with working(old):
         await aclient.resume(run.id)
-        assert await run.result(10) == "on"
+        assert await run.result(60) == "on"
         with pytest.raises(NotResumable):
             await aclient.resume(run.id)
 
@@ -241,7 +241,7 @@ async def test_cancelling_a_running_workflow_reaches_its_next_await(
         run = await aclient.submit("long")
         await started.wait()
         assert await run.cancel("stop")
-        assert (await run.wait(10)).state is RunState.CANCELLED
+        assert (await run.wait(60)).state is RunState.CANCELLED
         assert cleaned.is_set()
 
 
@@ -268,10 +268,10 @@ async def test_retry_forgets_the_failure_that_ended_the_run_and_keeps_its_values
     async with working(app):
         run = await aclient.submit("w")
         with pytest.raises(RunFailed, match="step 'second' failed"):
-            await run.result(10)
+            await run.result(60)
         is_mended = True
         await aclient.retry(run.id)
-        assert await run.result(10) == ["kept", "mended"]
+        assert await run.result(60) == ["kept", "mended"]
         assert done == ["first"]
 
 
@@ -291,10 +291,10 @@ async def test_retry_after_a_deadline_takes_the_workflow_up_where_it_was_told_to
 
     async with working(app):
         run = await aclient.submit("w", timeout=0.5)
-        assert (await run.wait(10)).reason == "deadline"
+        assert (await run.wait(60)).reason == "deadline"
         await aclient.retry(run.id)
         await aclient.signal(run.id, "go", "on")
-        assert await run.result(10) == "on"
+        assert await run.result(60) == "on"
         assert done.count("tidy") == 2
 
 
@@ -315,7 +315,7 @@ async def test_ten_steps_cost_ten_journal_writes_a_claim_and_an_end(
         send = worker.worker_state.connection.send
         worker.worker_state.connection.send = lambda call: (sent.append(call.name), send(call))[1]  # type: ignore[method-assign]
         run = await aclient.submit("ten")
-        assert await run.result(10) == 10
+        assert await run.result(60) == 10
         assert [name for name in sent if name != "scan_maintenance"].count("add_entry") == 10
         assert sent.count("finish_run") == 1
         assert "load_journal" not in sent
@@ -352,5 +352,5 @@ async def test_a_signal_whose_message_was_lost_reaches_a_running_activation_at_t
             pipe.rpush(f"stepflow:run:{run.id}:mail", b"go|" + pack("said"))
             pipe.hincrby(f"stepflow:run:{run.id}", "inbox", 1)
             pipe.execute()
-        assert await run.result(20) == "said"
+        assert await run.result(60) == "said"
         assert tries == ["long"]

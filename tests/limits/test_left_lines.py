@@ -99,7 +99,7 @@ async def test_a_step_that_is_withdrawn_while_it_asks_again_leaves_the_line(
             await aclient.signal(run.id, "enough")
         await until(lambda: not real.zcard(line))
         go.set()
-        await holder.result(10)
+        await holder.result(60)
         for run in runs:
             await run.cancel()
 
@@ -139,9 +139,9 @@ async def test_a_replay_that_withdraws_a_step_leaves_the_line(
         await aclient.signal(run.id, "look")
         await until(lambda: not real.zcard(line))
         await aclient.signal(run.id, "end")
-        await run.result(10)
+        await run.result(60)
         go.set()
-        await holder.result(10)
+        await holder.result(60)
 
 
 BUDGET = budget("acme", tokens=100)
@@ -206,6 +206,6 @@ async def test_nobody_waits_for_a_step_that_was_withdrawn(
             await aclient.signal(run.id, "enough")
         await until(lambda: waiting() == 1)
         gate.open.set()
-        assert [await run.result(10) for run in runs] == [1, 1]
+        assert [await run.result(60) for run in runs] == [1, 1]
         for run in left:
             await run.cancel()

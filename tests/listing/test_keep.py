@@ -75,8 +75,8 @@ async def test_what_is_not_to_be_kept_goes_with_the_end(keeping, real, working):
         for runner in ("other", "all", "result"):
             for payload in ("fail", "succeed"):
                 run = await client.submit(runner, payload, run_id=f"{runner}-{payload}")
-                await run.wait(10)
-        assert await (await client.submit("flow", 21, run_id="flow")).result(10) == 42
+                await run.wait(60)
+        assert await (await client.submit("flow", 21, run_id="flow")).result(60) == 42
     whole = {"steps", "kv", "memo", "out"}
     for run_id in ("all-fail", "all-succeed", "other-fail"):
         assert parts(real, run_id) == whole
@@ -96,7 +96,7 @@ async def test_what_is_not_to_be_kept_goes_with_the_end(keeping, real, working):
 async def test_what_kept_nothing_cannot_go_on(keeping, working):
     async with working(keeping):
         for runner in ("other", "result"):
-            await (await keeping.async_client.submit(runner, "fail", run_id=runner)).wait(10)
+            await (await keeping.async_client.submit(runner, "fail", run_id=runner)).wait(60)
     with pytest.raises(NotRetryable, match="only its input and its error were kept"):
         keeping.client.retry("result")
     keeping.client.retry("other")

@@ -48,7 +48,7 @@ async def test_records_live_as_long_as_is_set_however_their_runs_end(url, real, 
 
     async with working(app):
         for payload in ("fail", "succeed"):
-            await (await app.async_client.submit("kept", payload, run_id=payload)).wait(10)
+            await (await app.async_client.submit("kept", payload, run_id=payload)).wait(60)
         await app.async_client.close()
     with Client(url, settings=settings) as client:
         client.submit("chatty", run_id="cancelled")

@@ -111,7 +111,7 @@ async def test_children_and_forks_have_tags(app, aclient, working, real):
 
     async with working(app):
         run = await aclient.submit("parent", tags={"of": "submit"})
-        await run.result(10)
+        await run.result(60)
         for of, count in {"spawn": 1, "map": 2, "submit": 1}.items():
             page = await aclient.list(tags={"of": of})
             assert [dict(found.tags) for found in page] == [{"of": of}] * count

@@ -21,7 +21,7 @@ async def test_without_values_a_list_is_the_same_but_for_payloads_and_results(
             run = await aclient.submit(
                 "job", {"fails": fails}, headers={"a": "b"}, tags={"tenant": "acme"}
             )
-            await run.wait(10)
+            await run.wait(60)
     await aclient.submit("nobody", 1, run_id="waits")
     await aclient.cancel("waits", "not needed")
     whole = await aclient.list()

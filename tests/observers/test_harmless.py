@@ -48,7 +48,7 @@ async def test_a_slow_observer_holds_up_no_run_and_is_told_in_order(
 
     class Slow:
         def on_step_done(self, step: ObservedStep) -> None:
-            gate.wait(15)
+            gate.wait(60)
             told.append(step.place)
 
         async def on_ended(self, run: ObservedRun) -> None:
@@ -113,7 +113,7 @@ async def test_what_waits_for_a_stuck_observer_is_bounded(
     class Stuck:
         def on_step_done(self, step: ObservedStep) -> None:
             told.append(step.place)
-            gate.wait(15)
+            gate.wait(60)
 
     app.observe(Stuck())
     chain(app, 30)
@@ -156,7 +156,7 @@ def test_a_blocking_client_tells_too_also_an_async_observer(app: Stepflow, clien
 
     app.observe(Submits())
     client.submit("chain", {"n": 1}, run_id="a")
-    assert gate.wait(15)
+    assert gate.wait(60)
     assert told == [("a", {"n": 1})]
     client.cancel("a")
 

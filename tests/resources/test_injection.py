@@ -88,12 +88,12 @@ async def test_runners_jobs_steps_and_hooks_get_what_they_ask_for(
 
     async with working(app):
         assert events == ["open pool"]
-        assert await (await aclient.submit("async")).result(10) == "db"
-        assert await (await aclient.submit("plain")).result(10) == ["db", False]
-        assert await (await job.submit(7)).result(10) == "7 db 3"
-        assert await (await job.submit(7, more=5)).result(10) == "7 db 5"
-        assert await (await plain_job.submit(7)).result(10) == "7 db"
-        assert await (await aclient.submit("flow", 7)).result(10) == [
+        assert await (await aclient.submit("async")).result(60) == "db"
+        assert await (await aclient.submit("plain")).result(60) == ["db", False]
+        assert await (await job.submit(7)).result(60) == "7 db 3"
+        assert await (await job.submit(7, more=5)).result(60) == "7 db 5"
+        assert await (await plain_job.submit(7)).result(60) == "7 db"
+        assert await (await aclient.submit("flow", 7)).result(60) == [
             "step 7 db", "step 7 db", "declared 7 db", "db", "declared 7 db",
         ]  # fmt: skip
         await asyncio.wait_for(told.wait(), 10)
@@ -128,8 +128,8 @@ async def test_whatever_a_workflow_calls_gets_what_it_asks_for(app, aclient, wor
 
     async with working(app):
         with pytest.raises(RunFailed, match="undo it"):
-            await (await aclient.submit("flow")).result(10)
-        assert await (await aclient.submit("plain")).result(10) == ["1 db", "2 db"]
+            await (await aclient.submit("flow")).result(60)
+        assert await (await aclient.submit("plain")).result(60) == ["1 db", "2 db"]
     assert events[1:3] == [["1 db", "2 db", "3 db", "page of db"], "undo 4 db db"]
 
 
@@ -197,8 +197,8 @@ async def test_one_of_a_run_is_made_for_each_activation_and_shared_in_it(
         run = await aclient.submit("flow")
         await until(lambda: "close 0" in events)
         await aclient.signal(run.id, "go")
-        assert await run.result(10) == [0, 0, 0, 0, 1]
-        assert await (await aclient.submit("twice")).result(10) == 3
+        assert await run.result(60) == [0, 0, 0, 0, 1]
+        assert await (await aclient.submit("twice")).result(60) == 3
     opened = [
         f"{word} {n}{of}" for n in range(4) for word, of in [("open", " of db"), ("close", "")]
     ]
@@ -230,9 +230,9 @@ async def test_what_the_function_raises_is_thrown_in_where_its_resource_yields(
         raise ValueError(msg)
 
     async with working(app):
-        await (await aclient.submit("good", {})).result(10)
+        await (await aclient.submit("good", {})).result(60)
         with pytest.raises(RunFailed, match="no"):
-            await (await bad.submit()).result(10)
+            await (await bad.submit()).result(60)
     assert events == ["good", "commit", "bad", "rollback no"]
 
 
@@ -254,7 +254,7 @@ async def test_a_step_whose_resource_cannot_be_set_up_is_tried_again(app, aclien
         return await ctx.step(use)
 
     async with working(app):
-        assert await (await aclient.submit("flow")).result(10) == "there"
+        assert await (await aclient.submit("flow")).result(60) == "there"
     assert events == ["try", "try"]
 
 
@@ -319,7 +319,7 @@ async def test_a_decorator_that_passes_on_what_it_gets_changes_nothing(app, acli
         ]
 
     async with working(app):
-        assert await (await aclient.submit("flow")).result(10) == [
+        assert await (await aclient.submit("flow")).result(60) == [
             "1 db () ", "noted 2 db () ", "3 db () now", "4 mine () ", "5 db () ",
         ]  # fmt: skip
 
@@ -348,7 +348,7 @@ async def test_a_payload_does_not_reach_an_injected_parameter(app, aclient, work
     async with working(app):
         run = await aclient.submit("job", {"order": 3, "db": "mine"})
         with pytest.raises(RunFailed, match="db: there is no such parameter"):
-            await run.result(10)
+            await run.result(60)
 
 
 def test_what_cannot_be_is_refused_where_it_is_declared(app, pool):

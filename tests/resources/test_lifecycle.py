@@ -189,7 +189,7 @@ async def test_a_task_group_may_stay_open_across_the_yield(app, aclient, working
         return Succeed(await group.create_task(asyncio.sleep(0, 7)))
 
     async with working(app):
-        assert await (await aclient.submit("runner")).result(10) == 7
+        assert await (await aclient.submit("runner")).result(60) == 7
     assert events == ["closed"]
 
 
@@ -275,7 +275,7 @@ def test_a_worker_leaves_although_a_tear_down_hangs(tmp_path, url, client):
         tmp_path, url, "-m", "stepflow", "worker", "rapp:app",
         tearing_down="threading.Event().wait()",
     )  # fmt: skip
-    assert client.submit("plain").result(30) == 7
+    assert client.submit("plain").result(60) == 7
     worker.send_signal(signal.SIGTERM)
     printed, said = worker.communicate(timeout=60)
     assert printed.split() == ["opened", "closing"]

@@ -294,13 +294,13 @@ async def test_no_pickle_is_anywhere_in_the_database(app, aclient, working, real
         runs = await aclient.submit_many([("x", "done"), ("x", "fail"), ("x", "hold")])
         await aclient.submit("x", "wait", delay=30)
         await aclient.submit("x", "elsewhere", queue="elsewhere")
-        await runs[0].wait(10)
+        await runs[0].wait(60)
         await until(lambda: len(real.keys("stepflow:claims")) and real.exists("stepflow:due"))
         await asyncio.sleep(0)
         assert real.exists("rq:job:run-" + runs[2].id + "-0")
         assert pickles(dump(real)) == []
         await runs[2].cancel()
-        await runs[2].wait(10)
+        await runs[2].wait(60)
 
 
 def test_the_scan_for_pickle_finds_one(real):

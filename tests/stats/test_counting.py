@@ -24,7 +24,7 @@ async def worked_off(aclient: AsyncClient, *given: tuple[str, Any]) -> None:
     """Submit runs and wait for their ends."""
     runs = [await aclient.submit(runner, payload) for runner, payload in given]
     for run in runs:
-        await run.wait(30)
+        await run.wait(60)
 
 
 async def test_each_run_and_each_attempt_of_a_step_is_counted_once(

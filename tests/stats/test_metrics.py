@@ -100,10 +100,10 @@ async def test_two_servers_tell_the_same_and_counters_never_go_down(
             await scrape()
             if round_ % 2:
                 for run in runs:
-                    await run.wait(30)
+                    await run.wait(60)
             await scrape()
         for run in [await aclient.submit("chain")]:
-            await run.wait(30)
+            await run.wait(60)
     await scrape()
 
     totals = [name for metric in METRICS.values() for name in metric.samples]
@@ -127,7 +127,7 @@ async def test_a_scrape_has_every_metric_and_prometheus_reads_it(
 ) -> None:
     """[E20] In both formats, under the names of the table."""
     async with working(counted_app):
-        await (await aclient.submit("chain")).wait(30)
+        await (await aclient.submit("chain")).wait(60)
     found = taken(client)
     text, kind = exposition(found)
     assert kind.startswith("text/plain")
@@ -147,7 +147,7 @@ async def test_histograms_are_cumulative_and_agree_with_their_counters(
     """[E20]"""
     async with working(counted_app):
         for run in [await aclient.submit("chain", "two steps") for _ in range(10)]:
-            await run.wait(30)
+            await run.wait(60)
     samples = scraped(client)
     assert value(samples, "stepflow_step_seconds_count", runner="chain") == 20
     assert value(samples, "stepflow_steps_total", runner="chain", outcome="done") == 20

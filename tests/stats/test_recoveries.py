@@ -85,7 +85,7 @@ async def test_a_run_that_was_woken_waits_from_then_on(
     assert real.hget("stepflow:run:r", "state") == b"pending"
     assert float(real.hget("stepflow:run:r", "updated")) > parked_at
     async with working(app):
-        await run.wait(30)
+        await run.wait(60)
 
 
 def test_a_wait_counts_from_when_the_run_was_due() -> None:

@@ -54,7 +54,7 @@ def start(url: str, forks: ForkServer, tmp_path: Path) -> Iterator[Start]:
     yield popen
     for process in started:
         process.terminate()
-        process.communicate(timeout=30)
+        process.communicate(timeout=60)
 
 
 def metrics_url(process: subprocess.Popen[str]) -> str:
@@ -73,7 +73,7 @@ def test_a_worker_serves_metrics_at_its_port(start: Start, client: Client, proce
         "worker", "served:app", "--metrics-port", "0", "--concurrency", "3", "-p", processes
     )
     where = metrics_url(worker)
-    client.submit("x").wait(30)
+    client.submit("x").wait(60)
 
     def scrape() -> str:
         return httpx.get(where).text
@@ -86,7 +86,7 @@ def test_a_worker_serves_metrics_at_its_port(start: Start, client: Client, proce
 def test_a_port_that_is_taken_is_a_sentence(start: Start, url: str) -> None:
     taken = metrics_url(start("worker", "served:app", "--metrics-port", "0")).split(":")[-1]
     second = start("worker", "served:app", "--metrics-port", taken.split("/")[0])
-    _, told = second.communicate(timeout=30)
+    _, told = second.communicate(timeout=60)
     assert second.returncode == 1
     assert "cannot serve metrics at 127.0.0.1 port" in told
     assert "Traceback" not in told
@@ -98,7 +98,7 @@ async def test_the_program_and_the_api_tell_what_the_client_does(
     """[O16]"""
     async with working(counted_app):
         for payload in ("two steps", "fail"):
-            await (await aclient.submit("chain", payload)).wait(30)
+            await (await aclient.submit("chain", payload)).wait(60)
     transport = httpx.ASGITransport(make_api(aclient, access=everything))
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:
         answer = await http.get("/stats", params={"minutes": 5, "hours": 2})

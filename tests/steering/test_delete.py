@@ -84,7 +84,7 @@ async def test_nothing_is_left_of_a_deleted_workflow(busy, aclient, working, rea
         await until(lambda: real.zcard(keys.questions))
         [question] = await aclient.questions()
         await aclient.answer(question.token, True)
-        assert (await run.wait(10)).state == "failed"
+        assert (await run.wait(60)).state == "failed"
         await until_told(real, keys)
         for child in runs_of(real, "busy-child", keys):
             assert await aclient.delete(child)
@@ -158,7 +158,7 @@ async def test_a_run_beside_it_keeps_everything(busy, aclient, working, real, ke
     """[O11] Also one whose id begins with that of the deleted one."""
     async with working(busy):
         for run_id in ("a", "a-0", "ab"):
-            await (await aclient.submit("steps", run_id=run_id)).result(10)
+            await (await aclient.submit("steps", run_id=run_id)).result(60)
     before = dump(real)
     assert await aclient.delete("a")
     after = dump(real)

@@ -28,11 +28,11 @@ async def test_a_fork_has_another_input_and_version(app, aclient, working):
 
     async with working(app):
         run = await aclient.submit("order", "tea", version=1)
-        assert await run.result(10) == ["first", "tea"]
+        assert await run.result(60) == ["first", "tea"]
         options: dict[str, Any] = {"new_id": "fork", "version": 2, "payload": "milk"}
         fork = await aclient.fork(run.id, "second", **options)
         assert fork.created
-        assert await fork.result(10) == ["first", "milk!"]
+        assert await fork.result(60) == ["first", "milk!"]
         assert ran == ["first", "tea", "milk!"]
         assert not (await aclient.fork(run.id, "second", **options)).created
         with pytest.raises(RunConflict):
@@ -62,10 +62,10 @@ async def test_a_fork_names_the_questions_that_were_settled_before_it(app, aclie
         run = await aclient.submit("asks", True, run_id="first")
         [question] = await until(aclient.questions)
         await aclient.answer(question.token, True)
-        assert await run.result(10) == [True, None]
-        assert await (await aclient.fork("first", "publish", new_id="second")).result(10)
+        assert await run.result(60) == [True, None]
+        assert await (await aclient.fork("first", "publish", new_id="second")).result(60)
         await aclient.delete("first")
-        assert await (await aclient.fork("second", "publish", new_id="third")).result(10)
+        assert await (await aclient.fork("second", "publish", new_id="third")).result(60)
         assert await asked("second") == await asked("third") == ["Publish?", "Anyone?"]
     real.delete("stepflow:run:third:replies")  # a run of a version before
     assert (await aclient.fork("third", "publish", new_id="fourth")).created

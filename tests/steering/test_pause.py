@@ -130,7 +130,7 @@ async def test_a_paused_run_takes_signals_and_answers_and_hears_of_them_when_res
         for run, result in ((review, 7), (asks, True)):
             assert await in_state(aclient, run.id, "paused")
             await aclient.resume(run.id)
-            assert await run.result(10) == result
+            assert await run.result(60) == result
 
 
 @pytest.fixture
@@ -174,7 +174,7 @@ async def test_a_running_run_stands_when_its_step_is_done_and_the_step_counts(
         assert held.ran == [first]
         assert stands(real, keys)
         await aclient.resume(run.id)
-        assert await run.result(10) == result
+        assert await run.result(60) == result
         assert len(held.ran) == 2
         assert not real.hget(keys.run(run.id), "pause")
 
@@ -194,7 +194,7 @@ async def test_a_workflow_whose_worker_missed_the_message_stands_between_two_ste
         await until(lambda: in_state(aclient, run.id, "paused"))
         assert held.ran == ["first"]
         await aclient.resume(run.id)
-        await run.result(10)
+        await run.result(60)
 
 
 async def test_a_request_to_pause_is_taken_back_by_resume(held, aclient, working):
@@ -207,7 +207,7 @@ async def test_a_request_to_pause_is_taken_back_by_resume(held, aclient, working
         with pytest.raises(NotResumable, match="running"):
             await aclient.resume(run.id)
         held.goes_on.set()
-        assert await run.result(10) == "two"
+        assert await run.result(60) == "two"
 
 
 async def test_a_run_that_ends_by_its_step_has_ended_although_it_was_asked_to_pause(
@@ -226,7 +226,7 @@ async def test_a_run_that_ends_by_its_step_has_ended_although_it_was_asked_to_pa
         await held.began.wait()
         await aclient.pause(run.id)
         held.goes_on.set()
-        assert await run.result(10) == "done"
+        assert await run.result(60) == "done"
         assert not real.hget(keys.run(run.id), "pause")
 
 
@@ -254,7 +254,7 @@ async def test_the_timeout_of_a_paused_run_ends_it(waits, aclient, working):
         run = await aclient.submit("review", timeout=0.3)
         await until(lambda: in_state(aclient, run.id, "waiting"))
         assert await aclient.pause(run.id)
-        assert (await run.wait(10)).reason == "deadline"
+        assert (await run.wait(60)).reason == "deadline"
 
 
 @pytest.mark.usefixtures("quick")
@@ -295,7 +295,7 @@ async def test_a_run_that_is_being_stopped_is_not_paused(held, aclient, working)
         with pytest.raises(NotPausable, match="stop"):
             await aclient.pause(run.id)
         held.goes_on.set()
-        await run.wait(10)
+        await run.wait(60)
 
 
 async def test_a_paused_run_is_stopped_like_any_other(waits, aclient, working, real, keys):
@@ -337,7 +337,7 @@ async def test_a_child_that_waits_for_its_turn_keeps_it_while_it_is_paused(
 
     def work(number: int) -> int:
         began.append(number)
-        goes_on.wait(10)
+        goes_on.wait(60)
         return number
 
     @app.workflow("parent")
@@ -356,7 +356,7 @@ async def test_a_child_that_waits_for_its_turn_keeps_it_while_it_is_paused(
         await until(lambda: real.hget(keys.run(second), "stood") == b"pending||0|")
         assert began == [0]
         await aclient.resume(second)
-        assert await run.result(10) == [0, 1, 2]
+        assert await run.result(60) == [0, 1, 2]
         assert began == [0, 1, 2]
 
 
@@ -373,7 +373,7 @@ async def test_what_is_scheduled_or_waits_for_its_next_attempt_runs_now(
         await until(lambda: real.hget(keys.run(run.id), "failures") == b"1")
         await until(lambda: in_state(aclient, run.id, "scheduled"))
         assert await aclient.run_now(run.id)
-        assert await run.result(10) == 2
+        assert await run.result(60) == 2
 
 
 async def test_only_what_waits_for_a_time_of_its_own_runs_now(aclient, real, keys):

@@ -50,13 +50,13 @@ async def test_nothing_is_taken_from_a_paused_queue_at_any_priority(
     async with working(counting, queues=["mail", "default"]):
         run = await aclient.submit("quick", queue="mail", priority=priority)
         other = await aclient.submit("quick")
-        await other.result(10)
+        await other.result(60)
         status = await run.status()
         assert status.state == "pending"
         assert "ann paused it" in status.waits_for
         assert status.waits_for.endswith(": provider down")
         assert await aclient.resume_queue("mail")
-        await run.result(10)
+        await run.result(60)
     assert not real.exists(keys.paused_queues)
 
 
@@ -76,7 +76,7 @@ async def test_a_kept_run_goes_back_to_its_paused_queue_after_its_step(
         counting.is_over = True
         if runner == "chain":
             await aclient.resume_queue("mail")
-            assert await run.result(10) == counting.steps - 1
+            assert await run.result(60) == counting.steps - 1
         else:
             await run.cancel()
             await aclient.resume_queue("mail")
@@ -94,7 +94,7 @@ async def test_a_worker_that_was_not_told_leaves_the_run_with_its_next_round(
         await until(lambda: not worker.worker_state.runs)
         counting.is_over = True
         await aclient.resume_queue("mail")
-        await run.result(10)
+        await run.result(60)
 
 
 async def test_what_comes_due_or_is_woken_waits_in_its_paused_queue(
@@ -114,9 +114,9 @@ async def test_what_comes_due_or_is_woken_waits_in_its_paused_queue(
         assert await aclient.signal(run.id, "review", 1) == "delivered"
         await until(lambda: real.zcard(keys.queued_at("mail")) == 2)
         await aclient.resume_queue("mail")
-        assert await run.result(10) == 1
+        assert await run.result(60) == 1
         await aclient.signal(later.id, "review", 2)
-        assert await later.result(10) == 2
+        assert await later.result(60) == 2
 
 
 async def test_the_first_one_who_pauses_a_queue_stays_and_queues_say_who(aclient, keys, real):
@@ -142,7 +142,7 @@ async def test_a_claim_asks_for_nothing_more_while_no_queue_is_paused(
         run = await aclient.submit("chain")
         await until(lambda: counting.steps > 50)
         counting.is_over = True
-        await run.result(10)
+        await run.result(60)
     counts = {name.removeprefix("cmdstat_"): row for name, row in real.info("commandstats").items()}
     assert "hexists" not in counts
 

@@ -45,7 +45,7 @@ async def test_every_run_is_read_as_it_stands(left, real):
     async with AsyncClient(left, settings=app.settings) as client:
         found = {run_id: await client.status(run_id) for run_id in STATES}
         assert {run_id: status.state for run_id, status in found.items()} == STATES
-        assert await client.result("succeeded", timeout=1) == ODD
+        assert await client.result("succeeded", timeout=60) == ODD
         assert found["pending"].headers == {"by": "hand"}
         assert (await client.status("delayed")).deadline_at is not None
         [question] = await client.questions()
@@ -90,15 +90,15 @@ async def test_every_run_goes_on_to_its_end(left, working, real):
         await client.answer(question.token, True)
         waits = {"signal": [ODD, 1], "question": True}
         for run_id, result in waits.items():
-            assert await client.result(run_id, timeout=10) == result
+            assert await client.result(run_id, timeout=60) == result
         await client.retry("failed")
-        assert (await client.wait("failed", timeout=10)).state == "failed"
+        assert (await client.wait("failed", timeout=60)).state == "failed"
         for run_id in ("between", "delayed", "sleep", "unroutable"):
             assert await client.cancel(run_id)
         await until(lambda: both_ended(client))
-        assert await client.result("child", timeout=10) == [ODD, "x"]
-        assert await client.result("map", timeout=10) == [[ODD, "x"]] * 2
-        assert (await client.wait("pending", timeout=10)).state == "succeeded"
+        assert await client.result("child", timeout=60) == [ODD, "x"]
+        assert await client.result("map", timeout=60) == [[ODD, "x"]] * 2
+        assert (await client.wait("pending", timeout=60)).state == "succeeded"
         await until(lambda: not real.zcard("stepflow:claims"))
     real.flushall()
 

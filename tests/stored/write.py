@@ -45,7 +45,7 @@ async def fill(url: str) -> None:
             ]
         )
         for run_id in ("succeeded", "failed", "cancelled"):
-            await client.wait(run_id, timeout=10)
+            await client.wait(run_id, timeout=60)
         for run_id in ("signal", "sleep", "question", "child", "map"):
             while (await client.status(run_id)).state != "waiting":
                 await asyncio.sleep(0.01)

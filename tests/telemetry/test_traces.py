@@ -72,7 +72,7 @@ async def test_submit_steps_a_retry_a_child_and_hooks_are_one_trace(
     async with Receiver() as receiver, working(app):
         with spans.provider.get_tracer("web").start_as_current_span("POST /orders") as request:
             run = await aclient.submit("order", webhooks=[Webhook(receiver.url)])
-        assert await run.result(10) == "7"
+        assert await run.result(60) == "7"
         [received] = await receiver.arrived(1)
         await until(lambda: len(spans.named("hook 127.0.0.1")) == 1)
         await until(lambda: len([one for one in spans.all() if one.name.startswith("hook")]) == 3)
@@ -116,7 +116,7 @@ async def test_spans_say_what_the_conventions_for_messaging_want(app, aclient, w
     before = time.time_ns()
     async with working(app, queues=["fast"]) as worker:
         run = await aclient.submit("chain", 1, queue="fast", run_id="r1")
-        await run.wait(10)
+        await run.wait(60)
     send, first, failed, last = spans.all()
     assert send.name == "send fast"
     assert send.kind is SpanKind.PRODUCER
@@ -166,9 +166,9 @@ async def test_what_fails_says_how(app, aclient, working, spans):
         await ctx.step(divide)
 
     async with working(app):
-        await (await aclient.submit("gives_up")).wait(10)
+        await (await aclient.submit("gives_up")).wait(60)
         with pytest.raises(RunFailed):
-            await (await aclient.submit("flow")).result(10)
+            await (await aclient.submit("flow")).result(60)
     given_up = spans.one("process gives_up")
     assert (given_up.status.status_code, given_up.status.description) == (
         StatusCode.ERROR, "no stock",
@@ -193,7 +193,7 @@ async def test_a_step_whose_time_is_up_is_a_failed_span(app, aclient, working, s
 
     async with working(app):
         with pytest.raises(RunFailed, match="TimeoutError"):
-            await (await aclient.submit("flow")).result(10)
+            await (await aclient.submit("flow")).result(60)
     slow = spans.one("step slow")
     assert (slow.attributes["error.type"], slow.events) == ("CancelledError", ())
     assert "its time was up" in slow.status.description
@@ -224,8 +224,8 @@ async def test_user_code_is_in_its_span_on_the_loop_and_in_threads(app, aclient,
         tracer.start_span(f"notify {outcome.runner}").end()
 
     async with working(app):
-        await (await aclient.submit("flow")).result(10)
-        await (await aclient.submit("plain")).result(10)
+        await (await aclient.submit("flow")).result(60)
+        await (await aclient.submit("plain")).result(60)
         await until(lambda: len(spans.named("notify plain") + spans.named("notify flow")) == 2)
         await until(lambda: len([one for one in spans.all() if one.name.startswith("hook")]) == 2)
     assert below(spans.one("query"), spans.one("step in_a_thread"))
@@ -265,7 +265,7 @@ async def test_with_links_each_attempt_begins_a_trace_of_its_own(url, settings, 
         await ctx.step("first", int, 1)
 
     async with working(app):
-        await (await app.async_client.submit("flow")).result(10)
+        await (await app.async_client.submit("flow")).result(60)
     send, process, step = spans.all()
     assert process.parent is None
     assert [link.context.span_id for link in process.links] == [send.context.span_id]
@@ -287,7 +287,7 @@ async def test_headers_of_a_trace_are_not_for_user_code(app, aclient, working, s
 
     async with working(app):
         run = await aclient.submit("look", headers={"user": "u1"})
-        await run.wait(10)
+        await run.wait(60)
         await until(lambda: len(seen) == 2)
         found = await run.status()
     assert seen == [{"user": "u1"}] * 2
@@ -307,7 +307,7 @@ async def test_a_run_that_brings_its_trace_in_its_own_headers_continues_that(
     parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     async with working(app):
         run = await untraced.async_client.submit("look", headers={"traceparent": parent})
-        await run.wait(10)
+        await run.wait(60)
     process = spans.one("process look")
     assert f"{process.context.trace_id:032x}" == parent.split("-")[1]
     assert f"{process.parent.span_id:016x}" == parent.split("-")[2]
@@ -327,7 +327,7 @@ async def test_many_runs_are_submitted_in_one_span(app, aclient, working, spans)
     async with working(app):
         handles = await aclient.submit_many([RunSpec("leaf", 1), RunSpec("tree", queue="default")])
         for handle in handles:
-            await handle.result(10)
+            await handle.result(60)
     submit, of_map = spans.named("send default")
     assert submit.attributes["messaging.batch.message_count"] == 2
     assert of_map.attributes["messaging.batch.message_count"] == 5
@@ -343,14 +343,14 @@ async def test_the_blocking_client_is_traced_in_threads_of_steps_too(app, workin
         return Succeed()
 
     def begin() -> None:
-        app.client.submit("other").wait(10)
+        app.client.submit("other").wait(60)
 
     @app.workflow
     async def flow(ctx) -> None:
         await ctx.step(begin)
 
     async with working(app):
-        await (await app.async_client.submit("flow")).result(10)
+        await (await app.async_client.submit("flow")).result(60)
     submitted = spans.named("send default")[1]
     assert below(submitted, spans.one("step begin"))
     assert below(spans.one("process other"), submitted)

@@ -291,7 +291,7 @@ async def test_a_run_may_wait_for_another_through_the_apps_own_client(
 
     @app.job
     def blocking() -> int:
-        return int(add.submit_blocking(3, 4).result(5))
+        return int(add.submit_blocking(3, 4).result(60))
 
     async def ask() -> int:
         return await (await add.submit(1, 2)).result()

@@ -92,7 +92,7 @@ async def test_a_run_at_work_is_told_to_stop_and_nothing_is_undone(
     async with working(app):
         run = await aclient.submit("trip", "works", timeout=0.5, on_timeout="end")
         await until(lambda: "long" in done)
-        status = await run.wait(15)
+        status = await run.wait(60)
         assert (status.state, status.reason) == (RunState.FAILED, "deadline")
         await until(lambda: "told to stop" in done)
     assert done == ["book", "long", "told to stop"]
@@ -106,7 +106,7 @@ async def test_without_a_worker_it_ends_when_one_comes(
     run = await aclient.submit("trip", "waits", timeout=0.1, on_timeout="end")
     await asyncio.sleep(0.15)
     async with working(app):
-        status = await run.wait(15)
+        status = await run.wait(60)
     assert (status.state, status.reason) == (RunState.FAILED, "deadline")
     assert done == []
 
@@ -134,7 +134,7 @@ async def test_a_cancel_before_it_undoes_as_ever(
     await run.cancel("enough")
     await asyncio.sleep(0.5)
     async with working(app):
-        status = await run.wait(15)
+        status = await run.wait(60)
     assert (status.state, status.reason) == (RunState.CANCELLED, "enough")
     assert done == ["book", "tidy", "undo"]
 

@@ -29,7 +29,7 @@ async def api(aclient: AsyncClient) -> AsyncIterator[Callable[..., httpx.AsyncCl
 
     def make(**options) -> httpx.AsyncClient:
         transport = httpx.ASGITransport(make_api(aclient, **{"access": everything, **options}))
-        http = httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=30)
+        http = httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=60)
         opened.append(http)
         return http
 

@@ -148,7 +148,7 @@ async def test_thousands_of_readers_of_an_ended_stream_take_a_bounded_memory(
     port, memory = program
     counting(app, 20, size=1000)
     async with working(app):
-        await (await aclient.submit("counts", run_id="c-1")).wait(10)
+        await (await aclient.submit("counts", run_id="c-1")).wait(60)
 
     async def read() -> int:
         async with Socket(port, "/runs/c-1/output") as reader:
@@ -175,7 +175,7 @@ async def test_readers_that_do_not_read_take_no_memory(app, aclient, working, pr
     port, memory = program
     counting(app, 4000, size=1000)
     async with working(app):
-        await (await aclient.submit("counts", run_id="c-1")).wait(30)
+        await (await aclient.submit("counts", run_id="c-1")).wait(60)
     before = memory()
     sockets = [Socket(port, "/runs/c-1/output") for _ in range(100)]
     try:

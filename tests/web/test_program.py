@@ -16,7 +16,7 @@ TOKEN = "0123456789abcdef"
 
 
 def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=60)
     return process.returncode, err
 
 
@@ -52,7 +52,7 @@ async def test_open_streams_are_told_and_end_within_seconds_of_sigterm(serve, cl
     process = serve()
     url = process.stdout.readline().split()[3].rstrip(":")
     limits = httpx.Limits(max_connections=None)
-    async with httpx.AsyncClient(base_url=url, limits=limits, timeout=30) as http:
+    async with httpx.AsyncClient(base_url=url, limits=limits, timeout=60) as http:
         streams = [
             await http.send(http.build_request("GET", f"/runs/r-1/{kind}"), stream=True)
             for kind in ("output", "events") * 50

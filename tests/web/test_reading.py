@@ -39,7 +39,7 @@ async def run_id(app, aclient, working):
                 )
             ],
         )
-        await run.wait(10)
+        await run.wait(60)
     return run.id
 
 
@@ -102,7 +102,7 @@ async def test_a_timeline_has_the_steps_and_when_a_worker_had_the_run(
         await (await ctx.spawn("child")).result()
 
     async with working(app):
-        await (await aclient.submit("parent", run_id="p1")).wait(10)
+        await (await aclient.submit("parent", run_id="p1")).wait(60)
     whole = (await http.get("/runs/p1/timeline")).json()
     [(child_id, ended_at)] = whole["child_ends"].items()
     assert ended_at
@@ -144,7 +144,7 @@ async def test_a_redact_of_ones_own_is_asked_for_every_value(api, app, aclient, 
 
     async with working(app):
         run = await aclient.submit("fails")
-        await run.wait(10)
+        await run.wait(60)
 
     def redact(kind, path, value):
         if kind == "error" and path[-1:] == ("message",):

@@ -40,7 +40,7 @@ async def spoken(app, aclient, working):
 
     async with working(app):
         run = await aclient.submit("says", run_id="s-1")
-        await run.wait(10)
+        await run.wait(60)
 
 
 async def test_output_is_read_from_the_beginning_or_after_an_event(http, spoken):
@@ -141,7 +141,7 @@ async def test_a_stream_that_is_cut_again_and_again_misses_nothing(http, app, ac
 
     async with working(app):
         run = await aclient.submit("counts", run_id="c-1")
-        await run.wait(10)
+        await run.wait(60)
     seen, last, is_over = [], "", False
     while not is_over:
         async with http.stream("GET", "/runs/c-1/output", headers={"Last-Event-ID": last}) as cut:
@@ -194,7 +194,7 @@ async def test_readers_that_share_a_tail_get_everything_in_order(http, app, acli
         await until(lambda: client_sees(aclient, run.id))
         go.set()
         late = [asyncio.create_task(http.get("/runs/c-1/output")) for _ in range(20)]
-        await run.wait(10)
+        await run.wait(60)
     for answer in await asyncio.gather(*early, *late):
         events, _ = read(answer.text)
         assert [data["data"] for kind, _, data in events[:-1]] == list(range(50))

@@ -135,15 +135,15 @@ async def test_a_failed_run_is_retried_and_a_workflow_signalled_answered_and_for
         assert (wrong.status_code, wrong.json()["type"]) == (422, "AnswerMisfit")
         given = await http.post(f"/questions/{question['token']}", json={"value": True})
         assert given.json() == {"token": question["token"], "answered": True}
-        assert await run.result(10) == [1, "Ada", True]
+        assert await run.result(60) == [1, "Ada", True]
         forked = await http.post("/runs/o-1/fork", json={"at": "first", "set": 2, "id": "o-2"})
         assert forked.json() == {"id": "o-2", "created": True}
         assert client.status("o-2").payload == 2
         failing = await aclient.submit("sometimes", run_id="f-1")
-        await failing.wait(10)
+        await failing.wait(60)
         broken = False
         assert (await http.post("/runs/f-1/retry")).status_code == 200
-        await failing.wait(10)
+        await failing.wait(60)
         await until(lambda: len(hooked) == 2)
         hook = (await until(lambda: client.hooks("f-1")))[0]
         queued = await http.post(f"/hooks/{hook.id}/redeliver")

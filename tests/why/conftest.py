@@ -112,7 +112,7 @@ class Scene:
 
     async def ends(self, state: str, run_id: str = "a") -> None:
         """Wait until a run has ended like this."""
-        status = await self.client.wait(run_id, timeout=10)
+        status = await self.client.wait(run_id, timeout=60)
         assert status.state == state
 
 

@@ -601,7 +601,7 @@ async def test_waiting_ask(scene):
     why = await waits(scene, flow, "waiting.ask")
     assert "'Publish page 7?' (boolean)" in why.sentence
     await goes_on(scene, why.commands[0])
-    assert await scene.client.result("a", timeout=1) is True
+    assert await scene.client.result("a", timeout=60) is True
 
 
 @pytest.mark.parametrize(
@@ -625,7 +625,7 @@ async def test_waiting_ask_says_what_fits_and_an_answer_that_does(scene, wanted,
     assert f"'Which?' ({said})" in why.sentence
     if wanted != {}:
         await goes_on(scene, why.commands[0])
-        await scene.client.result("a", timeout=1)
+        await scene.client.result("a", timeout=60)
     else:
         assert why.commands[0].endswith(" JSON")
 

@@ -49,14 +49,14 @@ async def test_only_a_step_past_its_limit_now_has_a_blocked_worker_end(
         assert is_given_up(worker, loop_stands_s=10_000)
         claimed.attempt.step_until = 0.0
         go.set()
-        await first.wait(10)
+        await first.wait(60)
         entered.clear()
         go.clear()
         second = await aclient.submit("waits")
         await entered.wait()
         assert not is_given_up(worker, loop_stands_s=10_000)
         go.set()
-        await second.wait(10)
+        await second.wait(60)
 
 
 async def test_what_is_under_way_is_told_again_where_redis_refused_the_renewal(
@@ -79,7 +79,7 @@ async def test_what_is_under_way_is_told_again_where_redis_refused_the_renewal(
         renewer.renew()
         assert real.hexists(f"{Keys().run(run.id)}:data", "doing")
         go.set()
-        await run.wait(10)
+        await run.wait(60)
 
 
 async def test_claims_that_cannot_be_looked_for_after_a_reconnect_are_one_line_in_the_log(

@@ -78,7 +78,7 @@ async def test_pieces_are_the_committed_answers_for_readers_live_and_late(
         view = OutputView()
         async for event in caught_up(aclient, run.id):
             view.apply(event)
-        assert await run.result(10) == LONG
+        assert await run.result(60) == LONG
     calls, text = assemble(view.items)
     assert [(call.name, json.loads(call.args)) for call in calls.tool_calls] == [
         ("look", {"shelf": 3})
@@ -97,7 +97,7 @@ async def test_events_are_framed_for_the_ai_sdk_and_for_ag_ui(
     async with working(desk):
         run = await aclient.submit("desk", "what is there?")
         live = await frames(ai_sdk(caught_up(aclient, run.id)))
-        await run.result(10)
+        await run.result(60)
     late = await frames(ai_sdk(caught_up(aclient, run.id)))
     for found in (live, late):
         types = [frame["type"] for frame in found]
@@ -199,7 +199,7 @@ async def test_nothing_is_streamed_that_nobody_asked_for(
 
     async with working(app):
         run = await aclient.submit("quiet")
-        assert await run.result(10) == LONG
+        assert await run.result(60) == LONG
         assert [item.kind async for item in aclient.output(run.id)] == ["end"]
     assert not any(call.body.get("stream") for call in provider.calls)
     await client.close()

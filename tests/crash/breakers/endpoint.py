@@ -90,7 +90,7 @@ class Endpoint:
             known = Call(mode, int(order), int(pid), time.monotonic(), len(self.answered))
             self.calls.append(known)
         if mode == "hangs":
-            self._freed.wait(30)
+            self._freed.wait(60)
             return
         if mode == "up":
             time.sleep(0.05)

@@ -103,7 +103,7 @@ class Proxy:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        self._ready.wait(10)
+        self._ready.wait(60)
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -126,7 +126,7 @@ class Proxy:
             done.set()
 
         self._loop.call_soon_threadsafe(mark)
-        done.wait(10)
+        done.wait(60)
 
     def count(self, what: str) -> int:
         """Say how often *what* was done."""

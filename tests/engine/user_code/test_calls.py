@@ -76,8 +76,8 @@ def fine(app: Stepflow) -> Stepflow:
 async def ends_of(aclient: Any, runner: str, leaves: tuple[str, ...] = LEAVES) -> dict[str, Any]:
     """Run *runner* once for each of *leaves*, beside a run that must not be hurt."""
     runs = {name: await aclient.submit(runner, name) for name in leaves}
-    ends = {name: await run.wait(10) for name, run in runs.items()}
-    assert await (await aclient.submit("fine")).result(10) == "alive"
+    ends = {name: await run.wait(60) for name, run in runs.items()}
+    assert await (await aclient.submit("fine")).result(60) == "alive"
     return ends
 
 
@@ -122,7 +122,7 @@ async def test_whatever_leaves_a_job_is_an_error_of_that_attempt(fine, aclient, 
     runner_of(kind, fine, calls)
     async with working(fine):
         runs = {name: await aclient.submit("leaves", {"name": name}) for name in LEAVES}
-        ends = {name: await run.wait(10) for name, run in runs.items()}
+        ends = {name: await run.wait(60) for name, run in runs.items()}
     assert {name: (end.state, end.error.type, end.attempt) for name, end in ends.items()} == {
         name: (RunState.FAILED, name, 2) for name in LEAVES
     }
@@ -168,10 +168,10 @@ async def test_a_step_that_cancels_its_own_task_has_failed(fine, aclient, workin
 
     async with working(fine):
         for name in ("runner", "flow"):
-            end = await (await aclient.submit(name)).wait(10)
+            end = await (await aclient.submit(name)).wait(60)
             assert (end.state, end.crashes) == (RunState.FAILED, 0)
             assert "CancelledError" in f"{end.error.type} {end.error.message}"
-        assert await (await aclient.submit("fine")).result(10) == "alive"
+        assert await (await aclient.submit("fine")).result(60) == "alive"
 
 
 @pytest.mark.parametrize("is_plain", [False, True], ids=["async", "plain"])
@@ -254,7 +254,7 @@ async def test_whatever_leaves_a_hook_means_another_try_and_dead_in_the_end(
 
     async with working(fine, next_wait=twice):
         for name in LEAVES:
-            await (await aclient.submit("fine", run_id=name, headers={"leave": name})).wait(10)
+            await (await aclient.submit("fine", run_id=name, headers={"leave": name})).wait(60)
 
         async def dead():
             hooks = [hook for name in LEAVES for hook in await aclient.hooks(name)]
@@ -411,7 +411,7 @@ async def test_a_permanent_error_in_a_task_group_of_a_step_is_not_tried_again(
 
     async with working(fine):
         for runner in ("runner", "flow"):
-            end = await (await aclient.submit(runner)).wait(10)
+            end = await (await aclient.submit(runner)).wait(60)
             assert (end.state, len(calls)) == (RunState.FAILED, 1)
             assert "PermanentError: no such card" in end.error.message
             calls.clear()
@@ -487,9 +487,9 @@ async def test_a_mock_can_be_a_runner_a_step_and_an_answer(fine, aclient, workin
         return await ctx.step("mocked", step, 1)
 
     async with working(fine):
-        assert await (await aclient.submit("mock")).result(10) == "mocked"
-        assert await (await aclient.submit("async-mock")).result(10) == "mocked"
-        assert await (await aclient.submit("flow")).result(10) == "value"
+        assert await (await aclient.submit("mock")).result(60) == "mocked"
+        assert await (await aclient.submit("async-mock")).result(60) == "mocked"
+        assert await (await aclient.submit("flow")).result(60) == "value"
     step.assert_called_once_with(1)
 
 

@@ -70,7 +70,7 @@ async def test_a_runner_that_fails_is_logged_in_the_same_way(app, aclient, worki
     async with working(app):
         run = await aclient.submit("chain")
         with pytest.raises(RunFailed) as failed:
-            await run.result(10)
+            await run.result(60)
     assert lines(caplog, f"run={run.id} step=1 attempt 1 of 2 failed: KeyError: 7; next in ")
     (last,) = lines(caplog, f"run={run.id} step=1 failed for good: KeyError: 7\nTraceback")
     assert "in lookup" in last
@@ -204,7 +204,7 @@ async def test_a_hook_that_is_given_up_is_logged_with_its_traceback(app, aclient
         charge(7)
 
     async with working(app, next_wait=lambda *_: None):
-        await (await aclient.submit("chain")).wait(10)
+        await (await aclient.submit("chain")).wait(60)
         (last,) = await until(
             lambda: lines(caplog, "is dead after 1 tries: KeyError: 7\nTraceback")
         )

@@ -16,7 +16,7 @@ def said_by(real: Any, client: Any, runner: str) -> list[str]:
     """Return the commands of scripts for one run of *runner*, without what is new in each run."""
     with real.monitor() as monitor:
         run = client.submit(runner)
-        run.result(20)
+        run.result(60)
         real.set("last", 1)
         found = []
         for command in monitor.listen():

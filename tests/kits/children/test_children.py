@@ -86,7 +86,7 @@ async def test_a_parent_and_its_children_need_no_more_than_one_slot_of_one_worke
 
     async with working(app, concurrency=1):
         run = await aclient.submit("parent", 3)
-        assert await run.result(10) == [0, 10, 20, 0]
+        assert await run.result(60) == [0, 10, 20, 0]
     assert len(runs_of(real, "child")) == 3
 
 
@@ -109,7 +109,7 @@ async def test_a_childs_result_comes_whether_it_ends_before_or_after_it_is_asked
         await aclient.wait(child, 10)
         if waits:
             await aclient.signal(run.id, "go")
-        assert await run.result(10) == [[0, "done"]]
+        assert await run.result(60) == [[0, "done"]]
 
 
 async def test_a_child_that_failed_or_was_cancelled_raises_child_failed_with_its_error(
@@ -121,12 +121,12 @@ async def test_a_child_that_failed_or_was_cancelled_raises_child_failed_with_its
         await until(lambda: runs_of(real, "child"))
         (child,) = runs_of(real, "child")
         await aclient.signal(child, "word", "fail")
-        assert await first.result(10) == [child, "failed", "PermanentError", "no 0"]
+        assert await first.result(60) == [child, "failed", "PermanentError", "no 0"]
         second = await aclient.submit("parent", {})
         await until(lambda: len(runs_of(real, "child")) == 2)
         (other,) = set(runs_of(real, "child")) - {child}
         await aclient.cancel(other, "enough")
-        assert await second.result(10) == [other, "cancelled", "Cancelled", "enough"]
+        assert await second.result(60) == [other, "cancelled", "Cancelled", "enough"]
 
 
 async def test_a_key_makes_a_child_known_wherever_it_stands(
@@ -150,9 +150,9 @@ async def test_a_key_makes_a_child_known_wherever_it_stands(
             await aclient.submit("parent", run_id="a"),
             await aclient.submit("parent", run_id="b"),
         )
-        ids = [await first.result(10), await second.result(10)]
+        ids = [await first.result(60), await second.result(60)]
         again = await aclient.submit("parent", run_id="a", on_conflict="restart")
-        ids.append(await again.result(10))
+        ids.append(await again.result(60))
     assert len(set(ids)) == 3
     assert set(ids) == set(runs_of(real, "child"))
 
@@ -177,7 +177,7 @@ async def test_a_plain_def_has_children_as_well_and_versions_are_those_of_a_subm
 
     async with working(app):
         run = await aclient.submit("parent")
-        first, mapped, child = await run.result(10)
+        first, mapped, child = await run.result(60)
     assert (first, mapped) == ([1, 7], [[2, 8], [2, 9]])
     assert child in runs_of(real, "child")
 
@@ -194,7 +194,7 @@ async def test_runs_are_nested_eight_deep_and_no_deeper(
     async with working(app):
         run = await aclient.submit("endless")
         with pytest.raises(RunFailed, match="is nested 8 deep, the limit"):
-            await run.result(10)
+            await run.result(60)
     assert len(runs_of(real, "endless")) == 9
 
 
@@ -210,7 +210,7 @@ async def test_how_deep_runs_may_be_nested_is_a_setting(app: Stepflow, working: 
     async with working(nested), AsyncClient(app.url, settings=settings) as client:
         run = await client.submit("nested")
         with pytest.raises(RunFailed, match="is nested 2 deep, the limit"):
-            await run.result(10)
+            await run.result(60)
 
 
 async def test_a_parent_looks_at_its_child_without_waiting_and_remembers_what_it_saw(
@@ -245,7 +245,7 @@ async def test_a_parent_looks_at_its_child_without_waiting_and_remembers_what_it
         await aclient.signal(name, "go", 7)
         assert await aclient.result(name, 10) == 7
         await aclient.signal(run.id, "look")
-        assert await run.result(10) == 7
+        assert await run.result(60) == 7
     assert seen[-1] == (RunState.WAITING, RunState.SUCCEEDED)
 
 
@@ -255,10 +255,10 @@ async def test_a_parent_that_ends_first_stops_its_children_but_for_those_left_to
     """[F14]"""
     async with working(family):
         kept = await aclient.submit("parent", {"leaves": True, "abandon": True})
-        assert await kept.result(10) == "left"
+        assert await kept.result(60) == "left"
         (alone,) = runs_of(real, "child")
         run = await aclient.submit("parent", {"leaves": True, "children": 3})
-        assert await run.result(10) == "left"
+        assert await run.result(60) == "left"
         for child in set(runs_of(real, "child")) - {alone}:
             assert (await aclient.wait(child, 10)).state is RunState.CANCELLED
         assert await is_in(aclient, alone, "waiting")
@@ -291,7 +291,7 @@ async def test_cancelling_a_parked_parent_stops_its_children_and_theirs_and_each
         await until(lambda: len(runs_of(real, "tree")) == 7)
         await until(lambda: is_in(aclient, run.id, "waiting"))
         assert await run.cancel("enough")
-        status = await run.wait(10)
+        status = await run.wait(60)
         assert (status.state, status.reason) == (RunState.CANCELLED, "enough")
         for each in runs_of(real, "tree"):
             assert await is_in(aclient, each, "cancelled")
@@ -336,9 +336,9 @@ async def test_a_cancelled_parent_waits_for_a_child_that_takes_its_time_and_hold
             assert worker.worker_state is not None
             assert run.id not in worker.worker_state.runs
         assert await aclient.fail(first.id, "now")
-        assert (await first.wait(10)).state is RunState.FAILED
+        assert (await first.wait(60)).state is RunState.FAILED
         let_go.set()
-        assert (await second.wait(10)).state is RunState.CANCELLED
+        assert (await second.wait(60)).state is RunState.CANCELLED
         for each in runs_of(real, "child"):
             assert (await aclient.wait(each, 10)).state is RunState.CANCELLED
 
@@ -359,7 +359,7 @@ async def test_a_child_that_ends_again_after_a_retry_tells_nothing_twice(
         assert answers_of(real, run.id) == before
         assert real.hget(f"stepflow:run:{run.id}", "inbox") == inbox
         await aclient.signal(run.id, "go")
-        assert await run.result(10) == [child, "failed", "PermanentError", "no 0"]
+        assert await run.result(60) == [child, "failed", "PermanentError", "no 0"]
 
 
 async def test_a_parent_that_is_retried_hears_of_the_children_that_were_stopped_with_it(
@@ -392,7 +392,7 @@ async def test_a_parent_that_is_retried_hears_of_the_children_that_were_stopped_
     async with working(app):
         run = await aclient.submit("parent")
         with pytest.raises(RunFailed, match="broken"):
-            await run.result(10)
+            await run.result(60)
         (id_,) = runs_of(real, "child")
         await aclient.wait(id_, 10)
         assert (
@@ -400,7 +400,7 @@ async def test_a_parent_that_is_retried_hears_of_the_children_that_were_stopped_
         )
         is_mended = True
         await aclient.retry(run.id)
-        assert await run.result(10) == "cancelled"
+        assert await run.result(60) == "cancelled"
 
 
 async def test_a_run_that_was_asked_to_stop_begins_no_more_children(
@@ -429,7 +429,7 @@ async def test_a_run_that_was_asked_to_stop_begins_no_more_children(
         run = await aclient.submit("parent")
         await started.wait()
         await run.cancel("enough")
-        assert (await run.wait(10)).state is RunState.CANCELLED
+        assert (await run.wait(60)).state is RunState.CANCELLED
     assert "was asked to stop; it may not start a child" in said[0]
     assert not runs_of(real, "child")
 
@@ -448,7 +448,7 @@ async def test_an_id_that_another_runner_has_is_no_child(
         taken = await aclient.submit("other", run_id=child_run_id("p", 0, 0, "0"))
         run = await aclient.submit("parent", run_id="p")
         with pytest.raises(RunFailed, match=r"RunConflict.*different runner"):
-            await run.result(10)
+            await run.result(60)
         await taken.cancel()
 
 
@@ -476,7 +476,7 @@ async def test_a_child_whose_input_cannot_be_read_is_paused_and_its_parent_hears
     async with working(family):
         await until(lambda: is_in(aclient, child, "paused"))
         assert await aclient.fail(child, "unreadable")
-        assert (await run.result(10))[:3] == [child, "failed", "FailedByHand"]
+        assert (await run.result(60))[:3] == [child, "failed", "FailedByHand"]
 
 
 async def test_a_child_whose_record_is_gone_holds_up_nobody(
@@ -492,7 +492,7 @@ async def test_a_child_whose_record_is_gone_holds_up_nobody(
         for index in real.scan_iter("stepflow:idx:*"):
             real.zrem(index, child)
         assert await run.cancel()
-        assert (await run.wait(10)).state is RunState.CANCELLED
+        assert (await run.wait(60)).state is RunState.CANCELLED
 
 
 @pytest.mark.parametrize("write", range(1, 7))
@@ -517,7 +517,7 @@ async def test_a_worker_lost_at_any_write_leaves_each_child_made_once_and_its_an
 
     async with working(app) as worker, dying_at(write, "parent", worker, real) as died:
         run = await aclient.submit("parent", run_id="p")
-        assert await run.result(10) == [2, 1]
+        assert await run.result(60) == [2, 1]
     assert died
     assert sorted(set(begun)) == [1, 2]
     assert len(runs_of(real, "child")) == 2

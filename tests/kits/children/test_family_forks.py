@@ -47,16 +47,16 @@ async def test_a_fork_knows_what_the_children_of_its_origin_told_and_begins_none
     """[F13]"""
     async with working(family):
         run = await aclient.submit("parent", [1, 2])
-        assert await run.result(10) == [10, [10, 20], "done"]
+        assert await run.result(60) == [10, [10, 20], "done"]
         for step in ("last", "begun"):
             before = len(runs_of(real, "child"))
             fork = await aclient.fork(run.id, step)
-            assert await fork.result(10) == [10, [10, 20], "done"]
+            assert await fork.result(60) == [10, [10, 20], "done"]
             assert len(runs_of(real, "child")) == before + (0 if step == "last" else 2), (
                 "the map comes after that step"
             )
             again = await aclient.fork(fork.id, "last")
-            assert await again.result(10) == [10, [10, 20], "done"]
+            assert await again.result(60) == [10, [10, 20], "done"]
 
 
 async def test_a_fork_does_not_wait_for_a_child_that_tells_another(
@@ -77,7 +77,7 @@ async def test_a_fork_does_not_wait_for_a_child_that_tells_another(
         assert any(b"NotTold" in entry for entry in journal)
         for each in (run, fork):
             await each.cancel()
-            assert (await each.wait(10)).state is RunState.CANCELLED
+            assert (await each.wait(60)).state is RunState.CANCELLED
 
 
 async def test_the_fork_of_a_child_is_nobodys_child(
@@ -101,10 +101,10 @@ async def test_the_fork_of_a_child_is_nobodys_child(
         await until(lambda: len(real.hgetall(f"stepflow:run:{run.id}:answers:0")) == 3)
         before = real.hgetall(f"stepflow:run:{run.id}:answers:0")
         fork = await aclient.fork(runs_of(real, "stepping")[0], "second")
-        await fork.result(10)
+        await fork.result(60)
         assert real.hgetall(f"stepflow:run:{run.id}:answers:0") == before
         await aclient.signal(run.id, "go")
-        assert await run.result(10) == [1, 2]
+        assert await run.result(60) == [1, 2]
 
 
 async def test_a_history_with_children_and_maps_fits_the_code_that_made_it(
@@ -113,11 +113,11 @@ async def test_a_history_with_children_and_maps_fits_the_code_that_made_it(
     """[F13] The answers of settled maps go with it."""
     async with working(family):
         run = await aclient.submit("parent", [1, 2, 3])
-        await run.result(10)
+        await run.result(60)
         parked = await aclient.submit("parent", [1000])
         await until(lambda: _waits(aclient, parked.id))
         await parked.cancel()
-        await parked.wait(10)
+        await parked.wait(60)
         for run_id in (run.id, parked.id):
             document = await aclient.history(run_id)
             assert await check_history(document, family.registry) is None

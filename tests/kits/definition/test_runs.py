@@ -46,7 +46,7 @@ def seen(app: Any) -> list[str]:
 
 async def ended(client: Any, definition: Any, given: Any = None, **options: Any) -> Any:
     run = await client.submit_definition(definition, given, **options)
-    return await run.wait(30)
+    return await run.wait(60)
 
 
 async def test_steps_run_as_soon_as_what_they_need_has_ended(
@@ -138,13 +138,13 @@ steps:
         with pytest.raises(Exception, match="wrong type"):
             await client.answer(question.token, "yes")
         await client.answer(question.token, 7)
-        assert await run.result(30) == {"then": {"was": "OLD 7"}}
+        assert await run.result(60) == {"then": {"was": "OLD 7"}}
         again = await client.submit_definition(read_text(text).data, "Ada", run_id="one")
-        assert (again.created, await again.result(30)) == (False, {"then": {"was": "OLD 7"}})
+        assert (again.created, await again.result(60)) == (False, {"then": {"was": "OLD 7"}})
         fresh = await client.submit_definition("asking", "Ada")
         [question] = await until(client.questions)
         await client.answer(question.token, 8)
-        assert await fresh.result(30) == {"then": {"was": "NEW 8"}}
+        assert await fresh.result(60) == {"then": {"was": "NEW 8"}}
     assert seen == ["OLD 7", "NEW 8"]
 
 
@@ -190,7 +190,7 @@ async def test_what_would_wait_for_itself_is_an_error_and_hangs_nothing(
         wrong = flow(step("a", *needs), step("b", "a"))
         async with working(app):
             run = await aclient.submit("definition", {"definition": wrong})
-            status = await run.wait(30)
+            status = await run.wait(60)
         assert (status.state, status.error.type) == ("failed", "InvalidOption")
         assert f"can never end: {way}" in status.error.message
     assert seen == []
@@ -283,7 +283,7 @@ async def test_a_step_goes_to_the_queue_and_to_the_capability_that_it_names(
         assert "no live worker knows capability 'gpu'" in await until(waits)
         assert (seen, on_gpu) == (["a"], [])
         async with working(other):
-            status = await run.wait(30)
+            status = await run.wait(60)
     assert (status.state, on_gpu) == ("succeeded", ["b"])
 
 
@@ -415,7 +415,7 @@ async def test_a_retry_tries_all_failed_steps_again_and_keeps_the_rest(
              act_as("last", "nap")]  # fmt: skip
     async with working(app):
         run = await app.async_client.submit_definition(flow(*steps))
-        assert (await run.wait(30)).state == "failed"
+        assert (await run.wait(60)).state == "failed"
         await app.async_client.retry(run.id)
-        assert (await run.wait(30)).result == {"c": "c", "g": "g", "last": "last"}
+        assert (await run.wait(60)).result == {"c": "c", "g": "g", "last": "last"}
     assert sorted(called) == ["a", "b", "b", "c", "g", "g", "last"]

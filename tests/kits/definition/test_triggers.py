@@ -79,7 +79,7 @@ async def test_an_event_is_a_signal_to_the_run_that_it_names(
         for _ in range(2):
             assert await client.publish("paid", {"id": 7, "sum": 3}, event_id="e") == ["order-7"]
         assert await client.publish("paid", {"id": 8, "sum": 3}) == []
-        assert await run.result(30) == [3, None]
+        assert await run.result(60) == [3, None]
 
 
 async def test_a_message_goes_to_its_command_an_alias_or_the_catch_all(
@@ -97,7 +97,7 @@ async def test_a_message_goes_to_its_command_an_alias_or_the_catch_all(
             ("hello you", "hello you"),
         ):  # fmt: skip
             run = await client.message(text, message_id=text)
-            assert await run.result(30) == {"a": result}
+            assert await run.result(60) == {"a": result}
         again = await client.message("hello you", message_id="hello you")
         assert (again.id, again.created) == (run.id, False)
     with pytest.raises(InvalidDefinition) as caught:

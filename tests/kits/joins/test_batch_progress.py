@@ -56,7 +56,7 @@ async def test_progress_is_in_status_steps_and_events(
         now = await aclient.now(run.id)
         assert {each.name for each in now.steps} == {"resize[8]", "resize[9]"}
         released.set()
-        assert await run.result(10) == [0, 1, "failed 2", *range(3, 10)]
+        assert await run.result(60) == [0, 1, "failed 2", *range(3, 10)]
     [step] = (await aclient.steps(run.id)).steps
     assert (step.state, step.done, step.failed) == ("succeeded", 10, 1)
     events = [event async for event in aclient.events(run.id, live=False)]
@@ -107,10 +107,10 @@ async def test_a_failed_batch_that_is_retried_keeps_its_answers(
 
     async with working(app):
         run = await aclient.submit("all")
-        status = await run.wait(10)
+        status = await run.wait(60)
         assert status.error is not None
         assert "[3] broken" in status.error.message
         is_mended = True
         await aclient.retry(run.id)
-        assert await run.result(10) == [0, 1, 2, 3, 4]
+        assert await run.result(60) == [0, 1, 2, 3, 4]
     assert calls == [0, 1, 2, 3, 3, 3, 4]

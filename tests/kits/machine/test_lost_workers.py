@@ -55,7 +55,7 @@ async def test_a_worker_lost_at_any_write_costs_at_most_one_call(
     app.machine(tour(seen))
     async with working(app) as worker, dying_at(write, "tour", worker, real) as died:
         run = await aclient.submit("tour", Loan(1))
-        result = await run.result(10)
+        result = await run.result(60)
     assert died
     assert result == {"state": "done", "data": {"amount": 1, "score": 4, "notes": []}}
     entries = [Entry.read(each) for each in real.lrange(f"stepflow:run:{run.id}:journal", 0, -1)]

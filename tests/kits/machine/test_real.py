@@ -159,7 +159,7 @@ async def test_a_cancel_and_a_deadline_undo_what_was_done(
     app.machine(machine)
     async with working(app):
         late = await aclient.submit("slow", loans.Loan(1), timeout=0.3)
-        assert (await late.wait(10)).state == "failed"
+        assert (await late.wait(60)).state == "failed"
         assert undone == ["score"]
         run = await aclient.submit("slow", loans.Loan(1))
 
@@ -168,7 +168,7 @@ async def test_a_cancel_and_a_deadline_undo_what_was_done(
 
         await until(waits)
         await aclient.cancel(run.id)
-        assert (await run.wait(10)).state == "cancelled"
+        assert (await run.wait(60)).state == "cancelled"
     assert undone == ["score", "score"]
 
 

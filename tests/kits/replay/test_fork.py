@@ -74,12 +74,12 @@ async def test_a_finished_run_is_forked_by_name_place_or_key_and_stays_as_it_is(
         run = await aclient.submit(
             "trip", 0, run_id="a1", headers={"k": "v"}, queue="default", timeout=60
         )
-        result = await run.result(10)
+        result = await run.result(60)
         before = {key: value for key, value in dump(real).items() if b"run:a1" in key}
         for at, again in (("a", "abc"), ("b", "bc"), ("c", "c"), ("2", "bc"), ("last", "c")):
             trip.done.clear()
             forked = await aclient.fork("a1", at)
-            assert await forked.result(10) == result, at
+            assert await forked.result(60) == result, at
             assert trip.done == list(again)
             status = await forked.status()
             assert status is not None
@@ -98,11 +98,11 @@ async def test_a_failed_run_goes_on_in_a_fork_once_the_code_is_mended(
     async with working(app):
         run = await aclient.submit("trip", 0, run_id="a1")
         with pytest.raises(RunFailed):
-            await run.result(10)
+            await run.result(60)
         trip.broken = False
         forked = await aclient.fork("a1", "b", new_id="a2")
         assert (forked.id, forked.created) == ("a2", True)
-        assert (await forked.result(10))[1:4] == ["a", None, "b"]
+        assert (await forked.result(60))[1:4] == ["a", None, "b"]
         assert trip.done == ["a", "b", "b", "c"]
 
 
@@ -128,7 +128,7 @@ async def test_a_live_run_and_a_paused_one_are_forked_and_signals_not_taken_stay
         await aclient.signal("a1", "word", "one")
         await until(lambda: is_paused(run))
         forked = await aclient.fork("a1", "a", new_id="a3")
-        assert await forked.result(10) == "changed"
+        assert await forked.result(60) == "changed"
         assert await is_paused(run)
         assert await run.cancel()
         await aclient.cancel("a2")

@@ -278,5 +278,5 @@ async def test_a_keyed_step_on_another_queue_is_done_once_and_again_when_it_was_
 
     async with working(app, queues=["default", "gpu"]):
         run = await aclient.submit("w")
-        assert await run.result(10) == [1, 1, 3, 3, 3]
+        assert await run.result(60) == [1, 1, 3, 3, 3]
     assert done == [1, 3]

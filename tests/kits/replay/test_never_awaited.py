@@ -135,7 +135,7 @@ async def test_the_run_fails_and_names_the_call_and_its_line(
     with_child.workflow("w")(function)
     async with working(with_child):
         run = await aclient.submit("w")
-        status = await run.wait(10)
+        status = await run.wait(60)
     assert (status.state, status.error.type) == ("failed", "NeverAwaited"), status
     place = f"line {line_of_lost_call(function)} of tests/kits/replay/test_never_awaited.py"
     assert status.error.message.count("line ") == 1, status.error.message
@@ -227,7 +227,7 @@ async def test_what_was_awaited_in_any_way_is_not_forgotten(function, with_child
     with_child.workflow("w")(function)
     async with working(with_child):
         run = await aclient.submit("w")
-        status = await run.wait(10)
+        status = await run.wait(60)
     assert status.state == "succeeded", status.error
 
 
@@ -238,7 +238,7 @@ async def test_the_workflow_s_own_error_wins_and_has_a_note(app, aclient, workin
         raise ValueError("its own")
 
     async with working(app):
-        status = await (await aclient.submit("w")).wait(10)
+        status = await (await aclient.submit("w")).wait(60)
     assert (status.error.type, status.error.message) == ("ValueError", "its own")
     assert "never awaited: step lost (line " in status.error.traceback
 
@@ -253,7 +253,7 @@ async def test_what_was_done_before_is_undone(app, aclient, working):
         return "early"
 
     async with working(app):
-        status = await (await aclient.submit("w")).wait(10)
+        status = await (await aclient.submit("w")).wait(60)
     assert status.error.type == "NeverAwaited"
     assert undone == ["done"]
 
@@ -269,7 +269,7 @@ async def test_a_cancelled_run_is_cancelled_whatever_it_has_forgotten(app, aclie
         while (await run.status()).state != "waiting":
             await asyncio.sleep(0.01)
         await run.cancel("enough")
-        assert (await run.wait(10)).state == "cancelled"
+        assert (await run.wait(60)).state == "cancelled"
 
 
 async def test_a_verdict_stands(app, aclient, working):
@@ -281,7 +281,7 @@ async def test_a_verdict_stands(app, aclient, working):
         return Fail("its own")
 
     async with working(app):
-        status = await (await aclient.submit("w")).wait(10)
+        status = await (await aclient.submit("w")).wait(60)
     assert status.error.message == "its own"
 
 
@@ -292,7 +292,7 @@ async def test_a_plain_workflow_awaits_by_itself(app, aclient, working):
         return ctx.parallel(partial(ctx.step, "a", work), partial(ctx.step, "b", work))
 
     async with working(app):
-        assert await (await aclient.submit("w")).result(10) == ["done", "done"]
+        assert await (await aclient.submit("w")).result(60) == ["done", "done"]
 
 
 async def test_an_awaiting_workflow_is_replayed_no_once_more(app, aclient, working):
@@ -306,7 +306,7 @@ async def test_an_awaiting_workflow_is_replayed_no_once_more(app, aclient, worki
         return await ctx.step("last", work)
 
     async with working(app):
-        await (await aclient.submit("w")).result(10)
+        await (await aclient.submit("w")).result(60)
     assert began == [1]
 
 
@@ -320,5 +320,5 @@ async def test_a_function_that_did_not_come_to_its_await_fails_by_its_own_error(
         return await later
 
     async with working(app):
-        status = await (await aclient.submit("w")).wait(20)
+        status = await (await aclient.submit("w")).wait(60)
     assert status.error.type == "StepFailed"

@@ -73,8 +73,8 @@ async def test_a_long_workflow_makes_room_for_who_waits(
     async with working(app, concurrency=1):
         run = await aclient.submit("long")
         await until(lambda: steps.count[3])
-        await (await aclient.submit("short")).wait(10)
-        assert await run.result(10) == "met"
+        await (await aclient.submit("short")).wait(60)
+        assert await run.result(60) == "met"
     assert set(steps.count.values()) == {1}
 
 
@@ -99,7 +99,7 @@ async def test_a_long_workflow_keeps_its_worker_while_nobody_waits(
         await until(lambda: len(asked) > 3)
         assert not any(asked)
         await aclient.cancel(run.id)
-        await run.wait(10)
+        await run.wait(60)
 
 
 @pytest.mark.usefixtures("short_turns")
@@ -115,8 +115,8 @@ async def test_a_worker_that_leaves_takes_no_further_step_and_none_is_made_twice
     assert status.state is RunState.PENDING
     assert status.attempt == 1
     async with working(app, concurrency=1):
-        await (await aclient.submit("short")).wait(10)
-        assert await run.result(10) == "met"
+        await (await aclient.submit("short")).wait(60)
+        assert await run.result(60) == "met"
     assert set(steps.count.values()) == {1}
 
 
@@ -130,6 +130,6 @@ async def test_a_run_that_yielded_its_slot_still_has_its_cleanup(
         await until(lambda: steps.count[3])
     assert await aclient.cancel(run.id)
     async with working(app, concurrency=1):
-        status = await run.wait(10)
+        status = await run.wait(60)
     assert status.state is RunState.CANCELLED
     assert [entry["name"] for entry in (await aclient.history(run.id))["journal"]][-1] == "tidied"

@@ -88,17 +88,17 @@ async def test_both_clients_take_functions_on_a_real_server(
 
     async with working(app):
         run = await aclient.submit(research, Topic(text="x"))
-        assert await run.result(10) == Report(title="x")
+        assert await run.result(60) == Report(title="x")
         status = await run.status()
         assert status is not None
         assert status.runner == "research"
         both = await aclient.submit_many([(research, Topic(text="y")), ("triage", {"text": "z"})])
-        assert [await each.result(10) for each in both] == [Report(title="y"), "z"]
-        assert await (await aclient.submit(triage, Topic(text="w"))).result(10) == "w"
+        assert [await each.result(60) for each in both] == [Report(title="y"), "z"]
+        assert await (await aclient.submit(triage, Topic(text="w"))).result(60) == "w"
     with Client(url, settings=settings) as client:
         same = client.submit(research, Topic(text="x"), run_id=run.id)
         assert not same.created
-        assert same.result(10) == Report(title="x")
+        assert same.result(60) == Report(title="x")
 
 
 async def test_children_and_maps_of_a_function_give_its_type(app: Stepflow) -> None:

@@ -54,8 +54,8 @@ async def test_an_object_is_written_and_read_as_its_type(app, aclient, working):
 
     async with working(app):
         run = await aclient.submit("async")
-        assert await run.result(10) == [None, 3, True, False, ["a", "b"], "Bern", None] * 2
-        assert await (await aclient.submit("plain")).result(10) == [2, 3, False]
+        assert await run.result(60) == [None, 3, True, False, ["a", "b"], "Bern", None] * 2
+        assert await (await aclient.submit("plain")).result(60) == [2, 3, False]
     assert await aclient.vars(run.id) == {"Cart": {"items": ["a", "b"], "total": 2}}
 
 
@@ -79,7 +79,7 @@ async def test_what_would_not_be_valid_is_not_written(app, aclient, working, val
     async with working(app):
         run = await aclient.submit("flow")
         with pytest.raises(RunFailed, match=problem):
-            await run.result(10)
+            await run.result(60)
     assert await aclient.vars(run.id) == {}
 
 
@@ -93,4 +93,4 @@ async def test_what_somebody_else_has_written_there_is_an_error(app, aclient, wo
 
     async with working(app):
         with pytest.raises(RunFailed, match=r"variable 'Cart' is .* not of the type asked for"):
-            await (await aclient.submit("flow")).result(10)
+            await (await aclient.submit("flow")).result(60)

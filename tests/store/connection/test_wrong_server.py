@@ -221,7 +221,7 @@ async def test_a_resolver_that_hangs_holds_one_thread_and_nobody(monkeypatch):
 
     def hang(place, *args, **kwargs):
         asked.append(place)
-        over.wait(30)
+        over.wait(60)
         return []
 
     monkeypatch.setattr("stepflow.store.connection.dial.socket.getaddrinfo", hang)

@@ -78,7 +78,7 @@ async def test_all_goes_on_to_its_end(left, working, real):
     async with AsyncClient(left, settings=app.settings) as client, working(app, queues=queues):
         same = await client.submit("waits", "again", singleton="one")
         assert same.id == "once"
-        assert await (await client.submit("shared", "second")).result(timeout=10) == COMPUTED
+        assert await (await client.submit("shared", "second")).result(timeout=60) == COMPUTED
         for run_id in ("group--wait", "group--late", "slot-0", "timeout", "once"):
             await client.signal(run_id, "go", 7)
         await until(lambda: waits(client, "slot-1"))
@@ -92,12 +92,12 @@ async def test_all_goes_on_to_its_end(left, working, real):
             "acme-1": 1, "globex-1": 1,
         }  # fmt: skip
         for run_id, result in ends.items():
-            assert await client.result(run_id, timeout=10) == result, run_id
+            assert await client.result(run_id, timeout=60) == result, run_id
         assert await client.cancel("timer")
-        group = await client.groups.wait("group", timeout=10)
+        group = await client.groups.wait("group", timeout=60)
         assert (group.state, group.succeeded, group.failed) == ("failed", 2, 1)
         await client.schedules.resume("yearly")
-        await (await client.submit("claims", {"amount": 5, "checked": 0})).result(timeout=10)
+        await (await client.submit("claims", {"amount": 5, "checked": 0})).result(timeout=60)
         await until(lambda: not real.zcard("stepflow:claims"))
     real.flushall()
 

@@ -43,7 +43,7 @@ async def fill(url: str) -> None:
         await client.breakers.open("ledger", note="audit", by="ann")
         await client.limits.set("slot[acme]", concurrency=2, by="ann")
         await client.submit("shared", "first", run_id="shared")
-        await client.wait("shared", timeout=10)
+        await client.wait("shared", timeout=60)
         members = {key: RunSpec("waits", key) for key in ("wait", "fail", "late")}
         await client.groups.submit("group", members)
         for number in range(2):

@@ -51,6 +51,6 @@ async def test_the_page_of_a_run_draws_its_definition_with_states(app, working, 
         assert "A picture of it." in page
         assert "now in ask</small>" in page
         await app.async_client.answer(question.token, value=True)
-        assert (await run.wait(30)).state == "failed"
+        assert (await run.wait(60)).state == "failed"
     page = await look(f"runs/{run.id}")
     assert looks(page) == {**before, "ask": "step done", "last": "step done"}

@@ -46,7 +46,7 @@ async def test_the_conditions_of_a_group_find_its_runs(app, aclient, working, lo
 
     async with working(app):
         for number in range(2):
-            await (await aclient.submit("order", number)).wait(10)
+            await (await aclient.submit("order", number)).wait(60)
     page = html.unescape(await look("failures"))
     assert "PermanentError" in page
     search = re.search(r'<tr data-href="([^"]+)"', page)[1].removeprefix("/ui/")
@@ -132,7 +132,7 @@ async def test_questions_are_answered_by_forms_of_what_they_ask_for(
         assert odd.status_code == 422
         assert "{&#34;a&#34;: &#34;x&#34;}" in odd.text
         await press(f"questions/{last}", value='{"a": 1}')
-        assert await run.result(10) == [True, "<b>true</b>", {"a": 1}]
+        assert await run.result(60) == [True, "<b>true</b>", {"a": 1}]
 
 
 async def _token_of(aclient, prompt):
@@ -156,7 +156,7 @@ async def test_a_hook_that_was_given_up_is_sent_again(app, aclient, working, loo
 
     async with working(app, next_wait=lambda *_: None):
         hook = Webhook("http://127.0.0.1:9/x")
-        await (await aclient.submit("done", 1, run_id="r1", webhooks=[hook])).wait(10)
+        await (await aclient.submit("done", 1, run_id="r1", webhooks=[hook])).wait(60)
         [dead] = await until(lambda: _dead(aclient))
     page = await look("hooks")
     assert "http://127.0.0.1:9/x" in page

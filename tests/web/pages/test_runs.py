@@ -130,7 +130,7 @@ async def test_children_are_left_out_when_somebody_wants_that(app, aclient, work
         return await (await ctx.spawn("child")).result()
 
     async with working(app):
-        await (await aclient.submit("parent", run_id="p1")).wait(10)
+        await (await aclient.submit("parent", run_id="p1")).wait(60)
     assert len(re.findall(r'id="run-', await look("runs"))) == 2
     page = await look("runs", roots="yes")
     assert re.findall(r'id="run-([^"]+)"', page) == ["p1"]
