@@ -133,10 +133,11 @@ def test_a_stock_worker_hands_on_what_its_code_does_not_fit(make_cluster):
     start(cluster, old)
     runs = cluster.submit(RunSpec("order", n, run_id=f"old-{n}") for n in range(20))
     until(lambda: _waiting(cluster, runs) == len(runs), what="all begun on old code")
-    cluster.rq(
+    stock = cluster.rq(
         "worker", "-S", "rq.serializers.JSONSerializer", "-u", cluster.server.url, "default",
         STEPFLOW_APP="orders:app", **new,
     )  # fmt: skip
+    stock.has_said("Listening on default")
     redis, sent = cluster.server.client, iter(runs)
 
     def met_a_misfit() -> bool:

@@ -30,17 +30,20 @@ async def dying_at(
     assert worker_state is not None
     send = worker_state.connection.send
 
-    def is_about(call: Any) -> bool:
-        held = [
+    def held() -> list[str]:
+        """Name the runs of *runner* that the worker has; it may have others, their children."""
+        return [
             claimed.run.id for claimed in worker_state.runs.values() if claimed.run.runner == runner
         ]
-        return any(f"stepflow:run:{run_id}" in call.keys for run_id in held)
+
+    def is_about(call: Any) -> bool:
+        return any(f"stepflow:run:{run_id}" in call.keys for run_id in held())
 
     async def lose(future: asyncio.Future[Any], name: str) -> Any:
+        lost = {f"run:{run_id}": 1.0 for run_id in held()}
         await future
         died.append(name)
-        for member in real.zrange("stepflow:claims", 0, -1):
-            real.zadd("stepflow:claims", {member: 1.0})
+        real.zadd("stepflow:claims", lost, xx=True)
         raise ClaimLost(name)
 
     def sending(call: Any) -> Any:

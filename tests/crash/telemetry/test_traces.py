@@ -16,7 +16,7 @@ from tests.telemetry.otlp import OtlpFile, spans_in
 
 pytestmark = pytest.mark.crash
 
-APP = ("--app", "tests.crash.support.traced:app")
+APP = ("--app", "tests.crash.telemetry.traced:app")
 
 
 def trace_of_a_killed(runner: str, cluster: Cluster) -> list[dict[str, Any]]:
