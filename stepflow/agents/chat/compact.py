@@ -35,7 +35,8 @@ class KeepLast:
     """
     Gives the model the last *messages*, from one on that a person has sent.
 
-    So a call of a tool and what came of it stay together.
+    So a call of a tool and what came of it stay together. There are more of them where more came
+    since a person said something.
     """
 
     messages: int = 100
@@ -90,12 +91,18 @@ def check_number(what: str, number: object) -> None:
 
 
 def _suffix(messages: Sequence[ModelMessage], most: int) -> Sequence[ModelMessage]:
-    """Give the longest end of *messages* that begins with what a person has said."""
-    for index in range(max(0, len(messages) - most), len(messages)):
-        message = messages[index]
-        if isinstance(message, ModelRequest) and not _answers_a_tool(message):
-            return messages[index:]
-    return messages[-most:] if most >= len(messages) else ()
+    """
+    Give the longest end of *messages* that begins with what a person has said, at *most* so many.
+
+    More where no such end is as short; all where no person has said anything.
+    """
+    starts = [
+        index
+        for index, message in enumerate(messages)
+        if isinstance(message, ModelRequest) and not _answers_a_tool(message)
+    ]
+    short = (index for index in starts if index >= len(messages) - most)
+    return messages[next(short, starts[-1] if starts else 0) :]
 
 
 def _answers_a_tool(message: ModelRequest | ModelResponse) -> bool:

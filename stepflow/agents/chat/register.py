@@ -59,18 +59,20 @@ def register_chat(
         if said is None:
             return turn
         known = ModelMessagesTypeAdapter.validate_python(await ctx.vars.get(_CONTEXT, []))
-        given = None if deps is None else deps(ctx)
         try:
+            given = None if deps is None else deps(ctx)
             run = await agent.run(said.text, message_history=known, deps=given)
+            new = run.new_messages()
+            context = await fewer([*known, *new])
+            await asyncio.gather(
+                ctx.vars.set(turn_name(turn), _written(new)),
+                ctx.vars.set(_CONTEXT, _written(context)),
+            )
         except Exception as error:  # noqa: BLE001  what fails is this turn, and not the conversation
-            await _say(ctx, {"turn": turn, "error": f"{type(error).__name__}: {error}"})
-            return await ctx.continue_as_new(turn + 1)
-        new = run.new_messages()
-        context = await fewer([*known, *new])
-        await asyncio.gather(
-            ctx.vars.set(turn_name(turn), _written(new)), ctx.vars.set(_CONTEXT, _written(context))
-        )
-        await _say(ctx, {"turn": turn, "text": run.output})
+            told: dict[str, Any] = {"turn": turn, "error": f"{type(error).__name__}: {error}"}
+        else:
+            told = {"turn": turn, "text": run.output}
+        await _say(ctx, told)
         return await ctx.continue_as_new(turn + 1)
 
     carry.__name__ = carry.__qualname__ = name

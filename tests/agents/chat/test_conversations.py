@@ -9,7 +9,14 @@ from typing import Any
 
 import pytest
 from pydantic_ai import Agent
-from pydantic_ai.messages import ModelResponse, TextPart
+from pydantic_ai.messages import (
+    ModelRequest,
+    ModelResponse,
+    TextPart,
+    ToolCallPart,
+    ToolReturnPart,
+    UserPromptPart,
+)
 from pydantic_ai.models.function import FunctionModel
 
 from stepflow import InvalidOption, OutputGap, OutputItem, PermanentError, RunNotFound, Stepflow
@@ -17,6 +24,7 @@ from stepflow.agents.chat import KeepLast, Summarize, read_turns
 from stepflow.agents.pydantic_ai import Durable
 from stepflow.agents.pydantic_ai.runs import AgentRuns
 from stepflow.kits.flow.replay.activation import Activation
+from stepflow.settings import Settings
 from stepflow.testing import Harness
 
 pytestmark = pytest.mark.crash  # importing pydantic-ai takes seconds
@@ -173,6 +181,54 @@ async def test_a_turn_that_fails_says_so_and_the_conversation_goes_on() -> None:
         assert "no model today" in first["error"]
         assert second == {"turn": 1, "text": "here again"}
         await h.client.cancel("c")
+
+
+@pytest.mark.parametrize("what", ["deps", "compact", "too much to keep"])
+async def test_a_turn_that_fails_around_its_agent_ends_no_conversation(what: str) -> None:
+    """Its dependencies, what makes its messages fewer, and messages that cannot be kept."""
+    failing = [True]
+
+    def deps(ctx: Any) -> None:
+        if failing[0] and what == "deps":
+            raise ValueError("deps cannot be had")
+
+    async def compact(messages: Any) -> Any:
+        if failing[0] and what == "compact":
+            raise ValueError("compact cannot be done")
+        return messages
+
+    def answer(messages: Any, info: Any) -> ModelResponse:
+        del messages, info
+        more = "x" * 3500 if failing[0] and what == "too much to keep" else ""
+        return ModelResponse(parts=[TextPart(f"here{more}")])
+
+    app = Stepflow(settings=Settings(limits={"payload_bytes": 6000}))
+    agent: Agent[None, str] = Agent(FunctionModel(answer), name="a", capabilities=[Durable()])
+    app.chat("support", agent, deps=deps, compact=compact)
+    async with Harness(app) as h:
+        for _ in range(2):  # the messages of both turns are too much
+            await h.client.say("c", "hello", chat="support")
+        failing[0] = False
+        await h.client.say("c", "hello?")
+        _, failed, last = await answers(h, "c")
+        assert {"turn", "error"} == failed.keys()
+        assert last == {"turn": 2, "text": "here"}
+        await h.client.cancel("c")
+
+
+async def test_what_is_kept_of_a_conversation_begins_with_a_word_of_a_person() -> None:
+    """Also where more came since than is to be kept: else the model would know nothing."""
+    call, result = ToolCallPart("look", {}), ToolReturnPart("look", "seen")
+    words = [ModelRequest(parts=[UserPromptPart(word)]) for word in ("one", "two")]
+    turn = [ModelResponse(parts=[call]), ModelRequest(parts=[result])]
+    end = ModelResponse(parts=[TextPart("done")])
+    long: list[Any] = [words[0], end, words[1], *turn, *turn, *turn, end]
+    assert await KeepLast(4)(long) == long[2:]
+    assert await KeepLast(8)(long) == long[2:]
+    assert await KeepLast(9)(long) == long[2:]
+    assert await KeepLast(10)(long) == long
+    assert await KeepLast(3)([*long, words[0], end]) == [words[0], end]
+    assert await KeepLast(1)([end, end]) == [end, end]
 
 
 async def test_what_cannot_be_said_is_refused() -> None:

@@ -173,6 +173,12 @@ async def test_a_webhook_is_taken_by_its_signature_in_time_and_once(
         by_query = await post(app, "/ask?n=2", method="GET", headers=token)
         assert by_query.json()["result"] == {"a": "2"}
         assert (await post(app, "/ask", headers={"authorization": "Bearer x"})).status_code == 401
+        monkeypatch.setenv("HOOK_SECRET", "whsec_x")
+        wrong = await post(app, "/github/push", content=body, headers=signed(body, "m9"))
+        assert (wrong.status_code, wrong.json()["detail"]) == (
+            401, "HOOK_SECRET of this server has no base64 after whsec_",
+        )  # fmt: skip
+        monkeypatch.setenv("HOOK_SECRET", SECRET)
         assert (await post(app, "/nowhere", headers=token)).status_code == 404
         assert (await post(app, "/ask", method="PUT", headers=token)).status_code == 404
         bad = await post(app, "/ask", content=b"{", headers=token)

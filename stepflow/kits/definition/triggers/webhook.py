@@ -53,7 +53,10 @@ class Incoming:
             return "its webhook-timestamp is too far from now"
         signed = b".".join((headers.get("webhook-id", "").encode(), sent_at.encode(), body))
         given = headers.get("webhook-signature", "").split()
-        right = _signature(secret, signed).encode()
+        try:
+            right = _signature(secret, signed).encode()
+        except ValueError:
+            return f"{self.trigger.secret_env} of this server has no base64 after whsec_"
         found = [hmac.compare_digest(each.encode(), right) for each in given]
         return None if any(found) else "its webhook-signature is wrong"
 
