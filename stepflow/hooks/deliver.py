@@ -24,13 +24,11 @@ from stepflow.hooks.limiter import HostLimiter
 from stepflow.hooks.resolver import Resolver
 from stepflow.hooks.response import Verdict, VerdictKind, judge
 from stepflow.hooks.signature import signed_headers
-from stepflow.hooks.ssrf import Allowlist, Lookup, resolve
+from stepflow.hooks.ssrf import MOST_ADDRESSES, Allowlist, Lookup, resolve
 from stepflow.hooks.target import Target
 from stepflow.hooks.webhook import Webhook
 from stepflow.settings import WebhookSettings
 
-#: how many addresses of one name are tried, in the resolver's order
-_MOST_ADDRESSES = 4
 _FIXED_HEADERS = {"content-type": "application/json", "connection": "close"}
 _AGENT = {"user-agent": "stepflow-webhooks"}
 
@@ -114,7 +112,7 @@ class Deliverer:
         try:
             async with asyncio.timeout(self._timeout_s):
                 addresses = await resolve(target.host, target.port, self.allow, self._lookup)
-                return await self._post(target, addresses[:_MOST_ADDRESSES], headers, body, now)
+                return await self._post(target, addresses[:MOST_ADDRESSES], headers, body, now)
         except WebhookRefused as refused:
             return Verdict.dead(str(refused))
         except TimeoutError:

@@ -19,7 +19,7 @@ import httpx
 from stepflow.errors import PermanentError, TransientError, WebhookRefused
 from stepflow.hooks.resolver import Resolver
 from stepflow.hooks.response import read_retry_after
-from stepflow.hooks.ssrf import Allowlist, resolve
+from stepflow.hooks.ssrf import MOST_ADDRESSES, Allowlist, resolve
 from stepflow.hooks.target import Target, read_target
 
 #: headers that the request has unless it says otherwise
@@ -50,13 +50,20 @@ async def request(
     """
     Send one request and return the answer, whatever its status.
 
-    The address is checked once and then connected to. Raises PermanentError for a target that is
-    refused and for a body over *limit* bytes, TransientError where no answer came.
+    The addresses are checked once, and the first that accepts a connection is asked. Raises
+    PermanentError for a target that is refused and for a body over *limit* bytes, TransientError
+    where no answer came.
     """
     try:
         target = read_target(url)
         addresses = await resolve(target.host, target.port, allow, _lookup)
-        return await _send(target, addresses[0], method, headers, body, connect_s, limit)
+        addresses = addresses[:MOST_ADDRESSES]
+        # as a way to the first may be broken, each has its share of the time to connect
+        share_s = connect_s / len(addresses)
+        for address in addresses[:-1]:
+            with suppress(httpx.ConnectError, httpx.ConnectTimeout):
+                return await _send(target, address, method, headers, body, share_s, limit)
+        return await _send(target, addresses[-1], method, headers, body, share_s, limit)
     except WebhookRefused as refused:
         raise PermanentError(str(refused).replace("webhook ", "request to ", 1)) from None
     except httpx.TransportError as error:

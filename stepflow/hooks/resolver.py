@@ -27,16 +27,22 @@ class Resolver:
         Raises OSError when it has none, or the look-up fails.
         """
         key = (host, port)
-        if key not in self._asked:
-            self._asked[key] = asked = asyncio.get_running_loop().create_future()
-            asked.add_done_callback(lambda _: self._asked.pop(key))
+        loop = asyncio.get_running_loop()
+        asked = self._asked.get(key)
+        if asked is None or asked.get_loop() is not loop:  # one loop cannot await another's
+            self._asked[key] = asked = loop.create_future()
+            asked.add_done_callback(lambda ended: self._forget(key, ended))
             Thread(
                 target=_ask, args=(host, port, asked), name=f"lookup {host}", daemon=True
             ).start()
-        answer = await asyncio.shield(self._asked[key])
+        answer = await asyncio.shield(asked)
         if isinstance(answer, OSError):
             raise answer
         return answer
+
+    def _forget(self, key: tuple[str, int], ended: asyncio.Future[list[str] | OSError]) -> None:
+        if self._asked.get(key) is ended:
+            del self._asked[key]
 
 
 def _ask(host: str, port: int, asked: asyncio.Future[list[str] | OSError]) -> None:

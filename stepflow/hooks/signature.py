@@ -6,14 +6,12 @@ They carry its id, its time, and the sender's signature.
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
 import math
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from stepflow.errors import InvalidOption
+from stepflow.hooks.secret import key_of, signature
 
 if TYPE_CHECKING:
     from stepflow.hooks.webhook import Webhook
@@ -34,11 +32,7 @@ def signed_headers(webhook: Webhook, hook_id: str, body: bytes, now: datetime) -
     secrets = [secret for secret in (webhook.secret, webhook.previous_secret) if secret is not None]
     if secrets:
         signed = b".".join((hook_id.encode(), at.encode(), body))
-        headers["webhook-signature"] = " ".join(_signature(secret, signed) for secret in secrets)
+        headers["webhook-signature"] = " ".join(
+            signature(key_of(secret), signed) for secret in secrets
+        )
     return headers
-
-
-def _signature(secret: str, signed: bytes) -> str:
-    """Sign with the key that *secret* has in base64, after `whsec_`."""
-    key = base64.b64decode(secret.removeprefix("whsec_"))
-    return f"v1,{base64.b64encode(hmac.digest(key, signed, hashlib.sha256)).decode()}"

@@ -10,6 +10,8 @@ from stepflow.errors import InvalidOption, WebhookRefused
 from stepflow.hooks.networks import GLOBAL_V6, REFUSED_V4, REFUSED_V6, is_isatap
 from stepflow.hooks.target import Target, read_target, shown
 
+#: how many addresses of one name are tried, in the resolver's order
+MOST_ADDRESSES = 4
 #: asks for the addresses of a host and port; raises OSError when there are none
 Lookup = Callable[[str, int], Awaitable[Sequence[str]]]
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass, field
@@ -11,9 +9,9 @@ from typing import Any
 
 from stepflow.core.run import ENDS, RunState
 from stepflow.errors import InvalidOption, UnreadableValue, UsageError
+from stepflow.hooks.secret import PREFIX, key_of
 from stepflow.hooks.target import Target, read_target, shown
 
-_PREFIX = "whsec_"
 _ENDS = tuple(state.value for state in ENDS)
 _EVENTS = (*_ENDS, RunState.PAUSED.value)
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}")
@@ -205,17 +203,14 @@ def _read_variable(variables: Mapping[str, str], variable: str, what: str) -> st
 def _check_secret(name: str, secret: object) -> None:
     if secret is None:
         return
-    if not isinstance(secret, str) or not secret.startswith(_PREFIX):
-        msg = f"{name} must start with {_PREFIX!r}, followed by base64"
+    if not isinstance(secret, str) or not secret.startswith(PREFIX):
+        msg = f"{name} must start with {PREFIX!r}, followed by base64"
         raise InvalidOption(msg)
-    key = secret.removeprefix(_PREFIX)
     try:
-        decoded = base64.b64decode(key + "=" * (-len(key) % 4), validate=True)
-    except (binascii.Error, ValueError):
-        decoded = b""
-    if not decoded:
-        msg = f"{name} has no valid base64 after {_PREFIX!r}"
-        raise InvalidOption(msg)
+        key_of(secret)
+    except ValueError:
+        msg = f"{name} has no valid base64 after {PREFIX!r}"
+        raise InvalidOption(msg) from None
 
 
 def _checked_events(events: Iterable[str]) -> tuple[str, ...]:

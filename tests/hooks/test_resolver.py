@@ -69,6 +69,24 @@ async def test_who_gives_up_waiting_leaves_the_question_to_the_next(
     assert asked == ["a.stuck"] * 2, "an answer is not kept"
 
 
+async def test_a_loop_that_ended_leaves_no_question_to_the_next_loop(
+    stuck: tuple[Event, list[str]],
+) -> None:
+    """What a process asks outlives `asyncio.run`: no later loop could await the old answer."""
+    free, _ = stuck
+    names = Resolver()
+
+    async def given_up() -> None:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(names("a.stuck", 80), 0.05)
+
+    await asyncio.to_thread(asyncio.run, given_up())
+    free.set()
+    with pytest.raises(socket.gaierror):
+        await names("a.stuck", 80)
+    assert names._asked == {}
+
+
 async def test_a_scope_stays_with_its_address_for_the_guard_to_see(
     stuck: tuple[Event, list[str]],
 ) -> None:

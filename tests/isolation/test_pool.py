@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from datetime import date
 
 import pytest
@@ -62,6 +64,15 @@ async def test_a_process_that_dies_costs_its_call_and_no_other(in_process):
     with pytest.raises(ProcessDied, match="SIGSEGV"):
         await in_process(work.crash)()
     assert await in_process(work.where)()
+
+
+async def test_a_process_that_dies_between_two_calls_costs_none(in_process):
+    """[S15] As when the system is out of memory: a dead one was called, and the call failed."""
+    where = in_process(work.where)
+    pid = await where()
+    os.kill(pid, signal.SIGKILL)
+    await gone(pid)
+    assert await where() != pid
 
 
 @pytest.mark.parametrize("function", [work.turn, work.spin])

@@ -7,6 +7,7 @@ import json
 import logging
 import re
 import threading
+import weakref
 from typing import Any
 
 import pytest
@@ -100,6 +101,30 @@ async def test_one_that_raises_is_logged_and_dropped_after_ten_times(
         await until(lambda: "told nothing more" in caplog.text)
     assert len(calls) == 10
     assert caplog.text.count("raised in on_step_done") == 10
+
+
+async def test_one_that_is_dropped_keeps_no_fact_in_memory() -> None:
+    """[K15] Up to 10,000 waited for it as long as the process ran."""
+    gate = threading.Event()
+
+    class Fact:
+        run_id = "r"
+
+    class Broken:
+        def on_step_done(self, step: Any) -> None:
+            gate.wait(60)
+            raise ValueError
+
+    broken = Broken()
+    told = line.Line(broken)
+    for _ in range(30):
+        fact = Fact()
+        told.put(broken.on_step_done, fact, None)
+    last = weakref.ref(fact)
+    del fact
+    gate.set()
+    await until(lambda: last() is None, 5)
+    assert told.is_dropped
 
 
 async def test_what_waits_for_a_stuck_observer_is_bounded(

@@ -81,6 +81,7 @@ class Line:
             self._tell(method, fact, loop)
             self._told += 1
             del method, fact, loop  # keeps no value of a run alive
+        self._waiting = SimpleQueue()  # nor does what is told to nobody
 
     def _tell(self, method: Callable[[Any], Any], fact: Any, loop: Loop | None) -> None:
         try:

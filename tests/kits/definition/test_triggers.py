@@ -12,6 +12,9 @@ import pytest
 from stepflow import InvalidDefinition, InvalidOption, Stepflow
 from stepflow.hooks.signature import signed_headers
 from stepflow.hooks.webhook import Webhook
+from stepflow.kits.definition.model import Definition
+from stepflow.kits.definition.triggers.model import OnWebhook
+from stepflow.kits.definition.triggers.webhook import Incoming
 from stepflow.testing import Harness
 from stepflow.web import triggers
 
@@ -124,6 +127,20 @@ async def test_a_schedule_runs_the_definition_as_it_is(load: Any) -> None:
     with pytest.raises(InvalidDefinition, match="triggers"):
         load(app, never="{on: schedule, cron: '0 0 30 2 *'}")
     assert set(app.definitions().known.definitions) == {"often"}
+
+
+@pytest.mark.parametrize("secret", [SECRET + "YQ==", SECRET + "YQ"])
+def test_a_secret_is_taken_with_and_without_the_padding_of_base64(
+    monkeypatch: pytest.MonkeyPatch, secret: str
+) -> None:
+    """[D9] A webhook takes both as a secret; a trigger refused, and a delivery failed on, one."""
+    monkeypatch.setenv("HOOK_SECRET", secret)
+    trigger = OnWebhook(on="webhook", path="a", auth="hmac", secret_env="HOOK_SECRET")
+    definition = Definition(name="d", steps=[{"id": "a", "kind": "emit", "input": {"data": 1}}])
+    now = datetime.now(UTC)
+    hook = Webhook("https://example.org", secret=secret)
+    headers = signed_headers(hook, "m1", b"{}", now)
+    assert Incoming(definition, trigger).refusal(headers, b"{}", now.timestamp()) is None
 
 
 def post(app: Any, path: str, **more: Any) -> Any:

@@ -66,6 +66,19 @@ async def test_an_answer_is_its_status_and_its_body(api: str) -> None:
     assert found == {"status": 200, "body": {"said": "t", "sent": {"n": 1}}}
 
 
+async def test_a_name_with_an_address_that_refuses_is_called_at_the_next(
+    api: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """[D6] As where IPv6 leads nowhere: webhooks went on to the next address, these did not."""
+
+    async def lookup(host: str, port: int) -> list[str]:
+        return ["127.0.0.9", "127.0.0.1"]
+
+    monkeypatch.setattr("stepflow.hooks.request._lookup", lookup)
+    named = api.replace("127.0.0.1", "api.example")
+    assert (await called(f"{named}/200"))["status"] == 200
+
+
 #: values that JSON has no form for, and what is written of them
 ODD = [datetime(2026, 11, 27, tzinfo=UTC), Decimal("0.10"), b"\0", {1, 2}, float("nan")]
 WRITTEN = ["2026-11-27T00:00:00+00:00", "0.10", "AA==", [1, 2], None]

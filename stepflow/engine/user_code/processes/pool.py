@@ -68,6 +68,10 @@ class Child:
         except (OSError, asyncio.IncompleteReadError):
             raise ProcessDied(name, await asyncio.to_thread(self._how_it_ended)) from None
 
+    def is_alive(self) -> bool:
+        """Say whether it may be asked: it may have been killed while it waited."""
+        return self._process.is_alive() and not self._reader.at_eof()
+
     def kill(self) -> None:
         """End the process at once, whatever it is doing; safe to repeat."""
         self._writer.transport.abort()
@@ -102,7 +106,7 @@ class Pool:
         A caller that is cancelled has the process killed. Raises ProcessDied.
         """
         async with self._room:
-            child = self._idle.pop() if self._idle else await self._start()
+            child = self._waiting() or await self._start()
             try:
                 answer = await child.ask(name, call)
             except BaseException:
@@ -119,6 +123,15 @@ class Pool:
         for child in list(self._all):
             self._end(child)
         self._idle.clear()
+
+    def _waiting(self) -> Child | None:
+        """Take a process that waits, and end those that are dead."""
+        while self._idle:
+            child = self._idle.pop()
+            if child.is_alive():
+                return child
+            self._end(child)
+        return None
 
     async def _start(self) -> Child:
         child = await Child.start(self._settings.memory_bytes)

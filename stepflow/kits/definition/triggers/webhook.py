@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import hmac
 import os
@@ -10,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from stepflow.engine.spec import RunSpec
+from stepflow.hooks.secret import PREFIX, key_of, signature
 from stepflow.kits.definition.model import Definition
 from stepflow.kits.definition.submission import spec_of
 from stepflow.kits.definition.triggers.match import input_of, run_id_for
@@ -73,10 +73,8 @@ class Incoming:
 
 def _signature(secret: str, signed: bytes) -> str:
     """Sign as the Standard Webhooks do: with what *secret* has in base64, or else itself."""
-    key = secret.encode()
-    if secret.startswith("whsec_"):
-        key = base64.b64decode(secret.removeprefix("whsec_"))
-    return f"v1,{base64.b64encode(hmac.digest(key, signed, hashlib.sha256)).decode()}"
+    key = key_of(secret) if secret.startswith(PREFIX) else secret.encode()
+    return signature(key, signed)
 
 
 def webhook_at(definitions: Mapping[str, Definition], path: str) -> Incoming | None:
