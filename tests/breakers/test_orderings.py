@@ -282,7 +282,7 @@ GUARDS = [
         one_that_leaves_by_a_claim_that_was_lost,
     ),
     Guard(
-        "leave_waiting", "if before < tonumber(first) then", "if false then",
+        "leave_waiting", "if not before or before < tonumber(first) then", "if false then",
         one_that_leaves_before_the_next_trial,
     ),
     Guard(

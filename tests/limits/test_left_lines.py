@@ -9,6 +9,7 @@ import pytest
 from stepflow import Context, Cost, Limit, budget
 from stepflow.core.limits.slot import StepSlot
 from stepflow.core.limits.use import LimitUse
+from stepflow.kits.flow.commands.step import StepCommand
 from stepflow.store.limits.steps import InLine, leave_slots, take_slots
 from tests.limits.test_step_guards import ask, claimed
 from tests.support import until
@@ -190,10 +191,7 @@ async def test_nobody_waits_for_a_step_that_was_withdrawn(
         await ctx.wait_for_signal("end")
 
     def waiting() -> int:
-        return sum(
-            real.zcard(key) for pattern in ("shared:*:waiting", "budget:waiting:*")
-            for key in real.scan_iter(f"stepflow:{pattern}")
-        )  # fmt: skip
+        return _waiting(real)
 
     async with working(app):
         runs = [await app.async_client.submit(wants)]
@@ -209,3 +207,53 @@ async def test_nobody_waits_for_a_step_that_was_withdrawn(
         assert [await run.result(60) for run in runs] == [1, 1]
         for run in left:
             await run.cancel()
+
+
+def _waiting(real) -> int:
+    """Count the runs that wait for a value or for room in a budget."""
+    return sum(
+        real.zcard(key) for pattern in ("shared:*:waiting", "budget:waiting:*")
+        for key in real.scan_iter(f"stepflow:{pattern}")
+    )  # fmt: skip
+
+
+async def test_a_step_that_is_withdrawn_just_when_it_was_told_tells_the_next(
+    app, aclient, working, real, gate, waiting_step, monkeypatch
+):
+    """[K17] [A12] It had not looked yet; who waited behind it looked half a minute later."""
+    is_told = StepCommand._is_told
+    monkeypatch.setattr(
+        StepCommand, "_is_told",
+        lambda self, host: host.run.runner != "leaves" and is_told(self, host),
+    )  # fmt: skip
+
+    end = asyncio.Event()
+
+    @app.workflow
+    async def wants(ctx: Context):
+        return await waiting_step(ctx)
+
+    @app.workflow
+    async def leaves(ctx: Context):
+        wanted = asyncio.ensure_future(waiting_step(ctx))
+        busy = asyncio.ensure_future(ctx.step("busy", end.wait))  # so its claim goes on
+        await ctx.wait_for_signal("enough")
+        wanted.cancel()
+        await busy
+
+    async with working(app):
+        runs = [await app.async_client.submit(wants)]
+        await gate.reached.wait()
+        left = [await app.async_client.submit(leaves) for _ in range(2)]
+        await until(lambda: _waiting(real) == 2)
+        runs.append(await app.async_client.submit(wants))
+        await until(lambda: _waiting(real) == 3)
+        gate.open.set()
+        await runs[0].result(10)
+        await until(lambda: _waiting(real) == 1)
+        for run in left:
+            await aclient.signal(run.id, "enough")
+        assert await runs[1].result(10) == 1
+        end.set()
+        for run in left:
+            await run.wait(10)
