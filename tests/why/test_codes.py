@@ -223,12 +223,30 @@ async def test_running_unwritable(scene):
     await scene.client.submit("r", run_id="a")
     scene.register()
     scene.claim()
+    await scene.client.submit("r", run_id="b", queue="gpu")
+    await scene.client.submit("r", run_id="c", delay=0.01)
+    claims = scene.keys.claims
+    [(member, lease)] = scene.real.zrange(claims, 0, 0, withscores=True)
     scene.real.config_set("maxmemory", "1mb")
     try:
         why = await scene.why("running.unwritable")
         assert "its memory is full" in why.sentence
+        assert "keeps its outcome and tries again every second" in why.sentence
+        assert why.commands == ("stepflow doctor",)
+        why = await scene.why("queued.unwritable", "b", "queued")
+        assert why.sentence.endswith("used); no worker can take it")
+        why = await scene.why("scheduled.late", "c")
+        assert "; Redis refuses writes: its memory is full" in why.sentence
+        scene.real.zrem(scene.keys.workers("default"), "w1")
+        scene.real.config_set("maxmemory", "0")
+        scene.real.zadd(claims, {member: 1})
+        scene.real.config_set("maxmemory", "1mb")
+        why = await scene.why("running.unwritable")
+        assert "worker w1 cannot say that it lives" in why.sentence
     finally:
         scene.real.config_set("maxmemory", "0")
+    scene.real.zadd(claims, {member: lease})
+    scene.register()
     await scene.why("running.step")
     scene.real.flushall()
 

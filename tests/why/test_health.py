@@ -35,6 +35,20 @@ def here(scene: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         scene.real.delete(key)
 
 
+def test_while_redis_refuses_writes_nobody_is_restarted_for_it(here):
+    """No worker can say that it lives then; it has its outcomes in memory."""
+    here.register("w1", seen_ago=60)
+    here.real.config_set("maxmemory", "1mb")
+    try:
+        answer = health(here.url, "worker", "--live")
+        assert (answer.exit_code, answer.stderr) == (0, "")
+        answer = health(here.url, "worker")
+        assert (answer.exit_code, "Redis refuses writes: its memory" in answer.stderr) == (7, True)
+    finally:
+        here.real.config_set("maxmemory", "0")
+    assert health(here.url, "worker", "--live").exit_code == 1
+
+
 @pytest.mark.parametrize("probe", [[], ["--live"]])
 def test_a_host_with_live_workers_is_healthy(here, probe):
     here.register("w1")

@@ -45,8 +45,8 @@ def worker(context: CliContext, queue: str | None, *, is_liveness: bool) -> None
     Say whether the workers on this machine, or in this container, do their work.
 
     Exit code 0 when they take runs; 1 when none is here, or one is leaving, blocked by user code,
-    or unhealthy by a resource of its app; 7 when Redis does not answer. With --live such a worker
-    passes, and Redis may be away: a restart would help neither.
+    or unhealthy by a resource of its app; 7 when Redis does not answer, or refuses writes. With
+    --live such a worker passes, and Redis may be away: a restart would help neither.
     """
     from stepflow.errors import UnavailableError
 
@@ -60,6 +60,11 @@ def worker(context: CliContext, queue: str | None, *, is_liveness: bool) -> None
         return
     live = [each for each in found if each.is_live]
     if not live:
+        if refused := _refusal(context):
+            if not is_liveness:
+                raise Problem(f"Redis refuses writes: {refused}", Exit.UNREACHABLE)
+            _say(context, f"not known: Redis refuses writes: {refused}")
+            return
         raise Problem(f"no live worker is on host {host}")
     idle = [each for each in live if each.state in {"blocked", "leaving", "unhealthy"}]
     if idle and not is_liveness:
@@ -67,6 +72,15 @@ def worker(context: CliContext, queue: str | None, *, is_liveness: bool) -> None
             "; ".join(f"worker {each.name} is {each.health or each.state}" for each in idle)
         )
     _say(context, f"{len(live)} worker{'' if len(live) == 1 else 's'} on host {host} at work")
+
+
+def _refusal(context: CliContext) -> str:
+    """Say why Redis takes no writes: then no worker can say that it lives."""
+    from stepflow.engine.why.read_world import refusal
+    from stepflow.store.connection.sync import carry_out
+
+    with context.client(starts=False) as client:
+        return carry_out(client.connection, refusal())
 
 
 def _workers_here(context: CliContext, host: str, queue: str | None) -> Sequence[WorkerInfo]:

@@ -114,6 +114,11 @@ def _of_clock(offset: float) -> Line:
 
 
 def _of_workers(world: World, env: Env) -> Iterator[Line]:
+    if world.refusal:
+        yield Line(
+            Level.NOTE, "workers", "while Redis refuses writes no worker can say that it lives"
+        )
+        return
     live = world.live
     blocked = [worker.name for worker in world.blocked()]
     dead = [

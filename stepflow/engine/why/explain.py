@@ -164,6 +164,13 @@ def _scheduled(facts: Facts, run: Run) -> Why:
     now, at = world.now, moment(due_at, facts.world.now)
     evidence = {"due": due_at, "failures": run.failures, "crashes": run.crashes}
     timer, now_command = "a worker's timer", to_type("run-now", run.id)
+    if due_at <= now - _LATE_S and world.refusal:
+        return make(
+            facts, "scheduled.late",
+            f"it was due at {at}; Redis refuses writes: {world.refusal}", since=due_at,
+            moved_by="somebody who makes Redis take writes", commands=["stepflow doctor"],
+            evidence={**evidence, "refusal": world.refusal},
+        )  # fmt: skip
     if due_at <= now - _LATE_S and not world.live:
         blocked = listed([worker.name for worker in world.blocked()])
         others = listed([worker.name for worker in world.workers])

@@ -53,6 +53,7 @@ CODES: Mapping[str, str] = {
     "queued.lane": "tenants take turns, and others of its lane go before it",
     "queued.unhealthy": "a resource of all its workers is unhealthy",
     "queued.no_worker": "no live worker works its queue, or code blocks those that do",
+    "queued.unwritable": "Redis refuses writes, so no worker can take it",
     "queued.suspended": "somebody has suspended RQ",
     "queued.paused": "somebody has paused its queue",
     "queued.again": "a further attempt stands in the queue",

@@ -18,10 +18,11 @@ from stepflow.shell import to_type
 def queued(facts: Facts, run: Run) -> Why:
     """Explain a run that waits for a claim."""
     place = facts.place
+    if facts.world.refusal:
+        return _unwritable(facts, run)
     if place.waiting_position is not None or (run.unroutable_since and place.position is None):
         return _blocked(facts, run)
-    world, queue = facts.world, _queue(run)
-    evidence = _evidence(place, run)
+    world, evidence = facts.world, _evidence(place, run)
     if world.is_suspended:
         return make(
             facts, "queued.suspended", "RQ is suspended, so no worker takes anything",
@@ -46,14 +47,18 @@ def queued(facts: Facts, run: Run) -> Why:
     if (unhealthy := _unhealthy(facts, serving, evidence)) is not None:
         return unhealthy
     serving = [worker for worker in serving if not worker.trouble]
-    free = _free(world, serving)
-    evidence |= {"workers": [worker.name for worker in serving], "free_slots": free}
+    names = [worker.name for worker in serving]
+    evidence |= {"workers": names, "free_slots": _free(world, serving)}
     if run.failures or run.crashes:
         return _again(facts, run, evidence)
-    if in_lane:
-        return _in_lane(facts, run, evidence)
+    return _in_lane(facts, run, evidence) if in_lane else _in_queue(facts, run, serving, evidence)
+
+
+def _in_queue(facts: Facts, run: Run, serving: Sequence[Worker], evidence: dict[str, Any]) -> Why:
+    """Explain a run that stands in its queue, which these workers serve."""
+    world, place, queue = facts.world, facts.place, _queue(run)
     where = _where(place)
-    if free > 0:
+    if evidence["free_slots"] > 0:
         return make(
             facts, "queued.next",
             f"{where} queue {queue}; a worker with a free slot takes it at once",
@@ -75,6 +80,16 @@ def queued(facts: Facts, run: Run) -> Why:
         facts, "queued.busy", f"{where} queue {queue}{waited}; {full}",
         since=place.queued_at or 0.0, moved_by="a claim, once a slot is free",
         commands=[f"stepflow worker APP --queue {run.queue}"], evidence=evidence,
+    )  # fmt: skip
+
+
+def _unwritable(facts: Facts, run: Run) -> Why:
+    """Explain a run that no worker can claim because Redis refuses writes."""
+    refusal, place = facts.world.refusal, facts.place
+    return make(
+        facts, "queued.unwritable", f"Redis refuses writes: {refusal}; no worker can take it",
+        since=place.queued_at or 0.0, moved_by="somebody who makes Redis take writes",
+        commands=["stepflow doctor"], evidence={**_evidence(place, run), "refusal": refusal},
     )  # fmt: skip
 
 

@@ -65,7 +65,7 @@ class WorldReader:
             if run is None or run.is_finished:
                 continue
             self._groups.add(run.queue)
-            self._wants_info = self._wants_info or run.is_claimed
+            self._wants_info = True
             keys = self._env.keys
             names = keys.rq_queues(run.queue, {keys.queue_of(run)})
             self._queues += [name for name in names if name not in self._queues]
@@ -189,6 +189,11 @@ class WorldReader:
             is_blocked=condition == "blocked" and beat > now - BLOCKED_LIVE_S,
             trouble=words or "a resource" if condition == "unhealthy" else "",
         )  # fmt: skip
+
+
+async def refusal() -> str:
+    """Say in words why Redis refuses writes; empty when it takes them, or does not say."""
+    return refusal_in(await info_if_allowed())
 
 
 async def read_world(env: Env) -> World:

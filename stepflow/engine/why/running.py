@@ -24,15 +24,18 @@ def running(facts: Facts, run: Run) -> Why:
     evidence: dict[str, Any] = {
         "worker": name, "token": run.token, "lease": lease_at, "attempt": run.failures + 1,
     }  # fmt: skip
-    if lease_at is not None and lease_at <= now:
-        return _lapsed(facts, name, lease_at, evidence)
     if world.refusal:
+        is_heard = worker is not None and (worker.is_live or worker.is_blocked)
         return make(
             facts, "running.unwritable",
-            f"Redis refuses writes: {world.refusal}; worker {name} keeps its outcome and tries "
-            "again every second", since=since, moved_by="somebody who makes Redis take writes",
-            evidence={**evidence, "refusal": world.refusal},
+            f"Redis refuses writes: {world.refusal}; worker {name} "
+            + ("keeps its outcome and tries again every second" if is_heard
+               else "cannot say that it lives; if it does, it keeps its outcome"),
+            since=since, moved_by="somebody who makes Redis take writes",
+            commands=["stepflow doctor"], evidence={**evidence, "refusal": world.refusal},
         )  # fmt: skip
+    if lease_at is not None and lease_at <= now:
+        return _lapsed(facts, name, lease_at, evidence)
     if worker is not None and not worker.is_ours:
         return make(
             facts, "running.foreign", f"stock RQ worker {name} has it, one step at a time",

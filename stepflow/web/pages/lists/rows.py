@@ -17,8 +17,8 @@ _EXPLAINED = 200
 #: what somebody has to do something about
 _STUCK_WORDS = {WhyWord.BLOCKED, WhyWord.BROKEN}
 _STUCK_CODES = {
-    "queued.no_worker", "queued.suspended", "queued.unhealthy", "scheduled.late", "running.long",
-    "running.nobody", "running.unwritable", "paused.code",
+    "queued.no_worker", "queued.suspended", "queued.unhealthy", "queued.unwritable",
+    "scheduled.late", "running.long", "running.nobody", "running.unwritable", "paused.code",
 }  # fmt: skip
 
 
