@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from weakref import WeakSet
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
@@ -59,6 +61,7 @@ class Database:
         self._engine = _make_engine(self.url, settings)
         self._lock = threading.Lock()
         self._is_ready = False
+        _all.add(self)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -73,6 +76,12 @@ class Database:
         self._prepare()
         with self._in_words(), self._begun() as connection:
             yield connection
+
+    def leave_to_parent(self) -> None:
+        """Leave the connections to the process that this one was forked off, and make others."""
+        self._lock = threading.Lock()  # whoever held it is not here
+        if not isinstance(self._engine.pool, StaticPool):  # which holds the tables themselves
+            self._engine.dispose(close=False)
 
     def close(self) -> None:
         """Close the connections of the pool."""
@@ -117,6 +126,17 @@ class Database:
                     "give its user the rights to create and write tables, or correct the URL",
                 )
         return ArchiveUnreachable(self.shown, problem)
+
+
+def _in_child() -> None:
+    for database in list(_all):
+        database.leave_to_parent()
+
+
+#: those of this process
+_all: WeakSet[Database] = WeakSet()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_in_child)
 
 
 def _is_lost(error: DBAPIError) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, Table, delete, func, select
+from sqlalchemy import Connection, Table, delete, func, select
 
 from stepflow.archive import rows
 from stepflow.archive.insert import add, add_new
@@ -57,7 +57,10 @@ def _write_parts(connection: Connection, written: Sequence[tuple[int, End]]) -> 
 
 def _forget_live(connection: Connection, namespace: str, ends: Sequence[End]) -> None:
     """Take what ended out of the mirror of live runs, unless it has begun anew since."""
-    began = {end.run.id: rows.microseconds(end.run.created_at) for end in ends}
+    began: dict[str, int] = {}
+    for end in ends:
+        created_us = rows.microseconds(end.run.created_at)
+        began[end.run.id] = max(created_us, began.get(end.run.id, created_us))
     mirrored = select(live.c.run_id, live.c.created_us).where(
         live.c.namespace == namespace, live.c.run_id.in_(began)
     )
@@ -126,14 +129,8 @@ def load_steps(
 def load_document(connection: Connection, number: int) -> Any:
     """Read the document of an archived run; None where there is none."""
     query = select(documents.c.document).where(documents.c.run == number)
-    return _read_document(connection.execute(query).first(), f"the document of row {number}")
-
-
-def _read_document(row: Row[Any] | None, what: str) -> Any:
-    try:
-        return None if row is None else rows.read_json(row[0])
-    except rows.MISREAD as error:
-        raise UnreadableArchive(what, f"{type(error).__name__}: {error}") from None
+    row = connection.execute(query).first()
+    return None if row is None else rows.read_document(row[0], f"the document of row {number}")
 
 
 def count_ends(connection: Connection, namespace: str, where: Where) -> Pruned:

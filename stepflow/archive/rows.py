@@ -164,6 +164,14 @@ def read_json(written: str | None) -> Any:
     return found
 
 
+def read_document(written: str | None, what: str) -> Any:
+    """Read the JSON that *what* names; raises UnreadableArchive for what is none."""
+    try:
+        return read_json(written)
+    except MISREAD as error:
+        raise UnreadableArchive(what, f"{type(error).__name__}: {error}") from None
+
+
 def name_of(row: Row) -> str:
     """Name a row in words: the id of its run, or its number where it has none."""
     run_id = row["run_id"]

@@ -13,7 +13,6 @@ from stepflow.archive import rows
 from stepflow.archive.insert import insert
 from stepflow.archive.schema import live, runs, snapshots
 from stepflow.archive.values import Snapshot
-from stepflow.errors import UnreadableArchive
 
 #: the columns of a list: all but the document
 _LISTED = [column for column in snapshots.c if column.name != "document"]
@@ -78,11 +77,8 @@ def load_snapshot(
     row = connection.execute(query.order_by(snapshots.c.number.desc()).limit(1)).mappings().first()
     if row is None:
         return None
-    try:
-        return _read(row), rows.read_json(row["document"])
-    except rows.MISREAD as error:
-        what = f"snapshot {row['number']} of run {run_id!r}"
-        raise UnreadableArchive(what, f"{type(error).__name__}: {error}") from None
+    what = f"snapshot {row['number']} of run {run_id!r}"
+    return _read(row), rows.read_document(row["document"], what)
 
 
 def write_live(connection: Connection, namespace: str, moments: Sequence[Moment]) -> None:
@@ -130,7 +126,7 @@ def load_live(connection: Connection, namespace: str, run_id: str) -> tuple[Snap
     found = Snapshot(
         0, run_id, row["generation"], row["state"], row["step"], row["seen_at"], "mirror"
     )
-    return found, rows.read_json(row["document"])
+    return found, rows.read_document(row["document"], f"the mirror of run {run_id!r}")
 
 
 def _of_run(namespace: str, run_id: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from datetime import timedelta
 
@@ -9,6 +10,7 @@ import pytest
 
 from stepflow.archive import schema
 from stepflow.archive.migrate import VERSION
+from stepflow.archive.rows import microseconds
 from stepflow.archive.values import ArchivedStep
 from stepflow.archive.where import Where
 from stepflow.errors import (
@@ -248,6 +250,45 @@ def test_the_mirror_keeps_the_latest_of_a_run_until_it_ends(archive):
     archive.write([end("r1")])
     assert archive.mirrored("r1") is None
     assert archive.mirrored("r2") is not None
+
+
+def test_a_mirrored_run_that_cannot_be_read_is_named(archive):
+    """[H5]"""
+    archive.mirror([moment("r1", 3)])
+    with archive._database.writing() as sql:
+        sql.execute(schema.live.update().values(document="{"))
+    with pytest.raises(UnreadableArchive, match="the mirror of run 'r1'"):
+        archive.mirrored("r1")
+
+
+def test_the_mirror_forgets_by_the_last_of_two_ends_whatever_their_order(archive):
+    later = end("r1", minute=2)
+    archive.mirror([moment("r1", 1, created_us=microseconds(later.run.created_at))])
+    archive.write([later, end("r1")])
+    assert archive.mirrored("r1") is None
+
+
+def test_a_forked_child_has_connections_of_its_own(archive, archive_url):
+    """Two processes that speak over one connection read each other's answers."""
+    archive.write([end("r1")])
+
+    def connection() -> int:
+        with archive._database.reading() as sql:
+            return id(sql.connection.dbapi_connection)
+
+    ours = connection()
+    assert connection() == ours
+    child = os.fork()
+    if not child:
+        code = 1
+        try:
+            is_own = archive_url == "memory://" or connection() != ours
+            code = 0 if is_own and archive.get("r1").id == "r1" else 2
+        finally:
+            os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert connection() == ours
+    assert archive.get("r1").id == "r1"
 
 
 def test_the_tables_are_made_once_by_whoever_comes_first(make_archive):

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 
 from stepflow.core.limits.use import is_of_step, label_of
-from stepflow.core.run import RunState, StopKind, StopRequest
+from stepflow.core.run import PRIORITIES, RunState, StopKind, StopRequest
 from stepflow.core.transition import Transition
 from stepflow.core.transitions import end_of_stop
 from stepflow.engine.cancel import finish_from_outside
@@ -18,8 +18,6 @@ from stepflow.store.runs import Fence, hand_over, load_run
 
 log = logging.getLogger("stepflow.run")
 
-#: priorities there may be, from 0
-LEVELS = 10
 #: runs of one line and priority that one round ends
 MOST_ENDED = 50
 
@@ -36,7 +34,7 @@ async def end_overdue(lines: Sequence[tuple[str, str]], env: Env) -> int:
         found = await batch_of(
             [
                 waiting_since(env.keys, name, key, before, level, MOST_ENDED)
-                for level in range(LEVELS)
+                for level in range(PRIORITIES)
             ]
         )
         runs = (each for level in found for each in level if not is_of_step(each))
