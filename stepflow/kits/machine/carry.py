@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from stepflow.errors import InvalidOption, UnreadableValue
+from stepflow.errors import InvalidOption, PayloadMismatch, UnreadableValue
 from stepflow.kits.flow.context import Context
 from stepflow.kits.flow.replay.ending import StartedOver
 from stepflow.kits.machine.context import StateContext
@@ -59,6 +59,9 @@ class Carrying:
     async def carry(self, given: Any) -> Any:
         """Go from state to state until an end; returns the label of that, and the data."""
         machine, ctx = self._machine, self._ctx
+        if is_resumed(given) and not ctx._activation.restarts:  # noqa: SLF001  the kit's own
+            problem = "only a run that continues as new begins where it stood"
+            raise PayloadMismatch(machine.name, problem)
         at = Position.of_input(given, machine.label_of_start)
         branches: dict[str, Any] = {}
         while True:

@@ -71,6 +71,18 @@ async def test_the_input_of_a_machine_is_checked(app: Any, aclient: Any, working
     assert "amount" in status.error.message
 
 
+async def test_who_submits_cannot_choose_where_a_machine_begins(
+    app: Any, aclient: Any, working: Any
+) -> None:
+    """[M4] Not by the input that a run has which continued as new: it led past what asks people."""
+    app.machine(loans.loan)
+    async with working(app):
+        run = await aclient.submit("loan", {"stepflow.machine": ["done", {"amount": 1}, {}, None]})
+        status = await run.wait()
+    assert (status.state, status.error.type) == ("failed", "PayloadMismatch")
+    assert "only a run that continues as new begins where it stood" in status.error.message
+
+
 async def test_a_machine_is_submitted_itself_and_its_result_has_its_types(
     app: Any, aclient: Any, working: Any
 ) -> None:
