@@ -117,22 +117,30 @@ class Harness(Submits, ModelMocks):
         app._client, app._async_client = blocking, self.client  # noqa: SLF001  what tests alone may do
         self.client.has_begun = True
         enter = self._lifespans.enter_async_context
-        await enter(all_opened(app.registry.lifespans))
-        await enter(app.registry.resources.opened_when_used(self._fakes))
-        await self._start_worker()
+        try:
+            await enter(all_opened(app.registry.lifespans))
+            await enter(app.registry.resources.opened_when_used(self._fakes))
+            await self._start_worker()
+        except BaseException:
+            await self._close()
+            raise
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, *exc: object) -> None:
-        self.app._client, self.app._async_client = self._clients_before  # noqa: SLF001  what tests alone may do
-        if self._current_worker is not None:
-            await self._current_worker.end()
-        await self._lifespans.aclose()
-        self.server.close()
+        await self._close()
         missing = [crash.name for crash in self._crashes if crash.left > 0]
         if kind is None and missing:
             raise NeverHappened(missing, self.called)
         if kind is None:
             self._refuse_unused_mocks()
+
+    async def _close(self) -> None:
+        """End what has begun, and give the app its own clients back."""
+        self.app._client, self.app._async_client = self._clients_before  # noqa: SLF001  what tests alone may do
+        if self._current_worker is not None:
+            await self._current_worker.end()
+        await self._lifespans.aclose()
+        self.server.close()
 
     def _refuse_unused_mocks(self) -> None:
         """Raise MockNotUsed for mocks that stood for no step while others were really called."""
