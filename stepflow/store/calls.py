@@ -83,6 +83,14 @@ class Call(Generic[T]):
         return self.script.name if self.script is not None else str(self.parts[0])
 
     @property
+    def key(self) -> str:
+        """The key of a command that has one; empty for a script."""
+        if self.script is not None or len(self.parts) < 2:  # noqa: PLR2004  its name and the key
+            return ""
+        key = self.parts[1]
+        return key.decode("utf-8", "backslashreplace") if isinstance(key, bytes) else str(key)
+
+    @property
     def keys(self) -> tuple[Part, ...]:
         """The keys of a script: EVALSHA, digest and their number stand before them."""
         return self.parts[_BEFORE_KEYS:][: int(self.parts[_BEFORE_KEYS - 1])] if self.script else ()

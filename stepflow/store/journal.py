@@ -30,6 +30,12 @@ def load_journal(keys: Keys, run_id: str) -> Call[list[bytes]]:
     return command("LRANGE", f"{keys.run(run_id)}:journal", 0, -1, read=raw)
 
 
+def look_at_journal(keys: Keys, run_id: str) -> Call[list[bytes]]:
+    """Read the run's journal for people: words in place of one that something else wrote over."""
+    words = b"its journal's key holds no list: something else wrote it"
+    return command("LRANGE", f"{keys.run(run_id)}:journal", 0, -1, read=raw, misfit=lambda: [words])
+
+
 def count_journal(keys: Keys, run_id: str) -> Call[int]:
     """Count the entries of a run's journal."""
     return command("LLEN", f"{keys.run(run_id)}:journal", read=int, misfit=int)

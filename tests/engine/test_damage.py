@@ -131,6 +131,28 @@ async def is_waiting(run):
     return (await run.status()).state == "waiting"
 
 
+async def test_a_run_is_shown_whose_journal_something_else_wrote_over(app, aclient, working, real):
+    """[U9] And who wants the journal itself is told which key it is."""
+
+    @app.workflow("waits")
+    async def waits(ctx):
+        await ctx.step("first", lambda: 1)
+        await ctx.wait_for_signal("go")
+
+    async with working(app):
+        run = await aclient.submit("waits", run_id="a")
+        await until(lambda: is_waiting(run))
+    real.set("stepflow:run:a:journal", "odd")
+    [broken, waiting] = (await aclient.steps("a")).steps
+    assert "its journal's key holds no list: something else wrote it" in broken.name
+    assert waiting.name == "go"
+    assert "waits for signal 'go'" in (await aclient.why("a")).sentence
+    with pytest.raises(UnreadableRecord, match="key stepflow:run:a:journal cannot be read"):
+        await aclient.history("a")
+    await aclient.fail("a")
+    assert (await run.status()).state == "failed"
+
+
 async def test_a_variable_that_is_none_pauses_the_run_that_reads_it(app, aclient, working, real):
     """[B12]"""
 

@@ -28,7 +28,7 @@ from stepflow.engine.user_code.schema.examples import example_of
 from stepflow.errors import RunNotFound, StepflowError
 from stepflow.store.calls import batch, batch_of
 from stepflow.store.children import load_maps
-from stepflow.store.journal import load_journal
+from stepflow.store.journal import look_at_journal
 from stepflow.store.questions import load_questions
 from stepflow.store.runs import load_data, load_run, load_steps
 from stepflow.store.values.codec import unpack
@@ -63,7 +63,7 @@ def timeline_of(read: Trace) -> Timeline:
 async def trace(run_id: str, env: Env) -> Trace:
     """Read what the timeline of a run is made of; raises RunNotFound."""
     run, data, journal, records = await batch(
-        load_run(env.keys, run_id), load_data(env.keys, run_id), load_journal(env.keys, run_id),
+        load_run(env.keys, run_id), load_data(env.keys, run_id), look_at_journal(env.keys, run_id),
         load_steps(env.keys, run_id),
     )  # fmt: skip
     if run is None:

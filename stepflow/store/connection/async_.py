@@ -167,7 +167,7 @@ class AsyncConnection(Reconnecting):
         elif waiting[0].misfit is not None and waiting[0].has_misfit(message):
             waiting[1].set_result(waiting[0].misfit())
         else:
-            waiting[1].set_exception(refusal_of(message))
+            waiting[1].set_exception(refusal_of(message, waiting[0].key))
 
     def _load(self, script: CalledScript, loaded: LoadedScripts) -> bytes:
         """Give what has the server know *script*, to be written in front of its first call."""

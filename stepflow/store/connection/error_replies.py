@@ -76,11 +76,16 @@ def word_of(message: str) -> str:
     return word
 
 
-def refusal_of(message: str) -> RedisRefused | UnreadableRecord:
-    """Return the exception for an error reply; UnreadableRecord for a key of the wrong type."""
+def refusal_of(message: str, key: str = "") -> RedisRefused | UnreadableRecord:
+    """
+    Return the exception for an error reply; UnreadableRecord for a key of the wrong type.
+
+    *key* is the one that was asked for, where it was one.
+    """
     if "WRONGTYPE" in message:
         return UnreadableRecord(
-            "a key of stepflow's", f"something else wrote it: {redacted(message)}"
+            f"key {key}" if key else "a key of stepflow's",
+            f"something else wrote it: {redacted(message)}",
         )
     return refused_by(message)
 

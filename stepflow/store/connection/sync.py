@@ -300,4 +300,4 @@ def _read(call: Call[T], answer: Any) -> T:
         return call.read(answer)
     if call.misfit is not None and call.has_misfit(str(answer)):
         return call.misfit()
-    raise refusal_of(str(answer))
+    raise refusal_of(str(answer), call.key)
