@@ -108,15 +108,22 @@ class CliContext:
             click.echo(server.describe(), err=True)
         return server.url
 
-    def client(self, *, starts: bool = True, asked: bool = False) -> Client:
+    def client(
+        self, *, starts: bool = True, asked: bool = False, retry_for_s: float | None = None
+    ) -> Client:
         """
         Make a client of the Redis and name space of the options, or else of the app.
 
-        A verb that only looks must not start a server (*starts*), `dev` is asked to.
+        A verb that only looks must not start a server (*starts*), `dev` is asked to. One whose
+        caller has a time limit tries for *retry_for_s* at most.
         """
         from stepflow.client import Client
 
         url, namespace, settings = self._place(starts=starts, asked=asked)
+        if retry_for_s is not None:
+            quick = {"retry_for_s": min(settings.redis.retry_for_s, retry_for_s)}
+            redis = settings.redis.model_copy(update=quick)
+            settings = settings.model_copy(update={"redis": redis})
         return Client(url, namespace=namespace, settings=settings)
 
     def async_client(self) -> AsyncClient:

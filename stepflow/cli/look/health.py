@@ -88,10 +88,8 @@ def _workers_here(context: CliContext, host: str, queue: str | None) -> Sequence
     from stepflow.engine.inspect import own_workers
     from stepflow.store.connection.sync import carry_out
 
-    with context.client(starts=False) as client:
-        keys, times = client.env.keys, client.settings.redis
-        quick = times.model_copy(update={"retry_for_s": min(times.retry_for_s, ANSWER_S)})
-        client.settings = client.settings.model_copy(update={"redis": quick})
+    with context.client(starts=False, retry_for_s=ANSWER_S) as client:
+        keys = client.env.keys
         found = carry_out(client.connection, own_workers(client.env, host))
     if queue is None:
         return found
