@@ -12,8 +12,10 @@ import asyncio
 import gc
 import re
 import ssl
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +43,7 @@ from tests.support import Leaks
 settings.register_profile("stepflow", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("stepflow")
 
+HERE = Path(__file__).parent
 #: a worker on the test's loop, given the app and WorkerOptions by keyword
 Working = Callable[..., AbstractAsyncContextManager[Worker]]
 
@@ -61,10 +64,35 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return True if (asked == "not crash" and wholly) or (asked == "crash" and not slow) else None
 
 
-def pytest_collection_finish() -> None:
-    """What is loaded now stays: collections, of which many tests ask for some, need not look."""
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection(session: pytest.Session) -> Iterator[None]:
+    """
+    Keep what pytest makes of test files, also where Python is told to keep no bytecode: to make it
+    takes each test process as long as a tenth of all tests. Each begins with other files than the
+    others, and finds theirs made.
+
+    What is loaded then stays: collections, of which many tests ask for some, need not look.
+    """
+    told, sys.dont_write_bytecode = sys.dont_write_bytecode, False
+    _load_a_share(session.config)
+    yield
+    sys.dont_write_bytecode = told
     gc.collect()
     gc.freeze()
+
+
+def _load_a_share(config: pytest.Config) -> None:
+    """Import what test files this process is the first to look at; others may have them by then."""
+    worker = getattr(config, "workerinput", None)
+    if worker is None or [Path(each).resolve() for each in config.args] != [HERE]:
+        return
+    files = sorted(
+        file for file in HERE.rglob("test_*.py") if not pytest_ignore_collect(file, config)
+    )
+    number, count = int(worker["workerid"].removeprefix("gw")), worker["workercount"]
+    for file in files[len(files) * number // count : len(files) * (number + 1) // count]:
+        with suppress(Exception, pytest.skip.Exception):  # pytest will say what is wrong
+            import_module(".".join(file.relative_to(HERE.parent).with_suffix("").parts))
 
 
 @pytest.fixture(scope="session", autouse=True)

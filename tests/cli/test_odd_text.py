@@ -264,6 +264,7 @@ SHELL = [
 ]
 
 
+@pytest.mark.crash  # a process for each
 @pytest.mark.parametrize(("line", "code", "part"), SHELL, ids=lambda value: str(value)[:20])
 def test_what_the_system_refuses_and_closed_streams_are_no_fault_of_the_program(
     client, url, bare_env, line, code, part

@@ -223,6 +223,7 @@ def settings(settings: Settings) -> Settings:
     return settings.model_copy(update={"offload": offload})
 
 
+@pytest.mark.crash  # takes seconds
 async def test_a_result_of_50_mb_goes_through_a_bucket(bucket, app, aclient, working):
     """[S16]"""
     large = os.urandom(25 * MB) * 2

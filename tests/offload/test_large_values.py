@@ -46,6 +46,7 @@ def largest_in(real) -> int:
     return max(sizes)
 
 
+@pytest.mark.crash  # takes seconds
 async def test_a_result_of_50_mb_comes_back_and_none_of_it_is_in_redis(
     app, aclient, real, working, folder
 ):
