@@ -136,6 +136,8 @@ class AsyncClient(
         telemetry: Telemetry | None = None,
     ) -> None:
         super().__init__(url, namespace, settings, registry, telemetry)
+        if connection is None:  # one that is given, as a harness does, leads to no address
+            self.env.stand_at(self._address)
         self._connection = connection
         self._per_loop = PerLoop(self._address)
 

@@ -169,7 +169,6 @@ class BaseClient:
             self.versions = Versions(registry.newest, registry.limited)
             self.env = Env(keys, self.settings, hooks_of=hooks_of(registry))
             telemetry = telemetry or registry.telemetry
-        self.env.stand_at(self._address)
         self._telemetry = telemetry
         #: what a write waits for before its call returns; None for nothing
         self._demand = self._demand_at(self.settings.durability)

@@ -126,6 +126,8 @@ class Client(Nouns, Reading, Beside, Exporting, Bulks, Steering, Signals, BaseCl
         telemetry: Telemetry | None = None,
     ) -> None:
         super().__init__(url, namespace, settings, registry, telemetry)
+        if connection is None:  # one that is given, as a harness does, leads to no address
+            self.env.stand_at(self._address)
         self._links = Links(self._address, connection)
 
     def __enter__(self) -> Self:

@@ -83,7 +83,10 @@ async def test_a_history_leads_to_large_values_and_is_replayed(app, aclient, wor
         await h.replay(document)
 
 
-async def test_the_harness_has_the_store_of_its_app(app, folder):
+async def test_the_harness_has_the_store_of_its_app(app, folder, monkeypatch):
+    """And asks no Redis whether it may begin there."""
+    monkeypatch.setenv("STEPFLOW_REDIS_URL", "unix:///nowhere/redis.sock")
+
     @app.workflow("loads")
     async def loads(ctx: stepflow.Context, payload: bytes) -> bytes:
         await ctx.sleep(3600)
