@@ -29,3 +29,7 @@ class AsyncDoing(ABC):
     @abstractmethod
     async def _do(self, plan: Plan[T]) -> T:
         """Carry out *plan* and return its result."""
+
+    @abstractmethod
+    async def _do_aside(self, plan: Plan[T]) -> T:
+        """Carry out a plan that blocks where large values are in a store: in a thread then."""

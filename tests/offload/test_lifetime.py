@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 
 import pytest
@@ -229,3 +230,52 @@ async def test_a_fork_without_the_store_is_refused(app, aclient, working):
         with pytest.raises(UnreadableOffload, match="STEPFLOW_OFFLOAD_URL"):
             await aclient.fork(run.id, "load", new_id="other")
         assert await aclient.status("other") is None
+
+
+async def test_no_call_of_an_async_client_waits_for_the_store_on_its_loop(
+    app, aclient, working, settings, tmp_path, monkeypatch
+):
+    """[S16] A restore did: whatever else the loop had to do stood still meanwhile."""
+    archive = settings.archive.model_copy(update={"url": f"sqlite:///{tmp_path}/archive.db"})
+    monkeypatch.setattr(aclient, "settings", settings.model_copy(update={"archive": archive}))
+    async with working(app):
+        run = await aclient.submit("parent", LARGE)
+        echo = await aclient.submit("echo", LARGE)
+        await until(lambda: waits(run, "go"))
+        await echo.wait(60)
+    of_loop, threads, store = threading.current_thread(), set(), present().store
+
+    def noting(call):
+        def noted(*given):
+            threads.add(threading.current_thread())
+            return call(*given)
+
+        return noted
+
+    for name in ("read", "write", "delete"):
+        monkeypatch.setattr(store, name, noting(getattr(store, name)))
+    async def exported(run_id):
+        return [part async for part in aclient.export(run_id)]
+
+    doings = {
+        "result": lambda: aclient.result(echo.id),
+        "status": lambda: aclient.status(echo.id),
+        "steps": lambda: aclient.steps(run.id),
+        "history": lambda: aclient.history(run.id),
+        "export": lambda: exported(run.id),
+        "submit": lambda: aclient.submit("echo", LARGE + b"2"),
+        "fork": lambda: aclient.fork(run.id, "echo of 1"),
+        "snapshot": lambda: aclient.archive.snapshot(run.id),
+        "restore": lambda: aclient.archive.restore(run.id),
+        "list": lambda: aclient.list(),
+        "why": lambda: aclient.why(run.id),
+        "children": lambda: aclient.list(parent=run.id),
+    }
+    waited = []
+    for name, do in doings.items():
+        threads.clear()
+        await do()
+        if of_loop in threads:
+            waited.append(name)
+    await aclient.archive.close()
+    assert waited == []

@@ -255,7 +255,7 @@ class AsyncArchives(_Plans):
 
     def __init__(self, client: BaseClient, doing: AsyncDoing) -> None:
         super().__init__(client)
-        self._do = doing._do  # noqa: SLF001  one house
+        self._do, self._do_aside = doing._do, doing._do_aside  # noqa: SLF001  one house
 
     async def health(self) -> ArchiveHealth:
         """See Archives.health."""
@@ -344,7 +344,7 @@ class AsyncArchives(_Plans):
     ) -> str:
         """See Archives.restore."""
         found = await self._call(lambda: self._latest(run_id, snapshot))
-        return (await self._do(self._restore(found, new_id, by))).id
+        return (await self._do_aside(self._restore(found, new_id, by))).id
 
     async def close(self) -> None:
         """See Archives.close."""
