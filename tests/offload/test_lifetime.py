@@ -254,6 +254,7 @@ async def test_no_call_of_an_async_client_waits_for_the_store_on_its_loop(
 
     for name in ("read", "write", "delete"):
         monkeypatch.setattr(store, name, noting(getattr(store, name)))
+
     async def exported(run_id):
         return [part async for part in aclient.export(run_id)]
 
@@ -267,7 +268,7 @@ async def test_no_call_of_an_async_client_waits_for_the_store_on_its_loop(
         "fork": lambda: aclient.fork(run.id, "echo of 1"),
         "snapshot": lambda: aclient.archive.snapshot(run.id),
         "restore": lambda: aclient.archive.restore(run.id),
-        "list": lambda: aclient.list(),
+        "list": aclient.list,
         "why": lambda: aclient.why(run.id),
         "children": lambda: aclient.list(parent=run.id),
     }
