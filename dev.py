@@ -61,7 +61,7 @@ def main(arguments: list) -> None:
 
 def start_over_with_a_newer_python(arguments: list) -> None:
     """Run this file again under the first good interpreter on PATH, or say what is missing."""
-    for name in ("python3.13", "python3.12", "python3.11"):
+    for name in [f"python3.{minor}" for minor in range(15, 10, -1)]:
         path = shutil.which(name)
         # A name on PATH may be a stand-in for a version that is not installed: ask it.
         if path and quietly([path, "-c", "import sys; sys.exit(sys.version_info < (3, 11))"]):

@@ -142,7 +142,13 @@ class ItemHost:
         then: Callable[[asyncio.Task[T]], None] | None,
         context: contextvars.Context | None = None,
     ) -> asyncio.Task[T]:
-        """Do *work* on the worker's loop, then call *then*."""
+        """
+        Do *work* on the worker's loop, then call *then*; without *then* from the next turn on.
+
+        An item that came to its end right here would have its batch begin the next one, and so on.
+        """
+        if then is None:
+            return self.outer_loop.create_task(work, context=context)
         return self._host.spawn(work, then, context)
 
     def leave_memo(self, command: Writable, data: bytes) -> None:

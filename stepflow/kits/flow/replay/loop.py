@@ -21,6 +21,7 @@ from stepflow.kits.flow.branches import Branch, BranchTask
 from stepflow.kits.flow.evicted import Evicted, forget_in_anyio, put_aside
 from stepflow.kits.flow.replay.misuse import find_call
 from stepflow.kits.flow.replay.timing.timer import TimerBook, WorkflowTimer
+from stepflow.kits.flow.running_loop import run_again, run_as
 
 log = logging.getLogger("stepflow.flow")
 
@@ -260,10 +261,7 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         if self._put_off:
             self.ready.extend(self._put_off)
             self._put_off.clear()
-        # as `_begin` and `_end` do: each step passes here
-        outer, hooks = asyncio._get_running_loop(), sys.get_asyncgen_hooks()  # noqa: SLF001
-        asyncio._set_running_loop(self)  # noqa: SLF001
-        sys.set_asyncgen_hooks(None, self._close)
+        outer = run_as(self, self._close)
         ready, ran = self.ready, 0
         try:
             while ready:
@@ -280,8 +278,7 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
                 except BaseException as error:  # noqa: BLE001  as `Handle._run` does
                     self.call_exception_handler({"message": repr(handle), "exception": error})
         finally:
-            sys.set_asyncgen_hooks(*hooks)
-            asyncio._set_running_loop(outer)  # noqa: SLF001
+            run_again(outer)
 
     def _is_put_off(self, handle: asyncio.Handle) -> bool:
         """
@@ -295,17 +292,6 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
             return False
         self._put_off.append(handle)
         return True
-
-    def _begin(self) -> tuple[asyncio.AbstractEventLoop | None, Any]:
-        """Become this thread's running loop; async generators left in the middle come to it."""
-        before = asyncio._get_running_loop(), sys.get_asyncgen_hooks()  # noqa: SLF001  the pair for those who write loops
-        asyncio._set_running_loop(self)  # noqa: SLF001
-        sys.set_asyncgen_hooks(None, self._close)
-        return before
-
-    def _end(self, outer: asyncio.AbstractEventLoop | None, hooks: Any) -> None:
-        sys.set_asyncgen_hooks(*hooks)
-        asyncio._set_running_loop(outer)  # noqa: SLF001
 
     def _close(self, generator: AsyncGenerator[Any, Any]) -> None:
         """
@@ -332,8 +318,8 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         """
         self.is_over = True
         self.ready.clear()
-        outer, hooks = self._begin()
         aside: set[asyncio.Task[Any]] = set()
+        outer = run_as(self, self._close)
         try:
             # cleanup may begin tasks, which are put aside as well
             while left := [item for item in self._branches.items() if item[0] not in aside]:
@@ -342,7 +328,7 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
                     if not task.done():
                         put_aside(task, branch.context, self)
         finally:
-            self._end(outer, hooks)
+            run_again(outer)
         if aside:
             forget_in_anyio(aside)
         self._branches.clear()
