@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -32,11 +33,25 @@ class Json(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # generic 
         if not isinstance(value, str):
             return value
         try:
-            return json.loads(sys.stdin.read() if value == "-" else value)
+            text = sys.stdin.read() if value == "-" else value
+            return json.loads(text, parse_constant=_refuse, parse_float=_finite)
         except ValueError as error:
             self.fail(f"this is not JSON ({error}): {value[:60]!r}{_hint(value)}", param, ctx)
         except RecursionError:
             self.fail(f"this JSON is nested too deeply: {value[:60]!r}", param, ctx)
+
+
+def _refuse(constant: str) -> None:
+    msg = f"{constant} is none of JSON's values"
+    raise ValueError(msg)
+
+
+def _finite(number: str) -> float:
+    found = float(number)
+    if math.isinf(found):
+        msg = f"{number[:60]} is larger than any number that is kept"
+        raise ValueError(msg)
+    return found
 
 
 #: words that JSON has otherwise

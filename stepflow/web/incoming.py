@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -69,7 +70,7 @@ async def receive(request: Request, limit: int) -> bytes:
 def parse(raw: bytes) -> Any:
     """Parse JSON; raises BadRequest for what is none, too deep, or no Unicode."""
     try:
-        value = json.loads(raw.decode(), parse_constant=_refuse)
+        value = json.loads(raw.decode(), parse_constant=_refuse, parse_float=_finite)
     except RecursionError:
         msg = "the body is nested too deeply"
         raise BadRequest(msg) from None
@@ -83,6 +84,15 @@ def parse(raw: bytes) -> Any:
 def _refuse(constant: str) -> None:
     msg = f"{constant} is none of JSON's values"
     raise ValueError(msg)
+
+
+def _finite(number: str) -> float:
+    """Read a number; one that is too large would be infinity, which JSON cannot give back."""
+    found = float(number)
+    if math.isinf(found):
+        msg = f"{number[:60]} is larger than any number that is kept"
+        raise ValueError(msg)
+    return found
 
 
 def _check(value: Any) -> None:

@@ -254,6 +254,8 @@ async def test_a_page_of_another_origin_sends_no_verb(http, client, headers, sta
         (b'{"runner": 3}', 400, "BadRequest"),
         (b'{"runner": "a", "colour": "red"}', 400, "BadRequest"),
         (b'{"runner": "a", "payload": NaN}', 400, "BadRequest"),
+        (b'{"runner": "a", "payload": 1e999}', 400, "BadRequest"),
+        (b'{"runner": "a", "payload": [-1E400]}', 400, "BadRequest"),
         (b'{"runner": "a", "payload": "\\ud800"}', 400, "BadRequest"),
         (b'{"runner": "a", "payload": %s}' % (b"[" * 200 + b"]" * 200), 400, "BadRequest"),
         (b'{"runner": "a", "payload": %s}' % (b"[" * 90_000 + b"]" * 90_000), 400, "BadRequest"),
