@@ -41,6 +41,13 @@ class StepRecord(NamedTuple):
         """The worker that ran the attempt."""
         return worker_of(self.token)
 
+    @property
+    def took_s(self) -> float | None:
+        """How long the attempt took; None for one that was lost, of which nobody knows that."""
+        if not self.started_at or not self.ended_at:
+            return None
+        return round(self.ended_at - self.started_at, 3)
+
     def write(self) -> str:
         """Return the record as Redis has it."""
         token, outcome, attempt, started_at, ended_at, due_at, error = self

@@ -267,7 +267,7 @@ async def test_a_page_of_another_origin_sends_no_verb(http, client, headers, sta
         (b'{"runner": "a", "payload": "%s"}' % (b"x" * 1_060_000), 413, "PayloadTooLarge"),
         (b'{"runner": "a", "payload": "%s"}' % (b"x" * 1_200_000), 413, "BodyTooLarge"),
     ],
-    ids=range(17),
+    ids=range(19),
 )  # fmt: skip
 async def test_a_body_that_cannot_be_taken_is_refused_in_words(http, client, body, status, kind):
     """[O18] And nothing is written."""

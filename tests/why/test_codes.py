@@ -200,6 +200,11 @@ async def test_running_silent_then_lapsed_then_nobody(scene):
     why = await scene.why("running.silent")
     assert re.search(r"its worker w1 was last heard of \d+ s ago", why.sentence)
     assert why.until is not None
+    scene.real.zrem(scene.keys.workers("default"), "w1")  # others have forgotten it
+    beat = f"{datetime.now(UTC) - timedelta(seconds=40):%Y-%m-%dT%H:%M:%S.%fZ}"
+    scene.real.hset("rq:worker:w1", "last_heartbeat", beat)
+    why = await scene.why("running.silent")
+    assert re.search(r"its worker w1 was last heard of 4\d s ago", why.sentence)
     scene.real.zadd(scene.keys.claims, {"run:a": 1.0})
     why = await scene.why("running.nobody")
     assert why.commands == ("stepflow worker APP --queue default",)
@@ -207,6 +212,9 @@ async def test_running_silent_then_lapsed_then_nobody(scene):
     await scene.why("running.lapsed")
     async with scene.working(scene.app):
         await scene.ends("succeeded")
+    [lost, done] = (await scene.client.steps("a")).steps
+    assert (lost.state, lost.started_at, lost.took_s) == ("lost", None, None)
+    assert done.took_s is not None
 
 
 async def test_running_foreign(scene):

@@ -276,8 +276,7 @@ def told_of(number: int, record: StepRecord, run: Run) -> Told | None:
             "error": record.error, "next_at": None if due_at is None else due_at.isoformat(),
         }  # fmt: skip
     if kind is None:
-        took_s = round(record.ended_at - record.started_at, 3)
-        details |= {"outcome": record.outcome, "took_s": took_s}
+        details |= {"outcome": record.outcome, "took_s": record.took_s}
     return kind or EventType.STEP_CLOSED, details
 
 

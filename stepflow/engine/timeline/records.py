@@ -45,12 +45,11 @@ def present_step(
 def _ended(attempt: Attempt, status: RunStatus) -> StepStatus:
     record = attempt.record
     is_last = attempt.is_closed and status.is_finished and attempt.number == status.step
-    is_read = bool(record.ended_at)
     return StepStatus(
         StepKind.STEP, f"step {attempt.number}",
         _STATES.get(record.outcome, StepState.SUCCEEDED), record.attempt,
         as_datetime(record.started_at), as_datetime(record.ended_at),
-        took_s=round(record.ended_at - record.started_at, 3) if is_read else None,
+        took_s=record.took_s,
         error=status.error if is_last and status.error else ErrorInfo.of_brief(record.error),
         worker=record.worker or None,
         number=attempt.number, outcome=record.outcome,

@@ -153,7 +153,8 @@ class WorldReader:
             queues = self._served(group.split("+"))
             for name, at in seen.items():
                 worker = found.get(name) or Worker(name, queues, None, 0)
-                found[name] = replace(worker, seen_at=at, is_live=at > now - LIVE_S)
+                seen_at = max(worker.seen_at, at)
+                found[name] = replace(worker, seen_at=seen_at, is_live=at > now - LIVE_S)
         return World(
             now, list(found.values()), self._first["suspended"],
             {queue.name: (queue.by, queue.reason, queue.at) for queue in self._first["paused"]},
@@ -184,7 +185,7 @@ class WorldReader:
             None if slots is None else int(slots) if slots.isdigit() else 0,
             row.get(b"hostname", b"").decode("utf-8", "replace"),
             int(pid) if pid.isdigit() else 0,
-            seen_at=begun if slots is not None else beat,
+            seen_at=max(begun, beat),
             is_live=slots is None or begun > now - LIVE_S,
             is_blocked=condition == "blocked" and beat > now - BLOCKED_LIVE_S,
             trouble=words or "a resource" if condition == "unhealthy" else "",

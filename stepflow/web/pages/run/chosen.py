@@ -135,7 +135,7 @@ def _try_of(attempt: Attempt, number: str, visit: Visit) -> Try:
     record = attempt.record
     return Try(
         number,
-        record.outcome, as_datetime(record.started_at), record.ended_at - record.started_at,
+        record.outcome, as_datetime(record.started_at), record.took_s,
         record.worker, visit.error(ErrorInfo.of_brief(record.error)), as_datetime(record.due_at),
     )  # fmt: skip
 
