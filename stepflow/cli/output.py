@@ -79,7 +79,7 @@ class Output:
 
             Console().print(rich_table(columns, rows))
         else:
-            cells = [[text(cell) or "-" for cell in row] for row in rows]
+            cells = [[" ".join(text(cell).splitlines()) or "-" for cell in row] for row in rows]
             widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
             for row in ([name.upper() for name in columns], *cells):
                 click.echo(

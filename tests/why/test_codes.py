@@ -13,10 +13,12 @@ from enum import StrEnum, auto
 from typing import Any, Literal
 
 import pytest
+from click.testing import CliRunner
 from pydantic import BaseModel
 
 import stepflow
 from stepflow import Breaker, Fail, RetryPolicy, Step, Succeed
+from stepflow.cli.main import cli
 from stepflow.core.tried import Trial, Tried
 from stepflow.engine.kept import pack_tried
 from tests.support import until
@@ -215,6 +217,18 @@ async def test_running_silent_then_lapsed_then_nobody(scene):
     [lost, done] = (await scene.client.steps("a")).steps
     assert (lost.state, lost.started_at, lost.took_s) == ("lost", None, None)
     assert done.took_s is not None
+
+
+async def test_a_sentence_is_one_line_whatever_people_write(scene):
+    """As in a table, where a reason of two lines would be a row of its own."""
+    await scene.client.submit("r", run_id="a")
+    await scene.client.pause_queue("default", "down\nsince\r\nnoon", by="ann")
+    why = await scene.why("queued.paused")
+    assert why.sentence.endswith(": down since noon")
+    listed = await asyncio.to_thread(CliRunner().invoke, cli, ["--redis-url", scene.url, "queues"])
+    assert [line.split()[0] for line in listed.output.splitlines()] == ["QUEUE", "default"]
+    await scene.client.resume_queue("default")
+    await scene.client.cancel("a")
 
 
 async def test_running_foreign(scene):

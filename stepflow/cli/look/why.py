@@ -35,11 +35,12 @@ def why_command(context: CliContext, runs: tuple[str, ...], *, is_now: bool) -> 
 
     def tell(client: Client, run: str) -> dict[str, Any]:
         nonlocal told
+        # before runs whose ids begin like that: those of a schedule do
+        found = None if _is_run(client, run) else _of_schedule(client, run, output)
+        if found is not None:
+            return found
         why = client.why(_run_id(context, client, run))
         if why.code == "gone.never":
-            found = _of_schedule(client, run, output)
-            if found is not None:
-                return found
             raise Problem(f"no run has the id {run!r}", Exit.NOT_FOUND)
         now = ask_now(client, why.run_id) if is_now else None
         if not output.json:
@@ -52,6 +53,15 @@ def why_command(context: CliContext, runs: tuple[str, ...], *, is_now: bool) -> 
         return document_of(why) | ({} if now is None else {"now": document_of_now(now)})
 
     return for_each(context, runs, tell)
+
+
+def _is_run(client: Client, run: str) -> bool:
+    from stepflow.errors import InvalidRunId
+
+    try:
+        return client.status(run) is not None
+    except InvalidRunId:  # names of schedules may have more signs
+        return False
 
 
 def _of_schedule(client: Client, name: str, output: Output) -> dict[str, Any] | None:

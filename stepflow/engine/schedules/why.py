@@ -9,6 +9,7 @@ from datetime import datetime
 from stepflow.engine.env import Env
 from stepflow.engine.schedules.info import ScheduleInfo, ScheduleState, info_of
 from stepflow.engine.schedules.load import load
+from stepflow.engine.why.words import in_a_line
 from stepflow.shell import to_type
 from stepflow.store.schedules.reads import due_of
 from stepflow.times import in_words
@@ -30,7 +31,7 @@ async def explain(schedule_id: str, env: Env) -> ScheduleWhy:
     schedule, due_at = await load(schedule_id, env), await due_of(env.keys, schedule_id)
     seen = info_of(schedule, env.clock.now())
     sentence, commands = _words(seen, is_lost=due_at is None and schedule.record.due_at > 0)
-    return ScheduleWhy(schedule_id, seen.state, sentence, seen.next_at, commands)
+    return ScheduleWhy(schedule_id, seen.state, in_a_line(sentence), seen.next_at, commands)
 
 
 def _words(seen: ScheduleInfo, *, is_lost: bool) -> tuple[str, Sequence[str]]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from stepflow.engine.why.facts import Facts
 from stepflow.engine.why.model import CODES, Why, WhyWord
+from stepflow.engine.why.words import in_a_line
 from stepflow.shell import to_type
 from stepflow.times import as_datetime
 
@@ -32,7 +33,11 @@ def make(
     evidence: Mapping[str, Any] | None = None,
     child: Why | None = None,
 ) -> Why:
-    """Make the explanation that *code* stands for; times are unix seconds, 0 for not known."""
+    """
+    Make the explanation that *code* stands for; times are unix seconds, 0 for not known.
+
+    A sentence is one line, whatever reasons and errors say in it.
+    """
     if code not in CODES:
         raise KeyError(code)
     run = facts.run
@@ -41,8 +46,8 @@ def make(
         found = {"state": str(run.state), "rev": run.rev, "step": run.step}
         found |= {"tags": dict(facts.tags)} if facts.tags else {}
     return Why(
-        facts.run_id, word_of(code), code, sentence, as_datetime(since), as_datetime(until),
-        moved_by, tuple(commands), {**found, **(evidence or {})}, child,
+        facts.run_id, word_of(code), code, in_a_line(sentence), as_datetime(since),
+        as_datetime(until), moved_by, tuple(commands), {**found, **(evidence or {})}, child,
     )  # fmt: skip
 
 

@@ -32,6 +32,11 @@ def moment(at: float, now: float) -> str:
     return f"{text} ({far})"
 
 
+def in_a_line(said: str) -> str:
+    """Give what people and code have said without line breaks."""
+    return " ".join(said.splitlines())
+
+
 def ordinal(number: int) -> str:
     """Write a place: `1st`, `412th`."""
     teens = 10 <= number % 100 < 20  # noqa: PLR2004  11th, 12th, 13th

@@ -77,6 +77,8 @@ def test_why_takes_a_schedule_as_well(run, nightly):
     assert said.startswith("schedule nightly is active: it waits for its next time")
     assert json.loads(run("why", "nightly", "--json").stdout)["state"] == "active"
     assert run("why", "nobody").exit_code == 5
+    run("schedules", "trigger", "nightly")  # its id begins as the schedule's does
+    assert run("why", "nightly").stdout == said
 
 
 @pytest.mark.crash
