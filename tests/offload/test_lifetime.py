@@ -187,10 +187,13 @@ async def test_a_worker_sweeps(app, aclient, real, working, values, monkeypatch,
     """[S16]"""
     monkeypatch.setattr("stepflow.worker.upkeep.sweeper.LOOK_S", 0.02)
     monkeypatch.setattr("stepflow.worker.upkeep.sweeper.EVERY_S", 0.02)
-    monkeypatch.setattr("stepflow.worker.upkeep.sweeper.time.time", lambda: time.monotonic() + 1e10)
     async with working(app):
         run = await aclient.submit("echo", LARGE)
         assert await run.result(60) == LARGE
+        # not before: a value that is new stays, for its run may be about to be submitted
+        monkeypatch.setattr(
+            "stepflow.worker.upkeep.sweeper.time.time", lambda: time.monotonic() + 1e10
+        )
         await aclient.delete(run.id)
         await until(lambda: values() == 0)
 
