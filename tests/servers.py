@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -28,6 +27,7 @@ from stepflow.store.connection.address import Address
 from stepflow.store.connection.redis_py import connect
 from stepflow.store.keys import Keys
 from stepflow.store.rights import WORKER
+from tests.ports import free_port
 from tests.support import until_blocking
 
 #: which of them the suite is to run against
@@ -78,9 +78,7 @@ def _tls(folder: Path) -> Iterator[str]:
         made = authority.issue_cert("localhost", "127.0.0.1", common_name=name)
         made.private_key_pem.write_to_path(folder / f"{name}.key")
         made.cert_chain_pems[0].write_to_path(folder / f"{name}.pem")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     binary = os.environ.get("STEPFLOW_REDIS_SERVER") or shutil.which("redis-server")
     assert binary, (
         "a server that takes TLS is needed: install Debian's redis-server, or set "

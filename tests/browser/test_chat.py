@@ -15,6 +15,7 @@ from playwright.sync_api import expect
 
 from stepflow import Client
 from stepflow.agents.chat import read_turns
+from tests.ports import free_port
 from tests.support import until_blocking
 
 pytestmark = pytest.mark.crash
@@ -25,9 +26,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture
 def chat(url: str) -> Iterator[str]:
     """Run the example on the server of the test; gives its address."""
-    with socket.socket() as wire:
-        wire.bind(("127.0.0.1", 0))
-        port = wire.getsockname()[1]
+    port = free_port()
     env = {**os.environ, "PYTHONPATH": str(ROOT), "PORT": str(port), "STEPFLOW_REDIS_URL": url}
     program = subprocess.Popen([sys.executable, "examples/agents/13_chat.py"], cwd=ROOT, env=env)
     until_blocking(lambda: is_listening(port))

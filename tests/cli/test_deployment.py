@@ -6,7 +6,6 @@ import os
 import re
 import shlex
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -18,6 +17,7 @@ import yaml
 
 from stepflow.embedded.launch import _find_binary
 from tests.cli.conftest import ROOT
+from tests.ports import free_port
 from tests.support import until_blocking
 
 #: real processes, seconds each
@@ -47,17 +47,11 @@ def environment_of(service: str) -> dict[str, str]:
     return {name: re.sub(r"\$\{\w+:-(.*)\}", r"\1", value) for name, value in given.items()}
 
 
-def free_port() -> str:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return str(taken.getsockname()[1])
-
-
 class Deployed:
     """A command of a deployment file as a process, on ports and in folders of the test's own."""
 
     def __init__(self, line: str, folder: Path, env: dict[str, str]) -> None:
-        self.port = free_port()
+        self.port = str(free_port())
         self.env = env
         line = line.replace("--port 8170", f"--port {self.port}")
         line = line.replace("--port 6379 ", "").replace("/tmp/", f"{folder}/")

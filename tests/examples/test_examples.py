@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import socket
 import subprocess
 from pathlib import Path
 
 import httpx
 import pytest
 
+from tests.ports import free_port
 from tests.support import until_blocking
 
 #: each is a process of its own, with workers of its own
@@ -187,12 +187,6 @@ def api(background):
     ):
         until_blocking(lambda: is_up(client))
         yield client
-
-
-def free_port() -> int:
-    with socket.socket() as wire:
-        wire.bind(("127.0.0.1", 0))
-        return int(wire.getsockname()[1])
 
 
 def is_up(client: httpx.Client) -> bool:

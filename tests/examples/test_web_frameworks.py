@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ import httpx
 import pytest
 
 from stepflow import Client, embedded
+from tests.ports import free_port
 from tests.support import until_blocking
 
 #: each has processes of its own
@@ -19,12 +19,6 @@ pytestmark = pytest.mark.crash
 
 #: give it an example, the program that serves it and its options; it has an HTTP client of the site
 Site = Callable[..., Any]
-
-
-def free_port() -> str:
-    with socket.socket() as wire:
-        wire.bind(("127.0.0.1", 0))
-        return str(wire.getsockname()[1])
 
 
 def answers(http: httpx.Client) -> bool:
@@ -38,7 +32,7 @@ def answers(http: httpx.Client) -> bool:
 def site(background: Any) -> Site:
     @contextmanager
     def serve(example: str, *command: str) -> Iterator[httpx.Client]:
-        port = free_port()
+        port = str(free_port())
         with (
             background("stepflow", "worker", f"examples.web.{example}:app"),
             background(*command, "--port", port),

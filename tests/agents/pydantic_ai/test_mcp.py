@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 from typing import Any, Self
 
@@ -18,6 +17,7 @@ from stepflow import Context, Succeed
 from stepflow.agents.pydantic_ai import Durable
 from stepflow.core.outcomes import Park
 from tests.kits.memory import MemoryRuntime, activate, to_the_end
+from tests.ports import free_port
 
 pytestmark = pytest.mark.crash
 
@@ -50,13 +50,6 @@ class Library:
     def __exit__(self, *error: object) -> None:
         self._server.should_exit = True
         self._thread.join()
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port
 
 
 def answer(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:

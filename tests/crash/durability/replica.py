@@ -12,8 +12,9 @@ from pathlib import Path
 
 import redis
 
-from tests.crash.support.server import Server, _is_whole, free_port
+from tests.crash.support.server import Server, _is_whole
 from tests.crash.support.waiting import until
+from tests.ports import free_port
 
 
 class Link:

@@ -12,8 +12,8 @@ from typing import Self
 import redis
 
 from stepflow.embedded.launch import _find_binary
-from tests.crash.support.server import free_port
 from tests.crash.support.waiting import until
+from tests.ports import free_port
 
 SERVICE = "main"
 

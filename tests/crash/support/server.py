@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import time
 from pathlib import Path
@@ -17,12 +16,7 @@ import redis
 
 from stepflow.embedded.launch import _find_binary
 from tests.crash.support.waiting import until
-
-
-def free_port() -> int:
-    """Give a port that nobody listens to right now."""
-    with socket.create_server(("127.0.0.1", 0)) as place:
-        return int(place.getsockname()[1])
+from tests.ports import free_port
 
 
 class Server:

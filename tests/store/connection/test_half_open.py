@@ -138,7 +138,7 @@ async def test_a_call_ends_within_its_budget_when_nothing_answers_at_all(budget_
     with Toy(lambda number, got: b"" if number else greet(got) or b"") as toy:
         address = Address.parse(toy.url)
         address = Address(
-            address.host, address.port, times=Times(connect_s=9.0, reply_s=9.0, budget_s=budget_s)
+            address.host, address.port, times=Times(connect_s=90.0, reply_s=90.0, budget_s=budget_s)
         )
         connection = AsyncConnection(address, retry_for_s=budget_s, patience_s=0.1)
         await connection.open()
@@ -149,13 +149,13 @@ async def test_a_call_ends_within_its_budget_when_nothing_answers_at_all(budget_
     with Toy(lambda number, command_: b"") as toy:
         address = Address.parse(toy.url)
         address = Address(
-            address.host, address.port, times=Times(connect_s=9.0, reply_s=9.0, budget_s=budget_s)
+            address.host, address.port, times=Times(connect_s=90.0, reply_s=90.0, budget_s=budget_s)
         )
         blocking = SyncConnection.to(address, patience_s=0.1)
         with pytest.raises(RedisUnreachable):
             await asyncio.to_thread(blocking.call, PING)
         blocking.close()
-    assert time.monotonic() - before < 5, "well below the other limits, which are of 9 s each"
+    assert time.monotonic() - before < 60, "well below the other limits, which are of 90 s each"
 
 
 async def test_a_listener_hears_again_after_its_connection_went_silent(proxy, real, monkeypatch):

@@ -181,8 +181,8 @@ def test_a_listener_that_blocks_hears_a_message_and_survives_a_cut(blocking, rea
         heard(0.5)
         until_blocking(lambda: real.publish("news", "x"))
         before = time.monotonic()
-        heard(20.0)
-        assert time.monotonic() - before < 15, "it came at once, not when the time was over"
+        heard(120.0)
+        assert time.monotonic() - before < 100, "it came at once, not when the time was over"
         real.client_kill_filter(_type="pubsub", skipme=True)
         heard(0.01)
 
