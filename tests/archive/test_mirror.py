@@ -44,7 +44,7 @@ async def test_a_live_run_follows_into_the_archive_and_goes_on_from_there(
     assert client.archive.restore("o1", new_id="o2") == "o2"
     async with working(app, concurrency=2):
         await app.async_client.signal("o2", "go", 1)
-        assert await app.async_client.result("o2", 10) == ["KITE", "Kite", 1]
+        assert await app.async_client.result("o2", 60) == ["KITE", "Kite", 1]
         await until(lambda: archive.list().runs)
         assert archive.mirrored("o2") is None
     client.archive.close()
@@ -91,7 +91,7 @@ async def test_a_run_that_cannot_be_mirrored_stops_no_other_and_no_worker(
         await app.async_client.submit("order", "kite", run_id="good")
         await until(lambda: (found := archive.mirrored("good")) and found[0].state == "waiting")
         await app.async_client.signal("bad", "go", 1)
-        assert await app.async_client.result("bad", 10) == ["KITE", "Kite", 1]
+        assert await app.async_client.result("bad", 60) == ["KITE", "Kite", 1]
     assert caplog.text.count("run=bad is not mirrored") == 1
     archive.close()
 
@@ -127,7 +127,7 @@ async def test_a_worker_whose_archive_cannot_be_used_goes_on(url, settings, work
 
     async with working(app, concurrency=2):
         await app.async_client.submit("order", "kite", run_id="o1")
-        assert await app.async_client.result("o1", 10) == "KITE"
+        assert await app.async_client.result("o1", 60) == "KITE"
 
 
 class Held:
@@ -173,7 +173,7 @@ async def test_an_app_without_an_archive_notes_no_run_and_writes_nothing_of_one(
 
     async with working(app, concurrency=2) as worker:
         await app.async_client.submit("etl", 1, run_id="a1")
-        await app.async_client.result("a1", 10)
+        await app.async_client.result("a1", 60)
         state = worker.parts.state
         assert state.touched is None
         assert state.app_hooks("etl", "succeeded") == []

@@ -82,7 +82,7 @@ async def test_a_run_goes_on_from_its_snapshot_after_redis_was_wiped(
     async with working(app, concurrency=2):
         await waiting(app, "o2")
         await app.async_client.signal("o2", "go", "word")
-        result = await app.async_client.result("o2", 10)
+        result = await app.async_client.result("o2", 60)
     assert result == ["pay done", "word", "paid", "ship done", {"n": 1}]
     assert CALLED == ["pay", "ship"]
     status = app.client.status("o2")
@@ -121,7 +121,7 @@ async def test_a_runner_goes_on_at_its_step_with_what_its_effects_have_written(
         await waiting(app, "c1", "scheduled")
         archive.snapshot("c1")
         assert archive.restore("c1", new_id="c2") == "c2"
-        assert await app.async_client.result("c2", 10) == "second"
+        assert await app.async_client.result("c2", 60) == "second"
         assert await app.async_client.kv("c2", "kept") == "value"
         status = await app.async_client.status("c1")
         assert (status.state, status.step) == ("scheduled", 1)
@@ -144,7 +144,7 @@ async def test_a_failed_run_goes_on_from_its_archived_end(app, archive, real, wo
         await app.async_client.submit("fragile", "x", run_id="f1")
         await until(lambda: bool(archive.list(run_id="f1").runs))
         new = archive.restore("f1")
-        assert await app.async_client.result(new, 10) == "first done"
+        assert await app.async_client.result(new, 60) == "first done"
     assert CALLED == ["called", "first", "called"]
 
 

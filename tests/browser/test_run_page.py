@@ -48,7 +48,7 @@ def test_the_page_of_every_kind_of_run_fits_the_screen(client, worker, open_tab,
     client.submit("publish", 30, run_id="maps")
     client.submit("nobody", {"k" * 90: "v" * 900}, run_id=f"{'n' * 120}", headers={"a" * 60: "b"})
     for run_id in ("failed", "runner", "output", "maps"):
-        client.wait(run_id, 30)
+        client.wait(run_id, 60)
     reach(client, "asks", "waiting")
     tab = open_tab(color_scheme=scheme, viewport={"width": width, "height": 800})
     for run_id in ("failed", "runner", "output", "asks", "maps", "n" * 120, "failed/journal"):
@@ -83,7 +83,7 @@ def test_a_signal_is_sent_to_the_step_that_waits_for_it(client, worker, tab):
     dialog = page.locator("#dialog")
     expect(dialog.get_by_label("Name")).to_have_value("email-confirmed")
     dialog.get_by_role("button", name="Signal").click()
-    assert client.wait(run_id, 10).result == "welcome"
+    assert client.wait(run_id, 60).result == "welcome"
 
 
 def test_a_question_is_answered_with_one_press(client, worker, tab):
@@ -93,18 +93,18 @@ def test_a_question_is_answered_with_one_press(client, worker, tab):
     page = tab.open(f"runs/{run_id}")
     page.get_by_role("button", name="Yes", exact=True).click()
     expect(page.locator("h1")).to_have_text(run_id)
-    assert client.wait(run_id, 10).result == "published"
+    assert client.wait(run_id, 60).result == "published"
 
 
 def test_a_failed_run_is_retried_and_forked(client, worker, tab):
     """[O27] A fork from the step that is chosen, with another input."""
     client.submit("order", 4, run_id="o4")
-    client.wait("o4", 10)
+    client.wait("o4", 60)
     page = tab.open("runs/o4")
     expect(page.locator("#panel")).to_contain_text("card ending in 4004 was declined")
     press(page, "Retry")
     until_blocking(lambda: client.status("o4").generation or client.status("o4").is_finished)
-    client.wait("o4", 10)
+    client.wait("o4", 60)
     page = tab.open("runs/o4")
     page.get_by_role("button", name="Fork from here").click()
     dialog = page.locator("#dialog")
@@ -112,7 +112,7 @@ def test_a_failed_run_is_retried_and_forked(client, worker, tab):
     dialog.get_by_label("New id").fill("o4-again")
     dialog.get_by_role("button", name="Fork").click()
     expect(page.locator("h1")).to_have_text("o4-again")
-    assert client.wait("o4-again", 10).result["order"] == 8
+    assert client.wait("o4-again", 60).result["order"] == 8
 
 
 def test_what_waits_for_a_time_is_run_now(client, tab):
@@ -145,7 +145,7 @@ def test_a_run_that_changes_while_one_looks_is_seen_to_change(client, tab, url):
 def test_the_timeline_is_walked_by_keys(client, worker, tab):
     """[O25] `j` and `k` go from bar to bar, Enter shows one; the address says which."""
     client.submit("order", 1, run_id="o1")
-    client.wait("o1", 10)
+    client.wait("o1", 60)
     page = tab.open("runs/o1")
     for _ in range(3):
         page.keyboard.press("j")
@@ -164,8 +164,8 @@ def test_children_and_bundles_open_in_place_and_close_again(client, worker, tab)
     """[O23]"""
     client.submit("publish", 30, run_id="p1")
     client.submit("crawl", -100, run_id="c1")
-    client.wait("p1", 30)
-    client.wait("c1", 30)
+    client.wait("p1", 60)
+    client.wait("c1", 60)
     page = tab.open("runs/p1")
     page.get_by_role("link", name="Open render").click()
     expect(page.locator(".tr.d1")).to_have_count(30)
@@ -216,5 +216,5 @@ def test_what_it_emits_is_seen_as_it_comes(client, worker, tab):
     run_id = client.submit("chat", "why does the moon make tides? " * 20).id
     page = tab.open(f"runs/{run_id}")
     expect(page.locator(".stream")).to_contain_text("You ask: why does the moon")
-    client.wait(run_id, 30)
+    client.wait(run_id, 60)
     expect(page.locator(".chip")).to_have_text("succeeded")

@@ -91,7 +91,7 @@ def test_a_fork_prints_its_id_and_the_same_again_finds_it(
     """[F5]"""
     forked = program("fork", ended, "--at", "last", "--id", "a2")
     assert (forked.returncode, forked.stdout) == (0, "a2\n"), forked.stderr
-    assert client.result("a2", 10) == ["A", {"ok": True}, "LAST"]
+    assert client.result("a2", 60) == ["A", {"ok": True}, "LAST"]
     again = program("fork", ended, "--at", "last", "--id", "a2", "--json")
     assert json.loads(again.stdout) == {"id": "a2", "created": False}
     assert "was there already" in again.stderr

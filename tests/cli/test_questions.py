@@ -47,7 +47,7 @@ def test_what_runs_ask_is_listed_and_answered_once(run, client):
         True,
     )
     assert run("answer", question.token, "true").stdout == f"answered {question.token}\n"
-    assert client.result(asked, 20) is True
+    assert client.result(asked, 60) is True
     again = run("answer", question.token, "false", "--json")
     assert again.exit_code == 1
     assert "was answered at" in again.stderr

@@ -52,7 +52,7 @@ def test_watch_follows_a_run_to_its_end(start, at_work, client, url):
 def test_a_dead_letter_is_retried(program, at_work, client):
     client.submit("fails", run_id="f1").wait(60)
     assert program("retry", "f1").returncode == 0
-    assert client.wait("f1", 30).state == "failed"
+    assert client.wait("f1", 60).state == "failed"
 
 
 @pytest.mark.crash
@@ -74,7 +74,7 @@ def test_a_worker_under_a_supervisor_is_replaced_and_its_steps_run_again(start, 
     os.kill(next(worker.pid for worker in client.workers() if worker.name == first), signal.SIGKILL)
     until_blocking(lambda: client.status("w1").worker not in (None, first))
     client.cancel("w1")
-    assert client.wait("w1", 30).state == "cancelled"
+    assert client.wait("w1", 60).state == "cancelled"
     until_blocking(lambda: len([worker for worker in client.workers() if worker.is_live]) == 2)
     assert first not in [worker.name for worker in client.workers()]
     process.terminate()

@@ -100,7 +100,7 @@ def test_a_failover_with_connections_left_open_is_followed(watched):
                 more = load(f"after{turn}", 10)
                 await aclient.submit_many(more)
                 await asyncio.to_thread(all_succeed, client, specs + more)
-                run = await aclient.wait(more[0].run_id, 10)
+                run = await aclient.wait(more[0].run_id, 60)
                 assert run.state == "succeeded"
                 await asyncio.to_thread(
                     until, sentinels.is_whole, what="the old primary to follow the new one"

@@ -106,7 +106,7 @@ async def test_runs_of_old_and_new_code_go_on_while_both_are_live(deploy, workin
         for run_id, result in [(each, "a b") for each in of_old] + [
             (each, "c b") for each in of_new
         ]:
-            assert await aclient.result(run_id, 20) == result
+            assert await aclient.result(run_id, 60) == result
             assert (await aclient.status(run_id)).crashes == 0
 
 
@@ -219,7 +219,7 @@ async def test_a_resumed_run_is_tried_by_all_again(deploy, working, aclient):
         await until(lambda: in_state(aclient, run_id, "paused"))
         async with working(old):
             await aclient.resume(run_id)
-            assert await aclient.result(run_id, 20) == "a b"
+            assert await aclient.result(run_id, 60) == "a b"
 
 
 @pytest.mark.parametrize("has_begun", [False, True])
@@ -236,7 +236,7 @@ async def test_an_input_that_one_type_cannot_read_is_read_by_the_other(
             assert status.reason.startswith("code changed: the payload does not")
             async with working(old):
                 await aclient.resume(run_id)
-                assert await aclient.result(run_id, 20) == "a b"
+                assert await aclient.result(run_id, 60) == "a b"
         return
     async with working(new):
         async with working(old):
@@ -317,7 +317,7 @@ async def test_a_value_that_a_changed_type_cannot_read_pauses_the_run_instead_of
         assert "b: " in status.reason
         async with working(old):
             await aclient.resume(run_id)
-            assert await aclient.result(run_id, 20) == 1
+            assert await aclient.result(run_id, 60) == 1
 
 
 async def test_builds_are_announced_at_the_start_and_forgotten_at_the_end(

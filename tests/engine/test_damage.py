@@ -50,7 +50,7 @@ async def test_a_damaged_run_goes_on_once_it_is_repaired_and_resumed(app, aclien
         assert real.zscore("stepflow:deadlines", "bad") is None
         real.hset(RUN, "step", 0)
         await aclient.resume("bad")
-        assert await aclient.result("bad", 10) == 0
+        assert await aclient.result("bad", 60) == 0
 
 
 @pytest.mark.parametrize("field", ["result", "error", "undo_errors", "reason", "spec", "payload"])
@@ -229,7 +229,7 @@ async def test_a_damaged_parent_does_not_keep_its_child_from_ending(app, aclient
         await until(lambda: is_in(aclient, child_id, "waiting"))
         real.hset(RUN, mapping={"inbox": "zz", "rev": "zz"})
         await aclient.signal(child_id, "go")
-        assert await aclient.result(child_id, 10) == "grown"
+        assert await aclient.result(child_id, 60) == "grown"
         await until(lambda: paused(aclient))
         real.hset(RUN, mapping={"inbox": "1", "rev": "9"})
         await aclient.resume("bad")

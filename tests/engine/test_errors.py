@@ -460,7 +460,7 @@ async def test_a_blocked_loop_loses_its_step_after_timeout_and_grace_and_its_lat
     from stepflow.worker.recover import recover_lapsed
     from tests.support import until_blocking
 
-    limits = WorkerSettings(lease_s=0.3, stop_grace_s=0.1)
+    limits = WorkerSettings(lease_s=1.5, stop_grace_s=0.1)
     app = Stepflow(url, settings=Settings(worker=limits))
     attempts = []
 

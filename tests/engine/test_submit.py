@@ -392,7 +392,7 @@ async def test_a_stored_payload_that_cannot_be_read_pauses_its_run_and_no_other(
         assert len(await aclient.list(state="paused")) == 3
         real.hset("stepflow:run:a:data", "payload", pack(None))
         await aclient.resume("a")
-        assert await aclient.result("a", 10) == "fine"
+        assert await aclient.result("a", 60) == "fine"
         assert [await aclient.cancel(run_id) for run_id in "bc"] == [True, True]
 
 

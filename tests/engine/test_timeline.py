@@ -61,7 +61,7 @@ async def test_a_workflow_is_told_by_its_own_steps(app, aclient, working):
 
     async with working(app):
         run = await aclient.submit("order")
-        await aclient.wait(run.id, 10)
+        await aclient.wait(run.id, 60)
     timeline = await aclient.steps(run.id)
     assert timeline.is_workflow
     assert facts(timeline, "kind", "name", "state", "attempt", "value", "key") == [
@@ -132,7 +132,7 @@ async def test_waits_whose_time_was_up_say_so(app, aclient, working):
 
     async with working(app):
         run = await aclient.submit("late")
-        await aclient.wait(run.id, 10)
+        await aclient.wait(run.id, 60)
     assert facts(await aclient.steps(run.id), "kind", "name", "state") == [
         ("signal", "never", "timed out"),
         ("question", "Anyone?", "timed out"),
@@ -211,7 +211,7 @@ async def test_children_are_linked_both_ways_and_have_their_states(app, aclient,
             assert (await aclient.status(child)).parent == run.id
         for child in (live.run_id, f"{group.run_id}-1", f"{group.run_id}-2"):
             await aclient.signal(child, "go")
-        await aclient.wait(run.id, 10)
+        await aclient.wait(run.id, 60)
     *_, group = await aclient.steps(run.id)
     assert (group.state, group.done) == ("succeeded", 3)
 
@@ -228,7 +228,7 @@ async def test_compensations_and_restarts_are_steps_of_their_own(app, aclient, w
 
     async with working(app):
         run = await aclient.submit("saga", 2)
-        await aclient.wait(run.id, 10)
+        await aclient.wait(run.id, 60)
     timeline = await aclient.steps(run.id)
     assert timeline.restarts == 2
     assert facts(timeline, "kind", "name", "state") == [
@@ -259,7 +259,7 @@ async def test_what_is_under_way_names_its_worker(app, aclient, working):
         assert facts(timeline.open, "state", "worker") == [("running", worker._options.name)]
         assert timeline.open[0].started_at == timeline.steps[0].ended_at
         go.set()
-        await aclient.wait(run.id, 10)
+        await aclient.wait(run.id, 60)
 
 
 async def test_an_attempt_that_takes_its_time_is_told_by_name(app, aclient, working, real):
@@ -338,7 +338,7 @@ async def test_a_runner_is_told_by_its_attempts(app, aclient, client, working):
     run = await aclient.submit("chain", 1)
     assert facts(await aclient.steps(run.id), "name", "state") == [("step 0", "pending")]
     async with working(app):
-        await aclient.wait(run.id, 10)
+        await aclient.wait(run.id, 60)
     timeline = client.steps(run.id)
     assert not timeline.is_workflow
     assert facts(timeline, "number", "attempt", "state", "outcome") == [

@@ -145,13 +145,13 @@ async def test_undoing_may_take_longer_than_the_deadline_and_the_lease(
     url: str, settings: Settings, aclient: AsyncClient, working: Working
 ) -> None:
     """[F15] The claim of a run past its deadline is still renewed while it is undone."""
-    brief = settings.worker.model_copy(update={"lease_s": 0.4, "stop_grace_s": 0.1})
+    brief = settings.worker.model_copy(update={"lease_s": 2.0, "stop_grace_s": 0.1})
     app = Stepflow(url, settings=settings.model_copy(update={"worker": brief}))
     begun: list[str] = []
 
     async def undo(value: str) -> None:
         begun.append(value)
-        await asyncio.sleep(1.5)
+        await asyncio.sleep(3.0)
 
     @app.workflow("slow")
     async def slow(ctx: Context) -> None:
@@ -159,7 +159,7 @@ async def test_undoing_may_take_longer_than_the_deadline_and_the_lease(
         await ctx.wait_for_signal("never")
 
     async with working(app):
-        run = await aclient.submit("slow", timeout=0.5)
+        run = await aclient.submit("slow", timeout=2.0)
         status = await run.wait(60)
         assert (status.reason, status.crashes) == ("deadline", 0)
         assert begun == ["a"]

@@ -32,7 +32,7 @@ def test_a_worker_killed_before_an_entry_leads_to_a_value_costs_one_call(cluster
     cluster.worker("--concurrency", "4")
     cluster.all_ended(runs)
     with Client(cluster.server.url, settings=settings) as client:
-        values = {run_id: client.result(run_id, 30) for run_id in runs}
+        values = {run_id: client.result(run_id, 60) for run_id in runs}
     assert values == {run_id: [bytes([n]) * SIZE for n in range(3)] for run_id in runs}
     calls = Counter(cluster.witness.read_text().splitlines())
     wanted = {f"{run_id} large-{n}" for run_id in runs for n in range(3)}
@@ -51,4 +51,4 @@ def test_a_worker_killed_with_a_replay_reads_what_the_other_wrote(cluster, setti
     calls = Counter(cluster.witness.read_text().splitlines())
     assert [calls[f"large-1 large-{n}"] for n in range(2)] == [1, 1]
     with Client(cluster.server.url, settings=settings) as client:
-        assert client.result(run_id, 30) == [bytes([n]) * SIZE for n in range(3)]
+        assert client.result(run_id, 60) == [bytes([n]) * SIZE for n in range(3)]

@@ -59,7 +59,7 @@ async def test_the_workflow_gets_what_started_it(
             *(aclient.signal("c", "add", number, start=spec) for number in range(20))
         )
         assert answers.count("started") == 1
-        assert await aclient.result("c", 15) == list(range(20))
+        assert await aclient.result("c", 60) == list(range(20))
 
 
 @pytest.mark.parametrize("size", [10, 5000])

@@ -42,7 +42,7 @@ async def test_a_step_that_fails_is_logged_by_type_and_message_and_at_last_with_
 
     async with working(app):
         run = await aclient.submit("order")
-        await aclient.wait(run.id, 10)
+        await aclient.wait(run.id, 60)
     (first,) = lines(caplog, "step 'charge' attempt 1 of 2 failed: KeyError: 7; next in ")
     assert f"run={run.id} " in first
     (last,) = lines(caplog, "step 'charge' failed for good, attempt 2 of 2: KeyError: 7\nTraceback")
@@ -93,7 +93,7 @@ async def test_step_failed_has_the_original_as_its_cause_and_its_text_on_replay(
 
     async with working(app):
         run = await aclient.submit("order")
-        await aclient.wait(run.id, 10)
+        await aclient.wait(run.id, 60)
     (live, cause, no_notes), (replayed, no_cause, notes) = seen
     assert live == replayed == "KeyError"
     assert isinstance(cause, KeyError)
@@ -110,7 +110,7 @@ async def test_an_uncaught_failure_stores_what_led_to_it(app, aclient, working):
 
     async with working(app):
         run = await aclient.submit("order")
-        status = await aclient.wait(run.id, 10)
+        status = await aclient.wait(run.id, 60)
     trace = status.error.traceback
     assert trace.index("in lookup") < trace.index("direct cause") < trace.index("in order")
 
@@ -188,7 +188,7 @@ async def test_a_permanent_error_is_logged_with_its_traceback_at_once(
 
     async with working(app):
         run = await aclient.submit("order")
-        await aclient.wait(run.id, 10)
+        await aclient.wait(run.id, 60)
     assert lines(caplog, "step 'refuse' failed for good, attempt 1 of 2: PermanentError: never\n")
 
 

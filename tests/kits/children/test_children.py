@@ -106,7 +106,7 @@ async def test_a_childs_result_comes_whether_it_ends_before_or_after_it_is_asked
             assert status is not None
             assert status.waits_for == f"child {child}"
         await aclient.signal(child, "word", "done")
-        await aclient.wait(child, 10)
+        await aclient.wait(child, 60)
         if waits:
             await aclient.signal(run.id, "go")
         assert await run.result(60) == [[0, "done"]]
@@ -243,7 +243,7 @@ async def test_a_parent_looks_at_its_child_without_waiting_and_remembers_what_it
         await aclient.signal(run.id, "look")
         await until(lambda: has_looked(run.id))
         await aclient.signal(name, "go", 7)
-        assert await aclient.result(name, 10) == 7
+        assert await aclient.result(name, 60) == 7
         await aclient.signal(run.id, "look")
         assert await run.result(60) == 7
     assert seen[-1] == (RunState.WAITING, RunState.SUCCEEDED)
@@ -260,10 +260,10 @@ async def test_a_parent_that_ends_first_stops_its_children_but_for_those_left_to
         run = await aclient.submit("parent", {"leaves": True, "children": 3})
         assert await run.result(60) == "left"
         for child in set(runs_of(real, "child")) - {alone}:
-            assert (await aclient.wait(child, 10)).state is RunState.CANCELLED
+            assert (await aclient.wait(child, 60)).state is RunState.CANCELLED
         assert await is_in(aclient, alone, "waiting")
         await aclient.signal(alone, "word", "on")
-        assert await aclient.result(alone, 10) == [0, "on"]
+        assert await aclient.result(alone, 60) == [0, "on"]
 
 
 async def test_cancelling_a_parked_parent_stops_its_children_and_theirs_and_each_ends_after_its_own(
@@ -340,7 +340,7 @@ async def test_a_cancelled_parent_waits_for_a_child_that_takes_its_time_and_hold
         let_go.set()
         assert (await second.wait(60)).state is RunState.CANCELLED
         for each in runs_of(real, "child"):
-            assert (await aclient.wait(each, 10)).state is RunState.CANCELLED
+            assert (await aclient.wait(each, 60)).state is RunState.CANCELLED
 
 
 async def test_a_child_that_ends_again_after_a_retry_tells_nothing_twice(
@@ -352,10 +352,10 @@ async def test_a_child_that_ends_again_after_a_retry_tells_nothing_twice(
         await until(lambda: is_in(aclient, run.id, "waiting"))
         (child,) = runs_of(real, "child")
         await aclient.signal(child, "word", "fail")
-        await aclient.wait(child, 10)
+        await aclient.wait(child, 60)
         before, inbox = answers_of(real, run.id), real.hget(f"stepflow:run:{run.id}", "inbox")
         await aclient.retry(child)
-        await aclient.wait(child, 10)
+        await aclient.wait(child, 60)
         assert answers_of(real, run.id) == before
         assert real.hget(f"stepflow:run:{run.id}", "inbox") == inbox
         await aclient.signal(run.id, "go")
@@ -394,7 +394,7 @@ async def test_a_parent_that_is_retried_hears_of_the_children_that_were_stopped_
         with pytest.raises(RunFailed, match="broken"):
             await run.result(60)
         (id_,) = runs_of(real, "child")
-        await aclient.wait(id_, 10)
+        await aclient.wait(id_, 60)
         assert (
             0 < real.ttl(f"stepflow:run:{run.id}:answers:0") <= real.ttl(f"stepflow:run:{run.id}")
         )

@@ -96,7 +96,7 @@ async def test_a_map_that_cannot_be_met_any_more_fails_and_stops_the_rest(
         run = await aclient.submit("parent", {"items": [1000, 1000, -1, 1000, 5], "limit": 3})
         with pytest.raises(RunFailed, match="no -1"):
             await run.result(60)
-        states = [(await aclient.wait(child, 10)).state for child in runs_of(real, "child")]
+        states = [(await aclient.wait(child, 60)).state for child in runs_of(real, "child")]
     assert sorted(states) == [RunState.CANCELLED] * 4 + [RunState.FAILED]
 
 
@@ -242,7 +242,7 @@ async def test_status_says_how_far_a_map_is(
         assert status.waits_for == "its turn in the map of its parent"
         assert await run.cancel()
         for child in runs_of(real, "child"):
-            await aclient.wait(child, 10)
+            await aclient.wait(child, 60)
 
 
 @pytest.mark.parametrize("write", [2, 3, 6, 9, 10, 11, 12])
@@ -278,7 +278,7 @@ async def test_cancelling_a_parent_stops_the_map_it_waits_for(
         await until(is_parked)
         assert await run.cancel("enough")
         for child in runs_of(real, "child"):
-            assert (await aclient.wait(child, 10)).state is RunState.CANCELLED
+            assert (await aclient.wait(child, 60)).state is RunState.CANCELLED
     begun = [
         child for child in runs_of(real, "child") if real.hget(f"stepflow:run:{child}", "started")
     ]

@@ -52,7 +52,7 @@ async def test_an_event_starts_all_that_match_once_for_its_id(
     async with working(app):
         ids = await client.publish("order.created", {"total": 200}, event_id="e1")
         assert [each.rpartition("-")[0] for each in ids] == ["one", "two"]
-        assert [await client.result(each, 30) for each in ids] == [
+        assert [await client.result(each, 60) for each in ids] == [
             {"a": 200},
             {"a": {"total": 200}},
         ]

@@ -22,7 +22,7 @@ async def test_a_bulk_is_previewed_confirmed_and_watched(app, aclient, working, 
     assert "runner=one" in await look(watched)
     async with working(app):
         for number in range(7):
-            assert (await aclient.wait(f"one-{number}", 10)).state == "cancelled"
+            assert (await aclient.wait(f"one-{number}", 60)).state == "cancelled"
     assert (await aclient.status("two-1")).state == "pending"
 
 

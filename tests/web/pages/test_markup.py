@@ -93,7 +93,7 @@ async def evil(app, aclient, working):
                 headers={f"x{EVIL}": EVIL, "authorization": SECRET}, timeout=10_000,
                 webhooks=[Webhook(f"http://127.0.0.1:9/{'<xss>'}?token={SECRET}")],
             )  # fmt: skip
-        await aclient.wait("evil-True", 10)
+        await aclient.wait("evil-True", 60)
         await until(lambda: _asked(aclient))
         await until(lambda: _dead(aclient))
         await aclient.signal("evil-False", "hello", {EVIL: EVIL, "secret": SECRET})

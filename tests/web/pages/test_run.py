@@ -65,7 +65,7 @@ async def test_a_redactor_of_your_own_may_hide_everything(app, aclient, api, wor
         await aclient.submit(
             "fails", "t0psecret", run_id="h1", headers={"a": "t0psecret"}, tags={"b": "t0psecret"}
         )
-        await aclient.wait("h1", 10)
+        await aclient.wait("h1", 60)
     http = api(redact=lambda kind, path, value: "hidden")
     for query in ("", "?step=run", "?step=0"):
         answer = await http.get(f"/ui/runs/h1{query}")
@@ -97,7 +97,7 @@ async def test_only_what_is_possible_has_a_button(app, aclient, look, working, a
         assert buttons(await look("runs/f1")) == ["resume", "signal", "cancel", "fail"]
         await aclient.resume("f1")
         await aclient.signal("f1", "go")
-        await aclient.wait("f1", 10)
+        await aclient.wait("f1", 60)
     assert buttons(await look("runs/f1")) == ["retry", "fork", "delete"]
 
 
@@ -114,7 +114,7 @@ async def test_a_workflow_that_failed_shows_the_step_that_did_it(app, aclient, l
 
     async with working(app):
         await aclient.submit("order", run_id="o1")
-        await aclient.wait("o1", 10)
+        await aclient.wait("o1", 60)
     page = await look("runs/o1")
     panel = page.partition('id="panel"')[2].partition("</section>\n{%")[0]
     assert "step charge" in panel
@@ -138,7 +138,7 @@ async def test_the_run_of_a_runner_shows_the_attempts_of_its_steps(app, aclient,
 
     async with working(app):
         await aclient.submit("count", run_id="c1")
-        await aclient.wait("c1", 10)
+        await aclient.wait("c1", 60)
     page = await look("runs/c1", step="1")
     assert [f'id="row-{number}"' in page for number in range(4)] == [True, True, True, False]
     panel = page.partition('id="panel"')[2]
@@ -163,7 +163,7 @@ async def test_a_question_is_answered_on_the_page_of_its_run(
         [token] = re.findall(r'action="/ui/questions/([^"]+)"', page)
         answer = await press(f"questions/{token}", value="true", back="run")
         assert str(answer.url).endswith("/ui/runs/p1?did=answer")
-        assert (await aclient.wait("p1", 10)).result is True
+        assert (await aclient.wait("p1", 60)).result is True
     assert "/ui/questions/" not in (await look("runs/p1")).partition("<main")[2]
 
 
@@ -208,7 +208,7 @@ async def test_a_journal_is_read_a_page_at_a_time(app, aclient, look, http, work
 
     async with working(app):
         await aclient.submit("long", run_id="l1")
-        await aclient.wait("l1", 20)
+        await aclient.wait("l1", 60)
     first = await look("runs/l1/journal")
     assert ">s0<" in first
     assert ">s100<" not in first
@@ -236,7 +236,7 @@ async def test_children_open_in_place(app, aclient, look, working):
 
     async with working(app):
         await aclient.submit("tree", run_id="t1")
-        await aclient.wait("t1", 20)
+        await aclient.wait("t1", 60)
     page = await look("runs/t1")
     opens = re.findall(r'href="/ui/(runs/t1\?open=[^"#]+)#[^"]*" aria-expanded', page)
     child, group = [step.run_id for step in await aclient.steps("t1")]
@@ -325,7 +325,7 @@ async def test_the_worker_of_a_step_and_the_variables_of_a_run_are_shown(
 
     async with working(app) as worker:
         await aclient.submit("plain", run_id="v1")
-        await aclient.wait("v1", 10)
+        await aclient.wait("v1", 60)
     page = await look("runs/v1", step="0")
     assert worker._options.name in page.partition('id="panel"')[2]
     assert "total</dt>" in page.partition("<h2>Variables")[2]
@@ -349,7 +349,7 @@ async def test_four_hundred_steps_with_attempts_make_a_page_of_less_than_300_kb(
 
     async with working(app):
         await aclient.submit("busy", run_id="b1")
-        await aclient.wait("b1", 30)
+        await aclient.wait("b1", 60)
     page = await look("runs/b1")
     assert page.count('class="tr ') == 401
     assert len(page) < 300_000
@@ -373,7 +373,7 @@ async def test_what_it_does_now_is_asked_only_where_a_worker_has_it(app, aclient
         assert "/ui/runs/n1/now" in await look("runs/n1")
         assert "test_run.py" in await look("runs/n1/now")
         go.set()
-        await aclient.wait("n1", 10)
+        await aclient.wait("n1", 60)
     assert "/ui/runs/n1/now" not in await look("runs/n1")
     assert "no worker is running it" in (await look("runs/n1/now")).replace("&#39;", "'")
 
