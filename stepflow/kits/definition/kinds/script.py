@@ -142,8 +142,8 @@ async def _begin(
     """
     Begin a program, and give it once its pipes are connected.
 
-    When this is cancelled before, the program is killed with its group. asyncio would kill it alone
-    and wait for all that hold its pipes.
+    When this is cancelled before, the program is killed with its group, and has ended when this
+    has. asyncio would kill it alone and wait for all that hold its pipes.
     """
     beginning = asyncio.ensure_future(
         asyncio.get_running_loop().subprocess_exec(
@@ -151,18 +151,22 @@ async def _begin(
         )
     )
 
-    def kill(begun: asyncio.Future[tuple[asyncio.SubprocessTransport, _Program]]) -> None:
-        if not begun.cancelled() and begun.exception() is None:
-            transport, _ = begun.result()
+    async def kill() -> None:
+        await asyncio.wait([beginning])
+        if not beginning.cancelled() and beginning.exception() is None:
+            transport, _ = beginning.result()
             _tell(transport.get_pid(), signal.SIGKILL)
+            await program.has_exited.wait()
             kept_by.forget(transport.get_pid())
             transport.close()
 
     try:
         transport, _ = await asyncio.shield(beginning)
     except asyncio.CancelledError:
-        beginning.add_done_callback(kill)
-        await asyncio.wait([beginning])
+        killing = asyncio.ensure_future(kill())
+        while not killing.done():  # also when it is cancelled a second time
+            with suppress(asyncio.CancelledError):
+                await asyncio.shield(killing)
         raise
     return transport
 
@@ -185,7 +189,9 @@ class _Program(asyncio.SubprocessProtocol):
         self.output, self.errors, self._limit = bytearray(), bytearray(), limit
         #: it has ended, or has printed too much
         self.is_done = asyncio.Event()
-        self._has_exited, self._is_drained = asyncio.Event(), asyncio.Event()
+        #: it has ended, and asyncio has taken its exit code
+        self.has_exited = asyncio.Event()
+        self._is_drained = asyncio.Event()
 
     @property
     def found(self) -> tuple[bytearray, bytearray]:
@@ -204,7 +210,7 @@ class _Program(asyncio.SubprocessProtocol):
 
     def process_exited(self) -> None:
         """Learn that the program itself has ended."""
-        self._has_exited.set()
+        self.has_exited.set()
         self.is_done.set()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -215,12 +221,12 @@ class _Program(asyncio.SubprocessProtocol):
     async def end(self, group: int) -> None:
         """End its whole process group, which is asked to, and then made to; read what is left."""
         try:
-            if not self._has_exited.is_set():
+            if not self.has_exited.is_set():
                 _tell(group, signal.SIGTERM)
-                await _within(self._has_exited, _GRACE_S)
+                await _within(self.has_exited, _GRACE_S)
         finally:  # also when the step is cancelled a second time
             _tell(group, signal.SIGKILL)
-        await self._has_exited.wait()
+        await self.has_exited.wait()
         await _within(self._is_drained, _DRAIN_S)
 
 
