@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from stepflow.cli.context import CliContext, common_options, pass_context
+from stepflow.cli.look.health import refusal_at
 from stepflow.cli.output import ago, span
 
 if TYPE_CHECKING:
@@ -20,6 +21,10 @@ def workers_command(context: CliContext) -> None:
     """List the workers and how many steps each of them is running."""
     with context.client(starts=False) as client:
         found = client.workers()
+        is_lacking = any(not worker.is_live for worker in found)
+        refused = refusal_at(client) if is_lacking else ""
+    if refused:
+        context.output.note(f"Redis refuses writes: {refused}; no worker can say that it lives")
     rows = [
         (
             worker.name, _state(worker),

@@ -44,6 +44,8 @@ def test_while_redis_refuses_writes_nobody_is_restarted_for_it(here):
         assert (answer.exit_code, answer.stderr) == (0, "")
         answer = health(here.url, "worker")
         assert (answer.exit_code, "Redis refuses writes: its memory" in answer.stderr) == (7, True)
+        answer = CliRunner().invoke(cli, ["--redis-url", here.url, "workers"])
+        assert ("lost" in answer.stdout, "no worker can say that" in answer.stderr) == (True, True)
     finally:
         here.real.config_set("maxmemory", "0")
     assert health(here.url, "worker", "--live").exit_code == 1

@@ -15,6 +15,7 @@ from stepflow.cli.context import CliContext, common_options, pass_context
 from stepflow.cli.errors import Exit, Problem
 
 if TYPE_CHECKING:
+    from stepflow import Client
     from stepflow.engine.inspect import WorkerInfo
 
 #: seconds that Redis, or the web server, has to answer
@@ -60,7 +61,9 @@ def worker(context: CliContext, queue: str | None, *, is_liveness: bool) -> None
         return
     live = [each for each in found if each.is_live]
     if not live:
-        if refused := _refusal(context):
+        with context.client(starts=False) as client:
+            refused = refusal_at(client)
+        if refused:
             if not is_liveness:
                 raise Problem(f"Redis refuses writes: {refused}", Exit.UNREACHABLE)
             _say(context, f"not known: Redis refuses writes: {refused}")
@@ -74,13 +77,12 @@ def worker(context: CliContext, queue: str | None, *, is_liveness: bool) -> None
     _say(context, f"{len(live)} worker{'' if len(live) == 1 else 's'} on host {host} at work")
 
 
-def _refusal(context: CliContext) -> str:
-    """Say why Redis takes no writes: then no worker can say that it lives."""
+def refusal_at(client: Client) -> str:
+    """Say why Redis takes no writes, if it does not: then no worker can say that it lives."""
     from stepflow.engine.why.read_world import refusal
     from stepflow.store.connection.sync import carry_out
 
-    with context.client(starts=False) as client:
-        return carry_out(client.connection, refusal())
+    return carry_out(client.connection, refusal())
 
 
 def _workers_here(context: CliContext, host: str, queue: str | None) -> Sequence[WorkerInfo]:
