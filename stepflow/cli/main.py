@@ -157,7 +157,14 @@ class Verbs(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run the verb; what it returns is the exit code."""
         with failing_in_words(), without_secrets():
-            code = super().invoke(ctx)
+            try:
+                code = super().invoke(ctx)
+            except click.NoSuchOption as error:
+                if not error.option_name[1:2].isdigit():
+                    raise
+                # a value, or the id of a run
+                said = f"{error.message} What begins with - stands behind --, at the end."
+                raise click.UsageError(said, error.ctx) from None
         ctx.exit(int(code or 0))
 
 

@@ -9,6 +9,7 @@ MISTAKES = {
     "submit etl {oops": (2, "not JSON"),
     "submit etl kite": (2, """text has quotes of its own: '"kite"'"""),
     "submit etl 1e999": (2, "larger than any number that is kept"),
+    "submit etl -5": (2, "What begins with - stands behind --"),
     "submit etl NaN": (2, "NaN is none of JSON's values"),
     "answer a.1 yes": (2, """write true, or as text: '"yes"'"""),
     "signal a paid None": (2, "write null"),
