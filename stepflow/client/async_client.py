@@ -181,9 +181,11 @@ class AsyncClient(
         """
         Close the connection of the running loop; the next call opens another one.
 
-        Those of other loops are closed when their loops end.
+        Those of other loops are closed when their loops end; those to the archive now.
         """
         await self._per_loop.close()
+        if "archive" in vars(self):  # it was asked for something
+            await self.archive.close()
 
     @overload
     async def submit(

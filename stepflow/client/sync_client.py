@@ -158,6 +158,8 @@ class Client(Nouns, Reading, Beside, Exporting, Bulks, Steering, Signals, BaseCl
     def close(self) -> None:
         """Close the connections."""
         self._links.close()
+        if "archive" in vars(self):  # it was asked for something
+            self.archive.close()
 
     @overload
     def submit(

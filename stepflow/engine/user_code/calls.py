@@ -208,6 +208,13 @@ def postponed(error: BaseException) -> Postponed | None:
     return max(waits, key=lambda wait: wait.due_at) if len(waits) == len(leaves) else None
 
 
+def stop_waiting(error: BaseException | None) -> None:
+    """Take back that something waits, such as its place in a line, where *error* had it wait."""
+    wait = None if error is None else postponed(error)
+    if wait is not None and wait.give_up is not None:
+        wait.give_up()
+
+
 def _wait_asked_by(error: TransientError) -> float | None:
     try:
         return wait_asked(error.retry_after)

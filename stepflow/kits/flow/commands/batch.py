@@ -297,7 +297,7 @@ class BatchCommand(Command):
             item.void_output(ItemHost(host, self), was_begun=was_begun)
 
     def give_up(self) -> None:
-        for item in self._idle.values():
+        for item in self._under_way.values():
             item.give_up()
         self.abandon()
 

@@ -11,7 +11,7 @@ from typing import Any
 from stepflow.core.backoff import ONCE, RetryPolicy
 from stepflow.core.journal import Entry, EntryKind, counts_as_attempt, read_try, was_refused
 from stepflow.engine.user_code.arguments import ResultReader
-from stepflow.engine.user_code.calls import escaped, passes, postponed
+from stepflow.engine.user_code.calls import escaped, passes, postponed, stop_waiting
 from stepflow.errors import BudgetExceeded, CircuitOpen, ClaimLost, PayloadTooLarge, Postponed
 from stepflow.kits.flow.around.attempt import Attempt
 from stepflow.kits.flow.around.code import AttemptCode
@@ -40,9 +40,9 @@ class StepCommand(Command):
     """The value of `function(*args, **kwargs)`; *timeout_s* is for one attempt."""
 
     __slots__ = (
-        "_around", "_attempt", "_code", "_context", "_error", "_failures", "_host", "_memo",
-        "_policy", "_postponed", "_scope_name", "_seen", "_task", "_timeout_s", "args", "function",
-        "is_abandoned", "key", "kwargs", "spends", "was_refused",
+        "_around", "_attempt", "_code", "_context", "_error", "_failures", "_host", "_is_given_up",
+        "_memo", "_policy", "_postponed", "_scope_name", "_seen", "_task", "_timeout_s", "args",
+        "function", "is_abandoned", "key", "kwargs", "spends", "was_refused",
     )  # fmt: skip
     what = "step"
     entry_kinds = (EntryKind.VALUE, EntryKind.ERROR, EntryKind.TRY, EntryKind.MEMO)
@@ -91,9 +91,8 @@ class StepCommand(Command):
         self._error: BaseException | None = None
         self._host: CommandHost | None = None
         self._task: asyncio.Task[None] | None = None
-        #: nobody wants its value any more: what its function does from here on, cancelled or not,
-        #: does not count
-        self.is_abandoned = False
+        #: nobody wants its value any more: what its function does from here on does not count
+        self.is_abandoned = self._is_given_up = False
 
     def is_resolved_by(self, entry: Entry) -> bool:
         if entry.kind is EntryKind.VALUE:  # most are
@@ -204,8 +203,8 @@ class StepCommand(Command):
             self._left(self._host)
 
     def give_up(self) -> None:
-        if self._postponed is not None and self._postponed.give_up is not None:
-            self._postponed.give_up()
+        self._is_given_up = True
+        stop_waiting(self._postponed)
         self.abandon()
 
     def void_output(self, host: CommandHost, *, was_begun: bool = False) -> None:
@@ -281,6 +280,8 @@ class StepCommand(Command):
         self._task = None
         self.is_busy = False
         if self.is_abandoned or self.future.cancelled():
+            if self._is_given_up or self.future.cancelled():
+                stop_waiting(error)  # it had just been told to wait
             self._left(host, None if isinstance(error, asyncio.CancelledError) else error or value)
             return
         if error is None:

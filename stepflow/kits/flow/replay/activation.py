@@ -250,7 +250,8 @@ class Activation(ActivationHost):
                 outcome = self._advance()
                 if outcome is not None:
                     return outcome
-                if self._is_busy():
+                # a step may come to its end, and wake this, within `_advance` (Python 3.12)
+                if self._is_busy() or self._wakeup.has_news:
                     await self._wait()
                     if (
                         self.commands.may_be_left

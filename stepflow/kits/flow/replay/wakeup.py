@@ -18,6 +18,11 @@ class Wakeup:
         #: whether the activation is to end at once
         self.is_over = False
 
+    @property
+    def has_news(self) -> bool:
+        """Whether something has happened since `raise_if_over`."""
+        return self._event.is_set()
+
     def wake(self) -> None:
         """Have every command looked at once more."""
         self._event.set()
