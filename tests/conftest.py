@@ -95,6 +95,15 @@ def _load_a_share(config: pytest.Config) -> None:
             import_module(".".join(file.relative_to(HERE.parent).with_suffix("").parts))
 
 
+@pytest.fixture(autouse=True)
+def closed_archives() -> Iterator[None]:
+    """What a test has left open is closed here: from 3.13 on the next one would be warned of it."""
+    yield
+    if (archives := sys.modules.get("stepflow.archive.database")) is not None:
+        for database in list(archives._all):
+            database.close()
+
+
 @pytest.fixture(scope="session", autouse=True)
 def named_arguments() -> Iterator[None]:
     """Every script is called with exactly the names in its header: production looks no further."""
