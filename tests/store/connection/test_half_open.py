@@ -99,12 +99,17 @@ def test_the_blocking_link_goes_on_over_a_new_connection_within_its_budget(proxy
 
 
 def slow_for(seconds, connections):
-    """Return a server that stays silent for some seconds and then answers everything."""
+    """
+    Return a server that stays silent for some seconds and then answers everything.
+
+    Those who were there first hear of it first, however its threads come to their turns.
+    """
     began = time.monotonic()
 
     def behave(number, command_):
         if greet(command_) is None or number:
-            time.sleep(max(0.0, began + seconds - time.monotonic()))
+            again_at = began + seconds + 0.2 * bool(number)
+            time.sleep(max(0.0, again_at - time.monotonic()))
         connections.add(number)
         return greet(command_) or b":1\r\n"
 
