@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from difflib import get_close_matches
+from collections.abc import Mapping, Sequence
 
 from stepflow.errors import StepflowError
 
@@ -46,16 +45,14 @@ class NeverHappened(StepflowError):
 
 
 class MockNotUsed(StepflowError):
-    """A mock stood for no step, while steps without a mock called their own functions."""
+    """A mock stood for no step, and a step with almost its name called its own function."""
 
-    def __init__(self, names: Sequence[str], called: Sequence[str]) -> None:
-        near = {name: close[0] for name in names if (close := get_close_matches(name, called, n=1))}
-        meant = "".join(f" Did you mean {near[name]!r} by {name!r}?" for name in near)
-        super().__init__(
-            f"mock({', '.join(map(repr, names))}) stood for no step; these called their own "
-            f"functions: {', '.join(called)}.{meant} Write mock(..., optional=True) for a step "
-            "that the test need not reach"
+    def __init__(self, meant: Mapping[str, str]) -> None:
+        each = "; ".join(
+            f"mock({name!r}) stood for no step, and step {near!r} called its own function"
+            for name, near in meant.items()
         )
+        super().__init__(f"{each}. Write mock(..., optional=True) if the name is right")
 
 
 class ReplayMismatch(StepflowError):

@@ -37,7 +37,7 @@ from stepflow.testing.errors import (
 )
 from stepflow.testing.hooks import HookSeen, Recorder, recording
 from stepflow.testing.keeping import keeping
-from stepflow.testing.mocks import Mock
+from stepflow.testing.mocks import Mock, find_mistyped
 from stepflow.testing.models import ModelMocks
 from stepflow.testing.server import FakeServer
 from stepflow.testing.submits import Submits
@@ -131,8 +131,9 @@ class Harness(Submits, ModelMocks):
         missing = [crash.name for crash in self._crashes if crash.left > 0]
         if kind is None and missing:
             raise NeverHappened(missing, self.called)
-        if kind is None:
-            self._refuse_unused_mocks()
+        mistyped = find_mistyped(self._mocks, self.called, self._called_for_real)
+        if kind is None and mistyped:
+            raise MockNotUsed(mistyped)
 
     async def _close(self) -> None:
         """End what has begun, and give the app its own clients back."""
@@ -141,16 +142,6 @@ class Harness(Submits, ModelMocks):
             await self._current_worker.end()
         await self._lifespans.aclose()
         self.server.close()
-
-    def _refuse_unused_mocks(self) -> None:
-        """Raise MockNotUsed for mocks that stood for no step while others were really called."""
-        unused = [
-            mock.name
-            for mock in reversed(self._mocks)
-            if not mock.optional and not any(map(mock.stands_for, self.called))
-        ]
-        if unused and self._called_for_real:
-            raise MockNotUsed(unused, list(self._called_for_real))
 
     # what a test does
 
@@ -249,8 +240,8 @@ class Harness(Submits, ModelMocks):
         function that is called with the step's arguments, `async def` or plain. The mock made last
         counts; its `calls` lists what it was asked.
 
-        A mock whose name no step had, while functions of other steps were really called, fails the
-        test at the end of the harness: its name may be wrong. One that is *optional* does not.
+        A mock whose name no step had, while the function of a step with almost that name was really
+        called, fails the test at the end of the harness. One that is *optional* does not.
         """
         made = Mock(name, answer, optional=optional)
         self._mocks.insert(0, made)
