@@ -51,7 +51,9 @@ def quick_server() -> fakeredis.FakeServer:
     """Make a fake server that compiles each script once."""
     server: Any = fakeredis.FakeServer()
     fakeredis.FakeRedis(server=server).eval("return 1", 0)  # makes its Lua
-    server._lua_runtime = CompiledScripts(server._lua_runtime)  # noqa: SLF001  there is no other way
+    runtime = getattr(server, "_lua_runtime", None)
+    if runtime is not None:  # else a version that keeps it elsewhere: it compiles them each time
+        server._lua_runtime = CompiledScripts(runtime)  # noqa: SLF001  there is no other way
     return cast("fakeredis.FakeServer", server)
 
 
