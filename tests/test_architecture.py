@@ -21,7 +21,7 @@ PACKAGE = ROOT / "stepflow"
 
 #: an import goes down or stays in its room; rooms on one floor do not see each other
 FLOORS = [
-    ["durations", "errors", "logs", "names", "settings", "shell", "times"],
+    ["durations", "errors", "logs", "names", "settings", "shell", "strict_json", "times"],
     ["core"],
     ["store", "rq"],
     ["engine", "hooks", "embedded"],

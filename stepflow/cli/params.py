@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import sys
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -15,6 +14,7 @@ import click
 from stepflow.core.run import PRIORITIES
 from stepflow.durations import span_s
 from stepflow.errors import InvalidOption, shown
+from stepflow.strict_json import parse_json
 from stepflow.times import seconds
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -34,24 +34,11 @@ class Json(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # generic 
             return value
         try:
             text = sys.stdin.read() if value == "-" else value
-            return json.loads(text, parse_constant=_refuse, parse_float=_finite)
+            return parse_json(text)
         except ValueError as error:
             self.fail(f"this is not JSON ({error}): {value[:60]!r}{_hint(value)}", param, ctx)
         except RecursionError:
             self.fail(f"this JSON is nested too deeply: {value[:60]!r}", param, ctx)
-
-
-def _refuse(constant: str) -> None:
-    msg = f"{constant} is none of JSON's values"
-    raise ValueError(msg)
-
-
-def _finite(number: str) -> float:
-    found = float(number)
-    if math.isinf(found):
-        msg = f"{number[:60]} is larger than any number that is kept"
-        raise ValueError(msg)
-    return found
 
 
 #: words that JSON has otherwise

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import math
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -13,6 +11,7 @@ from starlette.requests import ClientDisconnect, Request
 from stepflow.core.ids import whole_number
 from stepflow.errors import shown
 from stepflow.hooks.body import MAX_DEPTH
+from stepflow.strict_json import parse_json
 from stepflow.web.problems import BadRequest, BodyTooLarge, BodyTooSlow, HeadTooLarge, NotJson
 
 M = TypeVar("M", bound=BaseModel)
@@ -70,7 +69,7 @@ async def receive(request: Request, limit: int) -> bytes:
 def parse(raw: bytes) -> Any:
     """Parse JSON; raises BadRequest for what is none, too deep, or no Unicode."""
     try:
-        value = json.loads(raw.decode(), parse_constant=_refuse, parse_float=_finite)
+        value = parse_json(raw.decode())
     except RecursionError:
         msg = "the body is nested too deeply"
         raise BadRequest(msg) from None
@@ -79,20 +78,6 @@ def parse(raw: bytes) -> Any:
         raise BadRequest(msg) from None
     _check(value)
     return value
-
-
-def _refuse(constant: str) -> None:
-    msg = f"{constant} is none of JSON's values"
-    raise ValueError(msg)
-
-
-def _finite(number: str) -> float:
-    """Read a number; one that is too large would be infinity, which JSON cannot give back."""
-    found = float(number)
-    if math.isinf(found):
-        msg = f"{number[:60]} is larger than any number that is kept"
-        raise ValueError(msg)
-    return found
 
 
 def _check(value: Any) -> None:
